@@ -1,0 +1,105 @@
+# Builds fleetlab and its guest programs below build/, out of the tree. See 'make help'.
+#   SANITIZE=1  address and undefined-behaviour sanitizers (its own directory below build/)
+
+VERSION  := 0.1.0
+COMMIT   := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+SANITIZE ?= 0
+B        := build/$(if $(filter 1,$(SANITIZE)),sanitize,release)
+
+PACKAGES := libvirt libvirt-qemu jansson hwloc gsl libxxhash
+ifneq ($(MAKECMDGOALS),help)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
+PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES))
+endif
+
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+CFLAGS   ?= -O2 -g
+CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
+ALL_CFLAGS = -std=gnu17 $(WARNINGS) $(CFLAGS) $(if $(filter 1,$(SANITIZE)),$(SAN_FLAGS)) $(PKG_CFLAGS)
+SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LIBS      = $(PKG_LIBS) -lpthread -lm
+
+SOURCES  := $(filter-out harness/main.c,$(shell find harness mechanisms -name '*.c' -not -path '*/test/*' | sort))
+OBJECTS  := $(SOURCES:%.c=$(B)/%.o) $(B)/harness/base/embedded.o
+TESTS    := $(shell find harness mechanisms -path '*/test/test_*.c' | sort)
+TESTBINS := $(TESTS:%.c=$(B)/%)
+PAPERS   := $(wildcard results/papers/*.json)
+
+# The guest program runs inside guests: static, and built without sanitizers and without the harness.
+GUEST_SOURCES := $(shell find workloads -name '*.c' -not -path '*/test/*' | sort)
+GUEST_CFLAGS  := -std=gnu17 $(WARNINGS) -Os -g0 -ffunction-sections -fdata-sections
+GUEST         := build/guest/fleetlab-guest
+
+.PHONY: all reproduce test unit-test bench lint install clean help
+all: $(B)/fleetlab
+
+$(B)/fleetlab: $(B)/harness/main.o $(B)/libfleetlab.a
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/libfleetlab.a: $(OBJECTS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+# What is compiled into the binary: the guest program and the papers' published values.
+$(B)/harness/base/embedded.o: harness/base/embedded.S $(GUEST) $(PAPERS)
+	@mkdir -p $(@D)
+	$(CC) -I. -c -o $@ $<
+
+$(B)/harness/base/version.o: CPPFLAGS += -DFLEETLAB_VERSION='"$(VERSION)"' -DFLEETLAB_COMMIT='"$(COMMIT)"'
+$(B)/harness/base/version.o: $(B)/commit
+$(B)/commit: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION) $(COMMIT)' | cmp -s - $@ || echo '$(VERSION) $(COMMIT)' >$@
+.PHONY: FORCE
+FORCE:
+
+$(GUEST): $(GUEST_SOURCES:%.c=build/guest/%.o)
+	$(CC) -static -Wl,--gc-sections -s -o $@ $^ -lpthread -lm
+
+build/guest/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) -I. -D_GNU_SOURCE -MMD -MP $(GUEST_CFLAGS) -c -o $@ $<
+
+$(B)/%: %.c $(B)/libfleetlab.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libfleetlab.a $(LIBS) -lcmocka
+
+reproduce: all
+	ci/reproduce $(B)/fleetlab
+
+unit-test: $(TESTBINS)
+	ci/run-unit-tests $(TESTBINS)
+
+test: all
+	ci/run-tests $(if $(filter 1,$(SANITIZE)),--unit-only)
+
+bench: all
+	ci/bench $(B)/fleetlab
+
+lint:
+	ci/lint
+
+install: all
+	install -D -m 755 $(B)/fleetlab $(DESTDIR)$(PREFIX)/bin/fleetlab
+	install -D -m 644 man/fleetlab.1 $(DESTDIR)$(PREFIX)/share/man/man1/fleetlab.1
+	install -D -m 644 ci/fleetlab.bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/fleetlab
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make            build $(B)/fleetlab'
+	@echo 'make reproduce  build, make the guest images, run the quick profile, print the tables'
+	@echo 'make test       all tests, on real guests (SANITIZE=1: the unit tests under ASan and UBSan)'
+	@echo 'make bench      time to ready, memory per clone, and what else is measured about fleetlab itself'
+	@echo 'make lint       formatting and static analysis'
+	@echo 'make install    PREFIX=$(PREFIX), DESTDIR='
+	@echo 'make clean      remove build/'
+
+-include $(shell find build -name '*.d' 2>/dev/null)

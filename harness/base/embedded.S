@@ -1,0 +1,18 @@
+/* Files compiled into the binary; embedded.h declares them. */
+#define EMBED(name, file)                                                                          \
+	.section .rodata;                                                                          \
+	.balign 16;                                                                                \
+	.global name##_start;                                                                      \
+	name##_start : .incbin file;                                                               \
+	.global name##_end;                                                                        \
+	name##_end : .byte 0;
+
+EMBED(embedded_guest, "build/guest/fleetlab-guest")
+EMBED(embedded_paper_A, "results/papers/A.json")
+EMBED(embedded_paper_B, "results/papers/B.json")
+EMBED(embedded_paper_C, "results/papers/C.json")
+EMBED(embedded_paper_D, "results/papers/D.json")
+EMBED(embedded_paper_E, "results/papers/E.json")
+EMBED(embedded_paper_null, "results/papers/null.json")
+
+	.section .note.GNU-stack, "", @progbits

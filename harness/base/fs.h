@@ -1,0 +1,56 @@
+/*
+ * Files and directories: whole-file reads with a bound, writes that are either complete or absent,
+ * and the places where fleetlab keeps things.
+ */
+#pragma once
+
+#include "harness/base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Returns a newly allocated, formatted string; aborts when memory is exhausted. */
+char *format_string(const char *format, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
+
+/* Creates a directory and its parents (mode 0755). An existing directory is fine. */
+struct error *fs_make_dirs(const char *path);
+
+/* Reads a whole file of at most `max_size` bytes; `*data` is NUL-terminated and owned by the
+ * caller. `size` may be NULL. Works on /proc and /sys files. A larger file is an error. */
+struct error *fs_read(const char *path, size_t max_size, char **data, size_t *size);
+
+/* As fs_read() of a short text file, with trailing white space removed; NULL when unreadable. */
+char *fs_read_line(const char *path);
+
+/* Writes `size` bytes so that `path` holds either its old content or all of the new one, also after
+ * a power cut: a temporary file beside it, fsync, rename, fsync of the directory. */
+struct error *fs_write_atomic(const char *path, const void *data, size_t size);
+
+/* Writes a value to an existing file such as a knob below /sys, /proc or a cgroup. */
+struct error *fs_write_value(const char *path, const char *value);
+
+/* Writes all of `size` bytes to `fd`, going on after short writes and EINTR. */
+struct error *fs_write_all(int fd, const void *data, size_t size, const char *what);
+
+/* Removes a directory tree without crossing mounts or following links. A missing one is fine. */
+struct error *fs_remove_tree(const char *path);
+
+/* Bytes free for this user on the file system of `path` (or of its nearest existing parent). */
+struct error *fs_free_bytes(const char *path, uint64_t *bytes);
+
+/* Content hash of a regular file (XXH3, 128 bit) as 32 hex digits; `hex` holds 33 bytes. */
+struct error *fs_hash_file(const char *path, char *hex);
+/* The same of bytes in memory. */
+void fs_hash_bytes(const void *data, size_t size, char *hex);
+
+/* $FLEETLAB_CACHE, $XDG_CACHE_HOME/fleetlab or ~/.cache/fleetlab; caller frees. */
+char *fs_cache_dir(void);
+
+/* Where records are kept when the user names no place: $FLEETLAB_RESULTS, ./results when it exists,
+ * else $XDG_STATE_HOME/fleetlab (~/.local/state/fleetlab); caller frees. */
+char *fs_results_dir(void);
+
+/* Small host-wide state that must not outlive a boot (locks, knob journal, sockets of running
+ * fleets): /run/fleetlab for root, $XDG_RUNTIME_DIR/fleetlab otherwise; caller frees. */
+char *fs_runtime_dir(void);
