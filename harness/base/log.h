@@ -6,6 +6,8 @@
 
 #include "harness/base/error.h"
 
+#include <stdbool.h>
+
 enum log_level { LOG_QUIET, LOG_NORMAL, LOG_VERBOSE };
 
 void log_set_level(enum log_level level);
