@@ -1,0 +1,25 @@
+/*
+ * A subcommand of fleetlab is one constant descriptor at the end of its file below harness/cmd/,
+ * listed once in harness/cmd/commands.def. main() finds it, handles --help, runs it and prints the
+ * error it returns, once.
+ */
+#pragma once
+
+#include "harness/base/error.h"
+
+struct command {
+	const char *name;
+	const char *arguments; /* synopsis after the name: "RUN [RUN] [--format FORMAT]" */
+	const char *summary; /* one line, lower case, no full stop; NULL hides it (internal role) */
+	const char *help;    /* what --help prints after the synopsis: options, then examples */
+	/* argv[0] is the subcommand's name, for getopt_long(3). *exit_status is 0 before the call.
+	 */
+	struct error *(*run)(int argc, char **argv, int *exit_status);
+};
+
+/* Returns a usage error for an option that getopt_long() refused ('?' or ':'). Call with opterr =
+ * 0. */
+struct error *command_bad_option(int argc, char **argv) __attribute__((returns_nonnull));
+
+/* The candidate nearest to `word` by edit distance, or NULL when none is near. */
+const char *nearest_name(const char *word, const char *const *candidates, size_t count);
