@@ -1,0 +1,175 @@
+/* JSON values, one a line: see jsonline.h. */
+#include "harness/base/jsonline.h"
+#include "harness/base/fs.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+void jsonline_deinit(struct jsonline *reader)
+{
+	free(reader->buffer);
+	*reader = (struct jsonline){.fd = -1};
+}
+
+/* Takes a complete line out of the buffer; NULL when there is none yet. */
+static char *next_line(struct jsonline *reader, size_t *length)
+{
+	char *start = reader->buffer + reader->consumed;
+	char *end = reader->used > reader->consumed
+			    ? memchr(start, '\n', reader->used - reader->consumed)
+			    : NULL;
+
+	if (!end)
+		return NULL;
+	*length = (size_t)(end - start);
+	reader->consumed += *length + 1;
+	return start;
+}
+
+static struct error *fill(struct jsonline *reader, bool *ended)
+{
+	if (reader->consumed > 0) {
+		reader->used -= reader->consumed;
+		memmove(reader->buffer, reader->buffer + reader->consumed, reader->used);
+		reader->consumed = 0;
+	}
+	if (reader->room - reader->used < 4096) {
+		size_t room = reader->room ? reader->room * 2 : 16384;
+		char *grown;
+
+		if (room > 2 * JSONLINE_MAX)
+			return error_new(
+				ERROR_SETUP, "received a line over %zu MiB", JSONLINE_MAX >> 20);
+		grown = realloc(reader->buffer, room);
+		if (!grown)
+			return error_errno(ENOMEM, "cannot receive");
+		reader->buffer = grown;
+		reader->room = room;
+	}
+	ssize_t n = read(reader->fd, reader->buffer + reader->used, reader->room - reader->used);
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return NULL;
+	if (n < 0 && errno != ECONNRESET)
+		return error_errno(errno, "cannot receive");
+	if (n <= 0)
+		*ended = true;
+	else
+		reader->used += (size_t)n;
+	return NULL;
+}
+
+struct error *jsonline_receive(
+	struct jsonline *reader, const char *what, struct deadline deadline, json_t **value)
+{
+	for (;;) {
+		struct pollfd pfd = {.fd = reader->fd, .events = POLLIN};
+		bool ended = false;
+		size_t length;
+		char *line = next_line(reader, &length);
+
+		/* The guest agent marks the start of an answer to guest-sync-delimited with 0xff.
+		 */
+		while (line && length > 0 && (*line == '\xff' || *line == '\r')) {
+			line++;
+			length--;
+		}
+		if (line && length > 0) {
+			json_error_t json_error;
+			json_t *parsed = json_loadb(line, length, 0, &json_error);
+
+			if (!json_is_object(parsed)) {
+				json_decref(parsed);
+				return error_new(ERROR_SETUP,
+					"%s sent something that is no JSON object", what);
+			}
+			*value = parsed;
+			return NULL;
+		}
+		if (line)
+			continue;
+		int ready = poll(&pfd, 1, deadline_left_ms(deadline));
+
+		if (ready < 0 && errno != EINTR)
+			return error_errno(errno, "cannot wait for %s", what);
+		if (ready == 0 && deadline_passed(deadline))
+			return error_new(
+				ERROR_TIMEOUT, "deadline passed while waiting for %s", what);
+		if (ready <= 0)
+			continue;
+		struct error *err = fill(reader, &ended);
+
+		if (err)
+			return error_prefix(err, "%s", what);
+		if (ended) {
+			*value = NULL;
+			return NULL;
+		}
+	}
+}
+
+struct error *jsonline_send(int fd, json_t *value, const char *what)
+{
+	_cleanup_json_ json_t *owned = value;
+	_cleanup_free_ char *text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(17));
+	_cleanup_free_ char *line = NULL;
+	const char *p;
+	size_t left;
+
+	if (!text)
+		return error_new(ERROR_INTERNAL, "cannot form a message for %s", what);
+	line = format_string("%s\n", text);
+	p = line;
+	left = strlen(line);
+	while (left > 0) {
+		ssize_t n = send(fd, p, left, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == ENOTSOCK)
+			n = write(fd, p, left);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_errno(errno, "cannot send to %s", what);
+		p += n;
+		left -= (size_t)n;
+	}
+	return NULL;
+}
+
+static struct error *unix_address(const char *path, struct sockaddr_un *address)
+{
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(address->sun_path))
+		return error_new(ERROR_SETUP, "socket path %s is longer than %zu characters", path,
+			sizeof(address->sun_path) - 1);
+	strcpy(address->sun_path, path);
+	return NULL;
+}
+
+struct error *unix_connect(const char *path, int *fd)
+{
+	_cleanup_close_ int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address;
+
+	try_(unix_address(path, &address));
+	if (s < 0 || connect(s, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return error_errno(errno, "cannot connect to %s", path);
+	*fd = take_fd(&s);
+	return NULL;
+}
+
+struct error *unix_listen(const char *path, int *fd)
+{
+	_cleanup_close_ int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address;
+
+	try_(unix_address(path, &address));
+	if (s < 0 || bind(s, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+		listen(s, 128) < 0)
+		return error_errno(errno, "cannot listen on %s", path);
+	*fd = take_fd(&s);
+	return NULL;
+}

@@ -1,0 +1,37 @@
+/*
+ * JSON values, one a line, over a socket or pipe: the form of the stack's protocol, of QMP, of the
+ * guest agent and of a trial's readings. What arrives is hostile: lines are bounded and must parse.
+ */
+#pragma once
+
+#include "harness/base/clock.h"
+#include "harness/base/error.h"
+
+#include <stdbool.h>
+
+/* The reading side. Zero-initialise, set fd; the descriptor is not owned. */
+struct jsonline {
+	int fd;
+	char *buffer;
+	size_t used, room;
+	size_t consumed; /* bytes at the front already handed out */
+};
+
+void jsonline_deinit(struct jsonline *reader);
+
+/* Longest line accepted: what the guest agent may return at most (16 MiB as base64), with room. */
+#define JSONLINE_MAX ((size_t)48 << 20)
+
+/* Next JSON object, owned by the caller. *value is NULL at the end of the stream. Reaching the
+ * deadline is ERROR_TIMEOUT, whose message ends "… waiting for WHAT". */
+struct error *jsonline_receive(
+	struct jsonline *reader, const char *what, struct deadline deadline, json_t **value);
+
+/* Writes one value and a newline; takes over a reference to `value` (also on failure). Never raises
+ * SIGPIPE on a socket; a closed peer is an error. */
+struct error *jsonline_send(int fd, json_t *value, const char *what);
+
+/* A UNIX stream socket connected to `path`, close-on-exec. */
+struct error *unix_connect(const char *path, int *fd);
+/* A listening UNIX stream socket at `path`, close-on-exec. */
+struct error *unix_listen(const char *path, int *fd);
