@@ -14,5 +14,7 @@ EMBED(embedded_paper_C, "results/papers/C.json")
 EMBED(embedded_paper_D, "results/papers/D.json")
 EMBED(embedded_paper_E, "results/papers/E.json")
 EMBED(embedded_paper_null, "results/papers/null.json")
+EMBED(embedded_schema_paper, "results/schema/paper.schema.json")
+EMBED(embedded_schema_run, "results/schema/run.schema.json")
 
 	.section .note.GNU-stack, "", @progbits

@@ -10,7 +10,9 @@
 	X(paper_C, "papers/C.json")                                                                \
 	X(paper_D, "papers/D.json")                                                                \
 	X(paper_E, "papers/E.json")                                                                \
-	X(paper_null, "papers/null.json")
+	X(paper_null, "papers/null.json")                                                          \
+	X(schema_paper, "schema/paper.schema.json")                                                \
+	X(schema_run, "schema/run.schema.json")
 
 #define DECLARE(symbol, path)                                                                      \
 	extern const char embedded_##symbol##_start[], embedded_##symbol##_end[];
