@@ -1,0 +1,69 @@
+/*
+ * Grades claims: what a paper's tests say about the samples of a record. Only trials with outcome
+ * ok count, and only while all of their evidence holds; a subject's trial needs some. Nothing here
+ * looks at a verdict that is already in a record.
+ *
+ * Verdicts:
+ *   reproduced      the direction holds and the size is near the published one (or none is given)
+ *   direction-only  the direction holds, the effect is "stronger" or "weaker" than published
+ *   contradicted    the 95 % interval excludes what the paper says
+ *   inconclusive    too few pairs, or the interval leaves it open; "forecast" says what would do
+ *   not-comparable  an absolute value on a host (or image) unlike the paper's
+ *   not-run         no trial of it in this record, or nothing that could be graded
+ *
+ * Kinds of test (paper.schema.json), for readings of(variant, metric, at) and to(...):
+ *   ratio     of / to, paired by block and half, against 1 (direction greater, less) or, for
+ *             "equal", against [1 / tolerance, tolerance]; then against published x tolerance
+ *   slope     the change over the range of parameter or coordinate `over`, as a share of the
+ *             median: "flat" within +- tolerance, "grows" above 0
+ *   holds     a 0/1 metric that must be 1 in every counted trial
+ *   bound     every reading (or, with `to`, the paired ratio) at_most or at_least a limit
+ *   order     the readings of `ascending` grow from each to the next
+ *   absolute  the median within published x tolerance; only where the host is the paper's kind
+ *   outcome   every finished trial of the variant ended as expected (the harness tests itself)
+ *   none      nothing to grade, with the reason
+ */
+#pragma once
+
+#include "harness/base/error.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+/* Pairs (for tests without pairs: trials) that a test needs unless it says otherwise. */
+#define CLAIMS_PAIRS_NEEDED 6
+
+/* True when the trial counts: outcome ok, evidence present (subjects) and holding. Otherwise
+ * *reason (may be NULL) is a static text. */
+bool trial_counts(const json_t *trial, const char **reason);
+
+/* A trial's one number for a metric: the median of its sample's values. `at` (may be NULL) must be
+ * a part of the sample's coordinates; false when no sample or more than one matches, or when the
+ * sample has no finite value. */
+bool trial_value(const json_t *trial, const char *metric, const json_t *at, double *value);
+
+/* The unit of that sample; borrowed, NULL when there is none. */
+const char *trial_unit(const json_t *trial, const char *metric, const json_t *at);
+
+/* The values of a selector over all counted trials: median with a bootstrap 95 % interval. */
+struct reading {
+	double median, low, high;
+	size_t trials;	  /* counted trials; low and high are the median's when there are < 3 */
+	const char *unit; /* borrowed from the record */
+};
+bool record_reading(const json_t *record, const char *mechanism, const char *experiment,
+	const json_t *selector, struct reading *reading);
+
+/* of / to paired by block and half; false when there is no pair with positive values. */
+bool record_ratio(const json_t *record, const char *mechanism, const char *experiment,
+	const json_t *of, const json_t *to, struct reading *ratio, double *p_value);
+
+/* Grades all claims of a paper (from paper_load()) on the record: a new JSON array of
+ * {"id","paper","verdict","reason","tests":[{"kind","verdict","word","reason","measured","low",
+ * "high","unit","pairs","pairs_needed","p_value","published","ratio_to_published","note"}],
+ * "comparable":{"ok","reason"},"evidence","forecast":{"pairs","boots","seconds"},"wall_s",
+ * "disk_bytes"}. */
+struct error *claims_grade(const json_t *record, const json_t *paper, json_t **claims);
+
+/* How much a verdict says, for sorting and colour: 0 contradicted … 5 not-run. */
+int verdict_rank(const char *verdict);

@@ -1,0 +1,61 @@
+/*
+ * The record of a run: one JSON document (results/schema/run.schema.json), the truth that reports,
+ * comparisons and the dashboard read. A record that is read is hostile input: bounded, checked
+ * against its schema, its digest verified, and its verdicts are always computed again from its
+ * samples; what it says about itself is never believed.
+ */
+#pragma once
+
+#include "harness/base/error.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* No record may be larger; a night of all mechanisms is below a tenth of it. */
+#define RECORD_MAX_BYTES ((size_t)256 << 20)
+
+struct record {
+	json_t *json;  /* the document; its "claims" are those computed on load */
+	char *path;    /* where it was read from; NULL for one made in memory */
+	bool altered;  /* changed after it was written: the digest or a verdict does not fit */
+	json_t *notes; /* strings: what does not fit, for people; never NULL */
+};
+
+void record_destroy(struct record *record);
+DEFINE_CLEANUP(record, struct record *, record_destroy)
+#define _cleanup_record_ _cleanup_(cleanup_record)
+
+/* Reads a record. A damaged file is an error that names the JSON path; a file that is well-formed
+ * but was changed after it was written is loaded with `altered` set and the reasons in `notes`. */
+struct error *record_load(const char *path, struct record **record);
+
+/* As record_load(), from a document in memory (a reference is taken): checks it, computes its
+ * claims. For records that the engine is still writing, without a digest. */
+struct error *record_from_json(json_t *json, struct record **record);
+
+/* Computes the claims of every mechanism in the plan, sets "claims" and "digest" in `json`, checks
+ * it and writes it atomically to RESULTS/runs/ID.json, making the directory. `path` may be NULL;
+ * otherwise owned by the caller. */
+struct error *record_save(json_t *json, const char *results_dir, char **path);
+
+/* Computes the claims of every mechanism in the plan; a new reference to a JSON array. */
+struct error *record_grade(const json_t *json, json_t **claims);
+
+/* XXH3 of the canonical JSON (sorted keys, no white space) without its "digest"; 33 bytes. */
+void record_digest(const json_t *json, char *hex);
+
+/* A fresh id: UTC and a random part, "20260131T201512Z-3f9a1c"; `id` holds at least 32 bytes. */
+void record_new_id(char *id, size_t size);
+
+/* Paths of the records below RESULTS/runs and RESULTS/reference, the newest first. A missing
+ * directory is an empty list. */
+struct error *record_list(const char *results_dir, char ***paths, size_t *count);
+void record_list_destroy(char **paths, size_t count);
+
+/* Finds a record: "latest", an id, the beginning of one that is unique, or a path. Unknown:
+ * ERROR_USAGE that names the nearest ids. `path` is owned by the caller. */
+struct error *record_find(const char *results_dir, const char *what, char **path);
+
+/* The id of a record by its path: the file's name without ".json"; caller frees. */
+char *record_id_of_path(const char *path);

@@ -1,0 +1,32 @@
+/*
+ * Formats records for people and programs: the only place that does. Never reads anything but the
+ * record and the papers, never decides on colour or width by itself.
+ */
+#pragma once
+
+#include "harness/record/record.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+enum report_format { REPORT_TEXT, REPORT_MARKDOWN, REPORT_CSV, REPORT_JSON, REPORT_JUNIT };
+
+struct report_options {
+	int width;	   /* columns of the text formats, 60 to 200; 0 is 100 */
+	bool colour;	   /* ANSI colours in REPORT_TEXT */
+	bool verbose;	   /* list the raw samples of each trial */
+	const char *paper; /* only this paper ("C"); NULL: all */
+	const char *claim; /* only this claim ("C1"); NULL: all */
+};
+
+/* "text", "markdown", …; ERROR_USAGE with the nearest name otherwise. */
+struct error *report_format_parse(const char *name, enum report_format *format);
+
+/* One record. */
+struct error *report_render(const struct record *record, enum report_format format,
+	const struct report_options *options, FILE *out);
+
+/* Two records side by side: hosts field by field, then claims and metrics. REPORT_TEXT,
+ * REPORT_MARKDOWN or REPORT_JSON. */
+struct error *report_compare(const struct record *a, const struct record *b,
+	enum report_format format, const struct report_options *options, FILE *out);
