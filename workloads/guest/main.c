@@ -1,0 +1,56 @@
+/*
+ * The program that runs inside guests: one static multi-call binary. Finds the command and calls
+ * it. Must depend on nothing in the guest but its kernel.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "workloads/guest/command.h"
+#include "workloads/guest/json.h"
+
+#ifndef GUEST_VERSION
+#define GUEST_VERSION "unversioned"
+#endif
+
+static void command_version(int argc, char **argv)
+{
+	options_parse(&(struct option_row){0}, argc, argv);
+	json_text("program", "fleetlab-guest");
+	json_text("version", GUEST_VERSION);
+	json_print();
+}
+
+static const struct command commands[] = {
+	{"personalise", "[--name N] [--interface I --mac M --address A/P]… …",
+		"give this guest its own name, addresses, entropy and clock", command_personalise},
+	{"version", "", "print the version", command_version},
+};
+
+static void print_usage(FILE *stream)
+{
+	fputs("usage: fleetlab-guest COMMAND [options]   (COMMAND --help lists the options)\n",
+		stream);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(stream, "  %-13s %s\n  %-13s   %s\n", commands[i].name,
+			commands[i].arguments, "", commands[i].summary);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_usage(stderr);
+		return 1;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+		print_usage(stdout);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(argv[1], commands[i].name) == 0) {
+			commands[i].run(argc - 1, argv + 1);
+			return 0;
+		}
+	}
+	print_usage(stderr);
+	die("there is no command '%s'", argv[1]);
+}
