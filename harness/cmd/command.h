@@ -6,6 +6,7 @@
 #pragma once
 
 #include "harness/base/error.h"
+#include "harness/base/nearest.h"
 
 struct command {
 	const char *name;
@@ -20,6 +21,3 @@ struct command {
 /* Returns a usage error for an option that getopt_long() refused ('?' or ':'). Call with opterr =
  * 0. */
 struct error *command_bad_option(int argc, char **argv) __attribute__((returns_nonnull));
-
-/* The candidate nearest to `word` by edit distance, or NULL when none is near. */
-const char *nearest_name(const char *word, const char *const *candidates, size_t count);
