@@ -8,7 +8,7 @@ DESTDIR  ?=
 SANITIZE ?= 0
 B        := build/$(if $(filter 1,$(SANITIZE)),sanitize,release)
 
-PACKAGES := libvirt libvirt-qemu jansson hwloc gsl libxxhash
+PACKAGES := libvirt libvirt-qemu jansson hwloc gsl libxxhash glib-2.0
 ifneq ($(MAKECMDGOALS),help)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES))

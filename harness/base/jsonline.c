@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 void jsonline_deinit(struct jsonline *reader)
@@ -157,6 +158,9 @@ struct error *unix_connect(const char *path, int *fd)
 	try_(unix_address(path, &address));
 	if (s < 0 || connect(s, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return error_errno(errno, "cannot connect to %s", path);
+	/* A peer that stops reading must not block us for ever. */
+	setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){.tv_sec = 30},
+		sizeof(struct timeval));
 	*fd = take_fd(&s);
 	return NULL;
 }

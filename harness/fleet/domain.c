@@ -1,0 +1,180 @@
+/* Domain XML of a guest: see guest_spec.h. Pure text; must not touch the host. */
+#include "harness/fleet/guest_spec.h"
+#include "harness/base/fs.h"
+#include "harness/lab/lab.h"
+
+#include <glib.h>
+#include <string.h>
+
+char *guest_dir(const char *name)
+{
+	return format_string("%s/g/%s", lab_dir(), name);
+}
+
+char *guest_tap(const char *name, size_t nic)
+{
+	return format_string("%sn%zu", name, nic);
+}
+
+void guest_mac(unsigned int number, size_t nic, char mac[18])
+{
+	snprintf(mac, 18, "52:54:%02x:%02x:%02x:%02x", (unsigned int)nic & 0xff,
+		number >> 16 & 0xff, number >> 8 & 0xff, number & 0xff);
+}
+
+static void put_arg(FILE *out, const char *guest, const char *value)
+{
+	gchar **parts = g_strsplit(value, GUEST_PLACEHOLDER, -1);
+	gchar *replaced = g_strjoinv(guest, parts);
+	gchar *escaped = g_markup_escape_text(replaced, -1);
+
+	fprintf(out, "    <qemu:arg value='%s'/>\n", escaped);
+	g_free(escaped);
+	g_free(replaced);
+	g_strfreev(parts);
+}
+
+static void __attribute__((format(printf, 3, 4)))
+put_option(FILE *out, const char *option, const char *format, ...)
+{
+	gchar *value;
+	va_list args;
+
+	va_start(args, format);
+	value = g_strdup_vprintf(format, args);
+	va_end(args);
+	put_arg(out, "", option);
+	put_arg(out, "", value);
+	g_free(value);
+}
+
+static void put_ram(FILE *out, const struct guest_spec *spec)
+{
+	if (spec->ram == RAM_PRIVATE)
+		return;
+	put_option(out, "-object", "memory-backend-file,id=ram0,mem-path=%s,size=%llu,share=%s",
+		spec->ram_path, (unsigned long long)spec->memory_bytes,
+		spec->ram == RAM_SHARED ? "on" : "off");
+	put_option(out, "-machine", "memory-backend=ram0");
+}
+
+/* Two ports: the guest agent, and the control port by which a guest tells that a program is ready
+ * or has ended (see fleet.h). libvirt must not see the agent's, or it would talk to it itself. */
+static void put_ports(FILE *out, const char *dir)
+{
+	static const struct {
+		const char *id, *file, *port;
+	} ports[] = {
+		{"agent", "agent.sock", "org.qemu.guest_agent.0"},
+		{"control", "control.sock", "org.fleetlab.control.0"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
+		put_option(out, "-chardev", "socket,id=%s,path=%s/%s,server=on,wait=off",
+			ports[i].id, dir, ports[i].file);
+		put_option(out, "-device", "virtserialport,bus=virtio-serial0.0,chardev=%s,name=%s",
+			ports[i].id, ports[i].port);
+	}
+	put_option(out, "-chardev", "socket,id=flmon,path=%s/qmp.sock,server=on,wait=off", dir);
+	put_option(out, "-mon", "chardev=flmon,mode=control");
+}
+
+static void put_nics(FILE *out, const struct guest_spec *spec)
+{
+	for (size_t i = 0; i < spec->nic_count; i++) {
+		_cleanup_free_ char *tap = guest_tap(spec->name, i);
+		char mac[18];
+
+		/* The template's address: a guest gets its own from personalise. */
+		guest_mac(0xffffff, i, mac);
+		put_option(
+			out, "-netdev", "tap,id=net%zu,ifname=%s,script=no,downscript=no", i, tap);
+		put_option(out, "-device",
+			"%s,id=nic%zu,netdev=net%zu,mac=%s,romfile=", spec->nics[i].model, i, i,
+			mac);
+	}
+}
+
+static void put_boot(FILE *out, const struct guest_spec *spec)
+{
+	const struct image *image = spec->image;
+
+	fputs("  <os>\n    <type arch='x86_64' machine='q35'>hvm</type>\n", out);
+	if (image->kernel) {
+		gchar *arguments = g_markup_printf_escaped("%s console=ttyS0%s%s",
+			image->command_line ? image->command_line : "",
+			spec->kernel_args ? " " : "", spec->kernel_args ? spec->kernel_args : "");
+		gchar *files = g_markup_printf_escaped("    <kernel>%s</kernel>\n", image->kernel);
+
+		fprintf(out, "%s    <cmdline>%s</cmdline>\n", files, arguments);
+		g_free(files);
+		g_free(arguments);
+	}
+	if (image->initrd) {
+		gchar *initrd = g_markup_printf_escaped("    <initrd>%s</initrd>\n", image->initrd);
+
+		fputs(initrd, out);
+		g_free(initrd);
+	}
+	fputs("  </os>\n", out);
+}
+
+static void put_devices(FILE *out, const struct guest_spec *spec, const char *dir)
+{
+	fprintf(out,
+		"  <devices>\n"
+		"    <emulator>/usr/bin/qemu-system-x86_64</emulator>\n"
+		"    <controller type='usb' model='none'/>\n"
+		"    <controller type='virtio-serial' index='0'/>\n"
+		"    <memballoon model='virtio'/>\n"
+		"    <serial type='unix'><source mode='bind' path='%s/console.sock'/>"
+		"<log file='%s/console.log' append='on'/></serial>\n",
+		dir, dir);
+	if (spec->disk_overlay) {
+		gchar *disk = g_markup_printf_escaped("    <disk type='file' device='disk'>"
+						      "<driver name='qemu' type='qcow2'/>"
+						      "<source file='%s'/>"
+						      "<target dev='vda' bus='virtio'/></disk>\n",
+			spec->disk_overlay);
+
+		fputs(disk, out);
+		g_free(disk);
+	}
+	fputs("  </devices>\n", out);
+}
+
+char *guest_xml(const struct guest_spec *spec)
+{
+	_cleanup_free_ char *dir = guest_dir(spec->name);
+	bool kvm = strcmp(spec->accelerator, "kvm") == 0;
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		abort();
+	fprintf(out,
+		"<domain type='%s' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n"
+		"  <name>%s</name>\n"
+		"  <memory unit='b'>%llu</memory>\n"
+		"  <vcpu>%u</vcpu>\n",
+		kvm ? "kvm" : "qemu", spec->name, (unsigned long long)spec->memory_bytes,
+		spec->vcpus);
+	put_boot(out, spec);
+	fprintf(out,
+		"  <features><acpi/><apic/></features>\n"
+		"  %s\n"
+		"  <on_reboot>destroy</on_reboot>\n  <on_crash>destroy</on_crash>\n",
+		kvm ? "<cpu mode='host-passthrough'/>"
+		    : "<cpu mode='custom' match='exact' check='none'><model>qemu64</model></cpu>");
+	put_devices(out, spec, dir);
+	fputs("  <qemu:commandline>\n", out);
+	put_ram(out, spec);
+	put_ports(out, dir);
+	put_nics(out, spec);
+	for (size_t i = 0; spec->qemu_args && spec->qemu_args[i]; i++)
+		put_arg(out, spec->name, spec->qemu_args[i]);
+	fputs("  </qemu:commandline>\n</domain>\n", out);
+	fclose(out);
+	return text;
+}

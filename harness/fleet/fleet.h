@@ -1,0 +1,108 @@
+/*
+ * A fleet: the guests of a lab, up and under command. Call inside a lab only; everything here ends
+ * with the lab, so there is no orderly shutdown of guests.
+ *
+ * Guests are named g0, g1, … and have, on the n-th of the fleet's links, the address
+ * 10.77.n.(i + 1)/24; the lab itself has 10.77.n.254.
+ */
+#pragma once
+
+#include "harness/fleet/agent.h"
+#include "harness/fleet/guest_spec.h"
+#include "harness/lab/network.h"
+
+enum fleet_start {
+	FLEET_COLD,	/* every guest boots */
+	FLEET_TEMPLATE, /* guests are clones of one that booted: same kernel layout, shared pages */
+};
+
+/* What fleet an experiment wants. Plain data; strings and arrays are borrowed. */
+struct fleet_spec {
+	struct image_request image;
+	unsigned int count;    /* 0: no guests at all */
+	uint64_t memory_bytes; /* of each guest */
+	unsigned int vcpus;    /* of each guest */
+	enum fleet_start start;
+	enum guest_ram ram; /* for cold guests: RAM_PRIVATE or RAM_SHARED */
+	bool pin;	    /* vCPU threads of guest i bound to processing unit i, by hwloc */
+	const struct link_spec *links;
+	size_t link_count;
+	const struct nic_spec *nics; /* of each guest */
+	size_t nic_count;
+	const char *const *qemu_args; /* of each guest; "@GUEST@" stands for its name */
+	const char *kernel_args;
+};
+
+/* A guest that has booted once and can be cloned: descriptors of its RAM and device state (memfds
+ * of the run's parent process, so they vanish with it) and QEMU's arguments. */
+struct template
+{
+	int ram_fd, state_fd;
+	json_t *argv; /* array of strings */
+};
+
+struct fleet;
+
+/* What the host provides for a fleet. */
+struct fleet_host {
+	const char *accelerator; /* "kvm" or "tcg" */
+	const struct image *image;
+	const struct template *template; /* for FLEET_TEMPLATE */
+};
+
+/* Creates the links, starts the stack and all guests in parallel, and returns when every guest's
+ * agent has answered and the guest has a name, addresses, entropy and time of its own. */
+struct error *fleet_open(const struct fleet_spec *spec, const struct fleet_host *host,
+	struct deadline deadline, struct fleet **fleet);
+void fleet_close(struct fleet *fleet);
+DEFINE_CLEANUP(fleet, struct fleet *, fleet_close)
+
+/* Boots one guest of this fleet cold with its RAM in host->template->ram_fd, writes its device
+ * state to state_fd and fills in `argv` (owned by the caller). Its lab can be closed afterwards. */
+struct error *fleet_make_template(const struct fleet_spec *spec, const struct fleet_host *host,
+	struct deadline deadline, json_t **argv);
+
+unsigned int fleet_count(const struct fleet *fleet);
+const char *fleet_guest_name(const struct fleet *fleet, unsigned int guest);
+/* Dotted address of a guest on its n-th NIC; caller frees. */
+char *fleet_guest_address(const struct fleet *fleet, unsigned int guest, size_t nic);
+pid_t fleet_guest_pid(const struct fleet *fleet, unsigned int guest);
+/* Seconds from fleet_open() to the guest's first agent answer, and to being personalised. */
+double fleet_guest_answer_s(const struct fleet *fleet, unsigned int guest);
+double fleet_guest_ready_s(const struct fleet *fleet, unsigned int guest);
+const char *fleet_stack_socket(const struct fleet *fleet);
+/* Borrowed; commands to one guest's agent must not overlap. */
+struct agent *fleet_agent(const struct fleet *fleet, unsigned int guest);
+
+/* Proportional set size of a guest's QEMU in bytes, from /proc/PID/smaps_rollup. */
+struct error *fleet_guest_pss(const struct fleet *fleet, unsigned int guest, uint64_t *bytes);
+
+/* A program of ours in one guest ("fleetlab-guest"): started by fleet_prepare(), held at the
+ * barrier, let go by fleet_release(), awaited by fleet_finish(). Nothing is polled while it runs:
+ * the guest tells through its control port that it is ready and that it has ended. */
+struct guest_job {
+	unsigned int guest;
+	int64_t pid;
+	const char *what; /* for messages; borrowed */
+};
+
+/* Starts argv (NULL-terminated; argv[0] is a path in the guest) and waits until it stands at the
+ * barrier. One job at a time in each guest. */
+struct error *fleet_prepare(struct fleet *fleet, unsigned int guest, const char *const argv[],
+	struct deadline deadline, struct guest_job *job);
+/* Lets all these jobs go at once. */
+struct error *fleet_release(struct fleet *fleet, const struct guest_job *jobs, size_t count);
+/* Waits for the end of a released job. */
+struct error *fleet_finish(struct fleet *fleet, const struct guest_job *job,
+	struct deadline deadline, struct exec_result *result);
+
+/* The three above for one guest, for a program that prints one JSON object: prepare, release,
+ * finish, parse. An "error" member or a non-zero exit status is an error. */
+struct error *fleet_run_json(struct fleet *fleet, unsigned int guest, const char *const argv[],
+	struct deadline deadline, json_t **result);
+/* Parses what a finished job printed; consumes nothing. */
+struct error *job_json(const struct fleet *fleet, const struct guest_job *job,
+	const struct exec_result *result, json_t **value);
+
+/* Copies every guest's console log and QEMU messages to DIRECTORY/NAME.console and NAME.qemu. */
+struct error *fleet_save_logs(const struct fleet *fleet, const char *directory);

@@ -1,0 +1,148 @@
+/*
+ * The contract of a mechanism: one paper's system and its baselines. A mechanism is one constant
+ * descriptor at the end of mechanisms/NAME/NAME.c, listed once in mechanisms.def; the command line,
+ * the help, the records and the dashboard all render from it.
+ *
+ * The engine owns the loop, the order, the clocks, the barriers and the output. For each trial it
+ * opens a lab and calls, in a process of the lab's own: fleet → prepare → (fleet boots) → setup →
+ * measure → evidence → teardown Hooks append raw readings; they never print, average, grade or
+ * exit. Every hook but `fleet` and `measure` may be NULL. After an error of any hook the trial has
+ * failed, teardown is still called, and the lab ends with all that is in it.
+ */
+#pragma once
+
+#include "harness/fleet/fleet.h"
+
+#include <stdbool.h>
+
+enum profile { PROFILE_SMOKE, PROFILE_QUICK, PROFILE_PAPER, PROFILE_NIGHTLY, PROFILE_COUNT };
+
+enum param_type { PARAM_INTEGER, PARAM_REAL, PARAM_BOOLEAN, PARAM_CHOICE };
+
+struct param {
+	const char *name;
+	enum param_type type;
+	const char *unit;    /* "us", "ints", … or "" */
+	const char *initial; /* default, as text */
+	double min, max;     /* of numbers, inclusive */
+	const char *choices; /* of PARAM_CHOICE: "cold template" */
+	const char *help;
+};
+
+enum better { BETTER_LESS, BETTER_MORE, BETTER_NEITHER };
+
+struct metric {
+	const char *name;
+	const char *unit;
+	enum better better;
+	const char *help;
+};
+
+/* A parameter set to a value, as text. Arrays of presets end with a NULL name. */
+struct preset {
+	const char *param, *value;
+};
+
+enum role { ROLE_SUBJECT, ROLE_BASELINE };
+
+struct variant {
+	const char *name;
+	enum role role;
+	const char *help;
+	const struct preset *presets; /* may be NULL */
+};
+
+/* How much of an experiment a profile runs. */
+struct experiment_size {
+	int blocks; /* ABBA blocks: each variant runs twice a block; 0: not in this profile */
+	const struct preset *presets; /* may be NULL */
+};
+
+struct experiment {
+	const char *name;
+	const char *title;	      /* what the paper calls its table or figure */
+	const char *const *variants;  /* names, NULL-terminated; the first is the subject */
+	const struct preset *presets; /* may be NULL */
+	struct experiment_size sizes[PROFILE_COUNT];
+	double trial_s;	   /* expected, for the plan; learned from the journal as it goes */
+	double deadline_s; /* a trial that takes longer has hung */
+};
+
+struct trial;
+
+struct mechanism {
+	const char *name;
+	const char *paper; /* "C"; results/papers/C.json holds its claims */
+	const char *summary;
+	/* Each array ends with an entry whose name is NULL. */
+	const struct param *params;
+	const struct metric *metrics;
+	const struct variant *variants;
+	const struct experiment *experiments;
+
+	/* Why this mechanism cannot run on this host, or NULL. `host` is the fingerprint
+	 * (host/facts.h); the answer is static or owned by the mechanism. */
+	const char *(*probe)(json_t *host);
+	/* The fleet that this trial's parameters ask for. Pure: called before the lab exists. What
+	 * the spec points at must live as long as the trial (static, or in trial_keep()). */
+	struct error *(*fleet)(struct trial *trial, struct fleet_spec *spec);
+	/* In the lab, before guests start: services that they connect to. Also called when a
+	 * template of this fleet is made. */
+	struct error *(*prepare)(struct trial *trial);
+	struct error *(*setup)(struct trial *trial);
+	struct error *(*measure)(struct trial *trial);
+	struct error *(*evidence)(struct trial *trial);
+	void (*teardown)(struct trial *trial);
+};
+
+/* All mechanisms, in the order of mechanisms.def; NULL past the last one. */
+const struct mechanism *mechanism_at(size_t index);
+const struct mechanism *mechanism_find(const char *name);
+
+const struct variant *mechanism_variant(const struct mechanism *mechanism, const char *name);
+const struct metric *mechanism_metric(const struct mechanism *mechanism, const char *name);
+const struct param *mechanism_param(const struct mechanism *mechanism, const char *name);
+const struct experiment *mechanism_experiment(const struct mechanism *mechanism, const char *name);
+
+const char *profile_name(enum profile profile);
+const char *role_name(enum role role);
+bool profile_parse(const char *name, enum profile *profile);
+
+/* Checks a value against a parameter's type and range. */
+struct error *param_check(
+	const struct mechanism *mechanism, const struct param *param, const char *value);
+
+/* ---- what a hook may do with its trial ---- */
+
+const char *trial_variant(const struct trial *trial);
+const char *trial_experiment(const struct trial *trial);
+
+/* Parameter values of this trial; asking for one that is not declared is a bug and aborts. */
+int64_t trial_integer(const struct trial *trial, const char *param);
+double trial_real(const struct trial *trial, const char *param);
+bool trial_boolean(const struct trial *trial, const char *param);
+const char *trial_choice(const struct trial *trial, const char *param);
+
+/* Stores what a parameter really became (read back from a guest, QEMU or the host). */
+void trial_effective(struct trial *trial, const char *param, json_t *value);
+
+/* The fleet, once it is up; NULL before, and for a trial without guests. */
+struct fleet *trial_fleet(struct trial *trial);
+/* Nothing of the trial may wait longer than this. */
+struct deadline trial_deadline(const struct trial *trial);
+
+/* Appends one raw reading of a declared metric, in its unit. `at` (may be NULL, taken over) is an
+ * object that says where on a sweep it was read: {"ints": 64}. */
+struct error *trial_sample(struct trial *trial, const char *metric, json_t *at, double value);
+
+/* Appends proof from outside the mechanism that it acted, or (ok false) that it did not: then the
+ * trial is invalid. `text` says in words what was looked at. A subject's trial without evidence is
+ * invalid. */
+struct error *trial_evidence(struct trial *trial, const char *name, bool ok, double value,
+	const char *unit, const char *format, ...) __attribute__((format(printf, 6, 7)));
+
+/* The mechanism's own state of this trial, kept from hook to hook. */
+void trial_set_state(struct trial *trial, void *state);
+void *trial_state(const struct trial *trial);
+/* Hands an allocation to the trial, which frees it at its end; returns it. */
+void *trial_keep(struct trial *trial, void *allocation);
