@@ -1,0 +1,57 @@
+/*
+ * Does y grow with x, and by how much over the range measured? For claims of shape ("flat in memory
+ * size", "grows with the dirty rate"). One point a trial, trials at the same x are welcome.
+ *
+ * The slope is the median of the slopes between all pairs of trials, weighted by their distance in
+ * x (Theil and Sen, as weighted by Sievers 1978 and Scholz 1978): a wild trial moves it little, and
+ * distant sizes say more than neighbouring ones, which matters when sizes double. Its interval is
+ * the set of slopes b for which the rank correlation of y - b x with x is not significant under
+ * permutation of the trials. That needs trials exchangeable but for the trend, and nothing else:
+ * no normal noise, no standard error from four sizes. Like every interval here it is unbounded
+ * while there are too few trials (five at distinct sizes are the least, or 2 + 2 + 2, or 4 + 4).
+ *
+ * Growth is the same idea on the relative scale: the g for which y / (1 + g t) does not correlate
+ * with x, t running from 0 at the smallest x to 1 at the largest. So it is the fitted line's
+ * (y(xmax) - y(xmin)) / y(xmin), estimated for noise that is a percentage of y, as in timings.
+ * 0 is flat, 1 is doubled, -0.5 is halved; independent of the units of both.
+ */
+#pragma once
+
+#include "harness/stats/interval.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct slope_estimate {
+	size_t n;		  /* trials */
+	double slope;		  /* unit of y per unit of x */
+	double intercept;	  /* median of y - slope x: the line is intercept + slope x */
+	struct interval interval; /* of the slope, 95 % */
+	double growth;		  /* relative, from smallest to largest x; in -1 .. +infinity; NaN
+				   * if a y is not positive, since a percentage makes no sense then */
+	struct interval growth_interval; /* of the growth, 95 %; unbounded if growth is NaN */
+};
+
+/* Permutations drawn for the critical value; coverage then wavers by about 0.2 % with the seed. */
+#define SLOPE_PERMUTATIONS 10000
+
+/* Most trials accepted: memory and time grow with n^2. */
+#define SLOPE_MAX 2000
+
+/*
+ * Fits y[i] over x[i], i < n. Returns false, and leaves *out alone, if any figure is not finite, if
+ * all x are equal, or if n is above SLOPE_MAX. The same seed gives the same result.
+ */
+bool slope_fit(
+	const double *x, const double *y, size_t n, unsigned long seed, struct slope_estimate *out);
+
+enum slope_shape {
+	SLOPE_UNDECIDED, /* the interval allows more than one of the others */
+	SLOPE_FLAT,	 /* all of it within -tolerance .. +tolerance */
+	SLOPE_GROWS,	 /* all of it above +tolerance */
+	SLOPE_SHRINKS,	 /* all of it below -tolerance */
+};
+
+/* Reads a shape off the interval of the growth. Tolerance is relative, 0.1 for 10 %, and is what
+ * the claim calls flat. "Not significantly different from flat" is not flat: that is UNDECIDED. */
+enum slope_shape slope_shape(const struct slope_estimate *estimate, double tolerance);
