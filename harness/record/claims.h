@@ -30,8 +30,13 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* Pairs (for tests without pairs: trials) that a test needs unless it says otherwise. */
+/* Pairs (of absolute and slope: trials) that a test needs unless it says otherwise: below six no
+ * 95 % interval exists (stats/interval.h). */
 #define CLAIMS_PAIRS_NEEDED 6
+
+/* Trials that "holds", "bound" and "outcome" need unless they say otherwise: one failure refutes
+ * them, so that more trials add little. */
+#define CLAIMS_TRIALS_NEEDED 2
 
 /* True when the trial counts: outcome ok, evidence present (subjects) and holding. Otherwise
  * *reason (may be NULL) is a static text. */
@@ -48,7 +53,7 @@ const char *trial_unit(const json_t *trial, const char *metric, const json_t *at
 /* The values of a selector over all counted trials: median with a bootstrap 95 % interval. */
 struct reading {
 	double median, low, high;
-	size_t trials;	  /* counted trials; low and high are the median's when there are < 3 */
+	size_t trials;	  /* counted trials; low and high are infinite when they are too few */
 	const char *unit; /* borrowed from the record */
 };
 bool record_reading(const json_t *record, const char *mechanism, const char *experiment,

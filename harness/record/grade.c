@@ -1,0 +1,156 @@
+/* What the kinds of test share: see grade.h. */
+#include "harness/record/grade.h"
+
+#include "harness/base/fs.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+/* Factor within which a size counts as reproduced when the test names none. */
+#define DEFAULT_TOLERANCE 2.0
+
+size_t test_pairs_needed(const json_t *test, size_t otherwise)
+{
+	return (size_t)json_number(test, "pairs", (double)otherwise);
+}
+
+void result_number(json_t *object, const char *key, double value)
+{
+	if (isfinite(value)) /* JSON has no infinity: an unbounded end is left out */
+		json_object_set_new(object, key, json_real(value));
+}
+
+void result_conclude(json_t *result, const char *verdict, const char *format, ...)
+{
+	_cleanup_free_ char *reason = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&reason, format, args) < 0)
+		reason = NULL;
+	va_end(args);
+	json_object_set_new(result, "verdict", json_string(verdict));
+	json_object_set_new(result, "reason", json_string(reason ? reason : ""));
+}
+
+struct source test_source(const struct grading *grading, const json_t *test)
+{
+	return (struct source){
+		grading->record, grading->mechanism, json_text(test, "experiment"), grading->seed};
+}
+
+struct target test_target(const json_t *test)
+{
+	const json_t *published = json_object_get(test, "published");
+	double value = json_number(published, "value", NAN);
+	struct target target = {
+		.low = json_number(published, "low", value),
+		.high = json_number(published, "high", value),
+		.tolerance = json_number(test, "tolerance", DEFAULT_TOLERANCE),
+	};
+
+	target.given = isfinite(target.low) && isfinite(target.high) && target.low > 0;
+	return target;
+}
+
+void result_published(json_t *result, const struct target *target, double measured)
+{
+	if (!target->given)
+		return;
+	result_number(result, "published", sqrt(target->low * target->high));
+	if (target->low != target->high) {
+		result_number(result, "published_low", target->low);
+		result_number(result, "published_high", target->high);
+	}
+	result_number(result, "ratio_to_published", measured / sqrt(target->low * target->high));
+}
+
+/* Says why a test has nothing to go by, from what its selector found; false when it has. */
+bool result_if_empty(json_t *result, const struct readings *readings, const char *whose)
+{
+	if (readings->count)
+		return false;
+	if (readings->seen == 0)
+		result_conclude(result, "not-run", "no trial of %s in this record", whose);
+	else if (readings->ambiguous)
+		result_conclude(result, "inconclusive",
+			"the %zu trials of %s cannot be told apart: same block and half",
+			readings->seen, whose);
+	else
+		result_conclude(result, "inconclusive", "none of %zu trials of %s counts: %s",
+			readings->seen, whose, readings->why_not);
+	return true;
+}
+
+char *test_name(const json_t *test, const json_t *selector)
+{
+	const char *variant = json_string_value(json_object_get(selector, "variant"));
+
+	return variant ? format_string("%s (%s)", variant, json_text(test, "experiment"))
+		       : format_string("%s", json_text(test, "experiment"));
+}
+
+/* Mean wall time of the trials that a selector names: what one more boot will cost. */
+double trials_mean_wall_s(const struct source *source, const json_t *selector)
+{
+	const json_t *trial;
+	double sum = 0;
+	size_t count = 0, i;
+
+	json_array_foreach (json_object_get(source->record, "trials"), i, trial) {
+		if (!trial_selected(trial, source, selector))
+			continue;
+		sum += json_number(trial, "wall_s", 0);
+		count++;
+	}
+	return count ? sum / (double)count : 0;
+}
+
+/* Adds what would decide: `more` pairs of `boots` fresh boots each. */
+void result_forecast(json_t *result, size_t more, size_t boots, double seconds_each)
+{
+	json_object_set_new(result, "forecast",
+		json_pack("{s:I, s:I, s:f}", "pairs", (json_int_t)more, "boots",
+			(json_int_t)(more * boots), "seconds", (double)more * seconds_each));
+}
+
+double test_limit(const json_t *test, const char *key, double otherwise)
+{
+	const json_t *limit = json_object_get(test, key);
+
+	return json_is_number(limit) ? json_number_value(limit)
+				     : json_number(limit, "value", otherwise);
+}
+
+json_t *grade_test(const struct grading *grading, const json_t *test)
+{
+	static const struct {
+		const char *kind;
+		void (*grade)(const struct grading *, const json_t *, json_t *);
+	} kinds[] = {
+		{"ratio", grade_ratio},
+		{"slope", grade_slope},
+		{"holds", grade_holds},
+		{"bound", grade_bound},
+		{"order", grade_order},
+		{"absolute", grade_absolute},
+		{"outcome", grade_outcome},
+		{"none", grade_none},
+	};
+	json_t *result = json_object();
+
+	json_object_set(result, "kind", json_object_get(test, "kind"));
+	if (json_object_get(test, "id"))
+		json_object_set(result, "id", json_object_get(test, "id"));
+	if (json_object_get(test, "note"))
+		json_object_set(result, "note", json_object_get(test, "note"));
+	if (json_object_get(test, "unit"))
+		json_object_set(result, "shown_in", json_object_get(test, "unit"));
+	result_conclude(result, "not-run", "this kind of test is unknown");
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (strcmp(json_text(test, "kind"), kinds[i].kind) == 0)
+			kinds[i].grade(grading, test, result);
+	}
+	return result;
+}

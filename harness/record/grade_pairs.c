@@ -1,0 +1,211 @@
+/* Tests of paired ratios: ratio, order, and bound with two selectors; see claims.h. Must never
+ * pair trials of different blocks. */
+#include "harness/record/grade.h"
+
+#include "harness/stats/pairs.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool empty_selector(
+	const struct source *source, const json_t *test, const json_t *selector, json_t *result)
+{
+	_cleanup_readings_ struct readings readings = {0};
+	_cleanup_free_ char *name = test_name(test, selector);
+
+	readings_collect(source, selector, true, &readings);
+	return result_if_empty(result, &readings, name);
+}
+
+/* Before the target: is the direction of the ratio right, wrong or open? */
+static int direction_of(const char *direction, const struct interval *interval, double tolerance)
+{
+	if (strcmp(direction, "equal") == 0) {
+		if (interval->low >= 1 / tolerance && interval->high <= tolerance)
+			return 1;
+		return interval->high < 1 / tolerance || interval->low > tolerance ? -1 : 0;
+	}
+	if (interval->low <= 1 && interval->high >= 1)
+		return 0;
+	return (interval->low > 1) == (strcmp(direction, "greater") == 0) ? 1 : -1;
+}
+
+static void judge_size(json_t *result, const char *direction, const struct target *target,
+	const struct ratio_estimate *estimate)
+{
+	double low = target->low / target->tolerance, high = target->high * target->tolerance;
+	bool above = estimate->interval.low > high, below = estimate->interval.high < low;
+	bool less = strcmp(direction, "less") == 0;
+
+	if (!target->given || strcmp(direction, "equal") == 0 || (!above && !below)) {
+		result_conclude(result, "reproduced",
+			target->given ? "size and direction hold" : "the direction holds");
+		return;
+	}
+	json_object_set_new(result, "word", json_string(above != less ? "stronger" : "weaker"));
+	result_conclude(result, "direction-only",
+		"the direction holds, the effect is %s than published",
+		above != less ? "stronger" : "weaker");
+}
+
+static void judge_ratio(json_t *result, const struct source *source, const json_t *test,
+	const json_t *of, const json_t *to, const struct ratio_estimate *estimate)
+{
+	const struct target target = test_target(test);
+	const char *direction = json_text(test, "direction");
+	size_t want = test_pairs_needed(test, CLAIMS_PAIRS_NEEDED), more = 0;
+	double seconds = trials_mean_wall_s(source, of) + trials_mean_wall_s(source, to);
+	int holds = direction_of(direction, &estimate->interval, target.tolerance);
+
+	if (estimate->n < want) {
+		more = want - estimate->n;
+		result_forecast(result, more, 2, seconds);
+		result_conclude(result, "inconclusive", "%zu of %zu pairs", estimate->n, want);
+		return;
+	}
+	if (holds > 0) {
+		judge_size(result, direction, &target, estimate);
+		return;
+	}
+	if (holds < 0) {
+		result_conclude(result, "contradicted", "the interval excludes that %s",
+			strcmp(direction, "equal") == 0 ? "they are equal"
+							: "the direction is as published");
+		return;
+	}
+	more = strcmp(direction, "equal") == 0
+		       ? pairs_forecast(estimate,
+				 estimate->median > 1 ? target.tolerance : 1 / target.tolerance)
+		       : pairs_forecast(estimate, 1.0);
+	if (more == 0) /* the point is decided on one side, the interval reaches over the other */
+		more = 2;
+	if (more >= PAIRS_UNLIKELY) {
+		result_conclude(result, "inconclusive",
+			"the interval leaves it open, and more boots are "
+			"unlikely to settle it");
+		return;
+	}
+	result_forecast(result, more, 2, seconds);
+	result_conclude(result, "inconclusive", "the interval leaves it open");
+}
+
+static void put_ratio(json_t *result, const struct ratio_estimate *estimate)
+{
+	result_number(result, "measured", estimate->median);
+	if (interval_is_bounded(estimate->interval)) {
+		result_number(result, "low", estimate->interval.low);
+		result_number(result, "high", estimate->interval.high);
+	}
+	result_number(result, "p_value", estimate->p_value);
+	json_object_set_new(result, "pairs", json_integer((json_int_t)estimate->n));
+	json_object_set_new(result, "unit", json_string("x"));
+}
+
+/* The paired ratio of a test's two selectors; false when the result is concluded already. */
+static bool estimate_pairs(const struct source *source, const json_t *test, const json_t *of,
+	const json_t *to, json_t *result, struct ratio_estimate *estimate)
+{
+	_cleanup_free_ double *subject = NULL;
+	_cleanup_free_ double *baseline = NULL;
+	size_t pairs, want = test_pairs_needed(test, CLAIMS_PAIRS_NEEDED);
+
+	if (json_object_get(json_object_get(test, "of"), "best_of") ||
+		json_object_get(json_object_get(test, "to"), "best_of"))
+		json_object_set_new(result, "best",
+			json_string(json_text(
+				json_object_get(json_object_get(test, "of"), "best_of") ? of : to,
+				"variant")));
+	if (empty_selector(source, test, of, result) || empty_selector(source, test, to, result))
+		return false;
+	pairs = source_pairs(source, of, to, &subject, &baseline);
+	json_object_set_new(result, "pairs", json_integer((json_int_t)pairs));
+	if (pairs == 0) {
+		result_forecast(result, want, 2,
+			trials_mean_wall_s(source, of) + trials_mean_wall_s(source, to));
+		result_conclude(result, "inconclusive", "no pair: never both counted in one block");
+		return false;
+	}
+	if (!pairs_ratio(subject, baseline, pairs, source->seed, estimate)) {
+		result_conclude(result, "inconclusive", "no ratio: a reading is zero or negative");
+		return false;
+	}
+	put_ratio(result, estimate);
+	return true;
+}
+
+void grade_ratio(const struct grading *grading, const json_t *test, json_t *result)
+{
+	struct source source = test_source(grading, test);
+	_cleanup_json_ json_t *of = selector_settle(&source, json_object_get(test, "of"));
+	_cleanup_json_ json_t *to = selector_settle(&source, json_object_get(test, "to"));
+	const struct target target = test_target(test);
+	struct ratio_estimate estimate;
+
+	json_object_set_new(result, "pairs_needed",
+		json_integer((json_int_t)test_pairs_needed(test, CLAIMS_PAIRS_NEEDED)));
+	if (!estimate_pairs(&source, test, of, to, result, &estimate))
+		return;
+	result_published(result, &target, estimate.median);
+	judge_ratio(result, &source, test, of, to, &estimate);
+}
+
+void grade_pair_bound(const struct grading *grading, const json_t *test, json_t *result)
+{
+	struct source source = test_source(grading, test);
+	const json_t *of = json_object_get(test, "of"), *to = json_object_get(test, "to");
+	double at_least = test_limit(test, "at_least", -INFINITY);
+	double at_most = test_limit(test, "at_most", INFINITY);
+	size_t want = test_pairs_needed(test, CLAIMS_PAIRS_NEEDED);
+	struct ratio_estimate estimate;
+
+	result_number(result, "published", isfinite(at_most) ? at_most : at_least);
+	if (!estimate_pairs(&source, test, of, to, result, &estimate))
+		return;
+	if (estimate.n < want) {
+		result_forecast(result, want - estimate.n, 2,
+			trials_mean_wall_s(&source, of) + trials_mean_wall_s(&source, to));
+		result_conclude(result, "inconclusive", "%zu of %zu pairs", estimate.n, want);
+	} else if (estimate.interval.low >= at_least && estimate.interval.high <= at_most) {
+		result_conclude(result, "reproduced", "within the limit");
+	} else if (estimate.interval.high < at_least || estimate.interval.low > at_most) {
+		bool side =
+			isfinite(at_most) ? estimate.interval.high < 1 : estimate.interval.low > 1;
+
+		if (side)
+			json_object_set_new(result, "word", json_string("weaker"));
+		result_conclude(result, side ? "direction-only" : "contradicted",
+			"beyond the published limit%s", side ? ", on the right side of 1" : "");
+	} else {
+		result_conclude(result, "inconclusive", "the interval holds the limit");
+	}
+}
+
+/* The first adjacent pair of the order that is not ascending decides. */
+void grade_order(const struct grading *grading, const json_t *test, json_t *result)
+{
+	struct source source = test_source(grading, test);
+	const json_t *chain = json_object_get(test, "ascending");
+	const char *open = NULL;
+
+	for (size_t i = 0; i + 1 < json_array_size(chain); i++) {
+		const json_t *lower = json_array_get(chain, i);
+		const json_t *higher = json_array_get(chain, i + 1);
+		struct ratio_estimate estimate;
+		int holds;
+
+		if (!estimate_pairs(&source, test, higher, lower, result, &estimate))
+			return;
+		holds = direction_of("greater", &estimate.interval, 1);
+		if (holds < 0) {
+			result_conclude(result, "contradicted", "%s is above %s",
+				json_text(lower, "variant"), json_text(higher, "variant"));
+			return;
+		}
+		if (holds == 0 || estimate.n < test_pairs_needed(test, CLAIMS_PAIRS_NEEDED))
+			open = json_text(higher, "variant");
+	}
+	if (open)
+		result_conclude(result, "inconclusive", "the place of %s is open", open);
+	else
+		result_conclude(result, "reproduced", "the order holds");
+}

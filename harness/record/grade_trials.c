@@ -1,0 +1,286 @@
+/* Tests of one variant's trials: slope, holds, bound, absolute, outcome; see claims.h. Must never
+ * let a trial that does not count decide anything. */
+#include "harness/record/grade.h"
+
+#include "harness/base/fs.h"
+#include "harness/stats/slope.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *plural(size_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
+/* Appends (x, y) of one trial: x is a parameter of the trial, or a coordinate of its samples. */
+static size_t slope_points(const struct trial_reading *item, const json_t *selector,
+	const char *over, double *x, double *y, size_t room)
+{
+	const json_t *parameter = json_object_get(json_object_get(item->trial, "parameters"), over);
+	const json_t *sample;
+	size_t count = 0, i;
+
+	if (json_is_number(parameter)) {
+		if (room == 0 || !trial_value(item->trial, json_text(selector, "metric"),
+					 json_object_get(selector, "at"), y))
+			return 0;
+		*x = json_number_value(parameter);
+		return 1;
+	}
+	json_array_foreach (json_object_get(item->trial, "samples"), i, sample) {
+		const json_t *at = json_object_get(json_object_get(sample, "at"), over);
+
+		if (count == room ||
+			strcmp(json_text(sample, "metric"), json_text(selector, "metric")) != 0 ||
+			!json_is_number(at) || !sample_value(sample, &y[count]))
+			continue;
+		x[count++] = json_number_value(at);
+	}
+	return count;
+}
+
+/* Every counted trial that the selector names, whether or not its reading is a single one. */
+static size_t collect_points(
+	const struct source *source, const json_t *test, double *x, double *y, size_t *trials)
+{
+	const json_t *selector = json_object_get(test, "of");
+	const json_t *trial;
+	size_t count = 0, i;
+
+	json_array_foreach (json_object_get(source->record, "trials"), i, trial) {
+		const struct trial_reading item = {.trial = trial};
+
+		if (!trial_selected(trial, source, selector))
+			continue;
+		++*trials;
+		if (trial_counts(trial, NULL))
+			count += slope_points(&item, selector, json_text(test, "over"), x + count,
+				y + count, SLOPE_MAX - count);
+	}
+	return count;
+}
+
+static void judge_slope(json_t *result, const json_t *test, const struct slope_estimate *estimate)
+{
+	double tolerance = json_number(test, "tolerance", 0);
+	bool flat = strcmp(json_text(test, "expect"), "flat") == 0;
+
+	switch (slope_shape(estimate, tolerance)) {
+	case SLOPE_FLAT:
+		result_conclude(result, flat ? "reproduced" : "contradicted", "flat within %g %%",
+			100 * tolerance);
+		return;
+	case SLOPE_GROWS:
+		result_conclude(result, flat ? "contradicted" : "reproduced", "it grows");
+		return;
+	case SLOPE_SHRINKS:
+		result_conclude(result, "contradicted", "it shrinks");
+		return;
+	case SLOPE_UNDECIDED:
+		break;
+	}
+	result_conclude(result, "inconclusive", "the interval of the growth leaves it open");
+}
+
+void grade_slope(const struct grading *grading, const json_t *test, json_t *result)
+{
+	struct source source = test_source(grading, test);
+	_cleanup_free_ double *x = calloc(SLOPE_MAX, sizeof(*x));
+	_cleanup_free_ double *y = calloc(SLOPE_MAX, sizeof(*y));
+	_cleanup_free_ char *name = test_name(test, json_object_get(test, "of"));
+	struct slope_estimate estimate;
+	size_t trials = 0, count;
+
+	if (!x || !y) {
+		result_conclude(result, "inconclusive", "out of memory");
+		return;
+	}
+	count = collect_points(&source, test, x, y, &trials);
+	json_object_set_new(result, "pairs", json_integer((json_int_t)count));
+	json_object_set_new(result, "unit", json_string("growth over the range"));
+	if (trials == 0) {
+		result_conclude(result, "not-run", "no trial of %s in this record", name);
+		return;
+	}
+	if (!slope_fit(x, y, count, source.seed, &estimate)) {
+		result_conclude(result, "inconclusive", "fewer than two values of %s with readings",
+			json_text(test, "over"));
+		return;
+	}
+	result_number(result, "measured", estimate.growth);
+	if (interval_is_bounded(estimate.growth_interval)) {
+		result_number(result, "low", estimate.growth_interval.low);
+		result_number(result, "high", estimate.growth_interval.high);
+	}
+	judge_slope(result, test, &estimate);
+}
+
+/* Counts the readings that a limit or a truth value refuses; sets the worst. */
+static size_t refused(
+	const struct readings *readings, double at_least, double at_most, double *worst)
+{
+	size_t count = 0;
+
+	*worst = readings->items[0].value;
+	for (size_t i = 0; i < readings->count; i++) {
+		double value = readings->items[i].value;
+
+		if (isfinite(at_most) ? value > *worst : value < *worst)
+			*worst = value;
+		count += value < at_least || value > at_most;
+	}
+	return count;
+}
+
+static void judge_all(const struct source *source, const json_t *test, double at_least,
+	double at_most, json_t *result)
+{
+	const json_t *of = json_object_get(test, "of");
+	_cleanup_readings_ struct readings readings = {0};
+	_cleanup_free_ char *name = test_name(test, of);
+	size_t want = test_pairs_needed(test, CLAIMS_TRIALS_NEEDED), wrong;
+	double worst;
+
+	readings_collect(source, of, false, &readings);
+	if (result_if_empty(result, &readings, name))
+		return;
+	wrong = refused(&readings, at_least, at_most, &worst);
+	result_number(result, "measured", worst);
+	json_object_set_new(result, "pairs", json_integer((json_int_t)readings.count));
+	json_object_set_new(result, "unit", json_string(readings.unit ? readings.unit : ""));
+	if (wrong) {
+		result_conclude(result, "contradicted", "not so in %zu of %zu trials", wrong,
+			readings.count);
+	} else if (readings.count < want) {
+		result_forecast(result, want - readings.count, 1, trials_mean_wall_s(source, of));
+		result_conclude(result, "inconclusive", "%zu of %zu trials", readings.count, want);
+	} else {
+		result_conclude(result, "reproduced", "so in all %zu trial%s", readings.count,
+			plural(readings.count));
+	}
+}
+
+void grade_holds(const struct grading *grading, const json_t *test, json_t *result)
+{
+	struct source source = test_source(grading, test);
+
+	judge_all(&source, test, 1, 1, result);
+}
+
+void grade_bound(const struct grading *grading, const json_t *test, json_t *result)
+{
+	struct source source = test_source(grading, test);
+	double at_least = test_limit(test, "at_least", -INFINITY);
+	double at_most = test_limit(test, "at_most", INFINITY);
+
+	if (json_object_get(test, "to")) {
+		grade_pair_bound(grading, test, result);
+		return;
+	}
+	result_number(result, "published", isfinite(at_most) ? at_most : at_least);
+	judge_all(&source, test, at_least, at_most, result);
+}
+
+/* Parameters that the test requires and the trials do not have; false when all are as required. */
+static bool requirement_missed(
+	const struct readings *readings, const json_t *requires, json_t *result)
+{
+	const json_t *parameters = json_object_get(readings->items[0].trial, "parameters");
+	const char *key;
+	json_t *wanted;
+
+	if (json_has_part(parameters, requires))
+		return false;
+	json_object_foreach ((json_t *) requires, key, wanted) {
+		const json_t *found = json_object_get(parameters, key);
+		_cleanup_free_ char *here = NULL;
+
+		if (found && json_equal(found, wanted))
+			continue;
+		here = found ? json_dumps(found, JSON_ENCODE_ANY) : NULL;
+		result_conclude(result, "not-comparable", "%s: %s here, %s in the paper", key,
+			here ? here : "unknown", json_string_value(wanted));
+		return true;
+	}
+	return false;
+}
+
+static void judge_absolute(const struct source *source, const json_t *test,
+	const struct reading *reading, json_t *result)
+{
+	const struct target target = test_target(test);
+	size_t want = test_pairs_needed(test, CLAIMS_PAIRS_NEEDED);
+
+	if (reading->trials < want) {
+		result_forecast(result, want - reading->trials, 1,
+			trials_mean_wall_s(source, json_object_get(test, "of")));
+		result_conclude(result, "inconclusive", "%zu of %zu trials", reading->trials, want);
+	} else if (!target.given) {
+		result_conclude(result, "inconclusive", "the paper gives no value");
+	} else if (reading->high < target.low / target.tolerance ||
+		   reading->low > target.high * target.tolerance) {
+		result_conclude(result, "contradicted", "more than %g times off", target.tolerance);
+	} else {
+		result_conclude(result, "reproduced", "within a factor of %g", target.tolerance);
+	}
+}
+
+void grade_absolute(const struct grading *grading, const json_t *test, json_t *result)
+{
+	struct source source = test_source(grading, test);
+	const json_t *of = json_object_get(test, "of");
+	const struct target target = test_target(test);
+	_cleanup_readings_ struct readings readings = {0};
+	_cleanup_free_ char *name = test_name(test, of);
+	struct reading reading;
+
+	readings_collect(&source, of, true, &readings);
+	if (result_if_empty(result, &readings, name) || !source_reading(&source, of, &reading))
+		return;
+	result_number(result, "measured", reading.median);
+	if (isfinite(reading.low) && isfinite(reading.high)) {
+		result_number(result, "low", reading.low);
+		result_number(result, "high", reading.high);
+	}
+	json_object_set_new(result, "pairs", json_integer((json_int_t)reading.trials));
+	json_object_set_new(result, "unit", json_string(reading.unit ? reading.unit : ""));
+	result_published(result, &target, reading.median);
+	if (!grading->comparable)
+		result_conclude(result, "not-comparable", "%s", grading->incomparable);
+	else if (!requirement_missed(&readings, json_object_get(test, "requires"), result))
+		judge_absolute(&source, test, &reading, result);
+}
+
+void grade_outcome(const struct grading *grading, const json_t *test, json_t *result)
+{
+	struct source source = test_source(grading, test);
+	const char *expected = json_text(test, "expect");
+	const json_t *trial;
+	size_t seen = 0, right = 0, i;
+
+	json_array_foreach (json_object_get(grading->record, "trials"), i, trial) {
+		if (!trial_selected(trial, &source, json_object_get(test, "of")))
+			continue;
+		seen++;
+		right += strcmp(json_text(trial, "outcome"), expected) == 0;
+	}
+	json_object_set_new(result, "pairs", json_integer((json_int_t)seen));
+	if (seen == 0)
+		result_conclude(result, "not-run", "no such trial in this record");
+	else if (right < seen)
+		result_conclude(result, "contradicted", "%zu of %zu trials did not end as %s",
+			seen - right, seen, expected);
+	else if (seen < test_pairs_needed(test, CLAIMS_TRIALS_NEEDED))
+		result_conclude(result, "inconclusive", "%zu of %zu trials", seen,
+			test_pairs_needed(test, CLAIMS_TRIALS_NEEDED));
+	else
+		result_conclude(result, "reproduced", "all %zu trial%s ended as %s", seen,
+			plural(seen), expected);
+}
+
+void grade_none(const struct grading *grading, const json_t *test, json_t *result)
+{
+	(void)grading;
+	result_conclude(result, "not-run", "%s", json_text(test, "reason"));
+}
