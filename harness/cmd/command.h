@@ -21,3 +21,9 @@ struct command {
 /* Returns a usage error for an option that getopt_long() refused ('?' or ':'). Call with opterr =
  * 0. */
 struct error *command_bad_option(int argc, char **argv) __attribute__((returns_nonnull));
+
+/* Columns of the terminal on stdout, or 100 when it is none. */
+int command_terminal_width(void);
+
+/* Columns of the terminal on stdout, or 100 when it is none. */
+int command_terminal_width(void);

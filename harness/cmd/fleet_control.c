@@ -1,0 +1,334 @@
+/* Fleets that live on between commands: see fleet_control.h. */
+#include "harness/cmd/fleet_control.h"
+#include "harness/base/fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Agent commands to one guest must not overlap; a fleet has at most this many guests. */
+enum { MAX_GUESTS = 1024 };
+
+struct keeper {
+	struct fleet *fleet;
+	const json_t *about;
+	pthread_mutex_t guest_locks[MAX_GUESTS];
+};
+
+struct client {
+	struct keeper *keeper;
+	int fd;
+};
+
+/* ---- the keeper ---- */
+
+static struct error *find_guest(const struct fleet *fleet, json_t *request, unsigned int *guest)
+{
+	const char *name = json_string_value(json_object_get(request, "guest"));
+
+	for (unsigned int i = 0; name && i < fleet_count(fleet); i++) {
+		if (strcmp(fleet_guest_name(fleet, i), name) == 0) {
+			*guest = i;
+			return NULL;
+		}
+	}
+	return error_hint(error_new(ERROR_USAGE, "this fleet has no guest '%s'", name ? name : ""),
+		"fleetlab fleet list");
+}
+
+static struct error *op_status(struct keeper *keeper, json_t *answer)
+{
+	json_t *guests = json_array();
+
+	json_object_update(answer, (json_t *)keeper->about);
+	json_object_set_new(answer, "guests", guests);
+	for (unsigned int i = 0; i < fleet_count(keeper->fleet); i++) {
+		_cleanup_free_ char *address = fleet_guest_address(keeper->fleet, i, 0);
+		uint64_t pss = 0;
+		struct error *err = fleet_guest_pss(keeper->fleet, i, &pss);
+
+		json_array_append_new(
+			guests, json_pack("{s:s, s:s, s:f, s:I, s:b}", "name",
+					fleet_guest_name(keeper->fleet, i), "address", address,
+					"ready_s", fleet_guest_ready_s(keeper->fleet, i),
+					"pss_bytes", (json_int_t)pss, "alive", err == NULL));
+		error_destroy(err);
+	}
+	return NULL;
+}
+
+static void set_base64(json_t *object, const char *name, const char *data, size_t size)
+{
+	gchar *encoded = g_base64_encode((const guchar *)data, size);
+
+	json_object_set_new(object, name, json_string(encoded));
+	g_free(encoded);
+}
+
+static struct error *op_exec(struct keeper *keeper, json_t *request, json_t *answer)
+{
+	_cleanup_(exec_result_deinit) struct exec_result result = {0};
+	json_t *words = json_object_get(request, "argv");
+	json_int_t timeout_ms = json_integer_value(json_object_get(request, "timeout_ms"));
+	const char *input = json_string_value(json_object_get(request, "input"));
+	const char *argv[128];
+	size_t count = json_array_size(words);
+	gsize input_size = 0;
+	unsigned int guest;
+	struct error *err;
+
+	try_(find_guest(keeper->fleet, request, &guest));
+	if (count == 0 || count >= ARRAY_SIZE(argv))
+		return error_new(ERROR_USAGE, "a command has 1 to %zu words", ARRAY_SIZE(argv) - 1);
+	for (size_t i = 0; i < count; i++) {
+		argv[i] = json_string_value(json_array_get(words, i));
+		if (!argv[i])
+			return error_new(ERROR_USAGE, "a word of the command is no string");
+	}
+	argv[count] = NULL;
+	guchar *decoded = input ? g_base64_decode(input, &input_size) : NULL;
+
+	pthread_mutex_lock(&keeper->guest_locks[guest]);
+	err = agent_exec(fleet_agent(keeper->fleet, guest), argv, decoded, input_size,
+		deadline_after_ms(timeout_ms), &result);
+	pthread_mutex_unlock(&keeper->guest_locks[guest]);
+	g_free(decoded);
+	if (err)
+		return err;
+	json_object_set_new(answer, "exit_status", json_integer(result.exit_status));
+	set_base64(answer, "output", result.output, result.output_size);
+	set_base64(answer, "errors", result.errors, result.errors_size);
+	return NULL;
+}
+
+/* Copies bytes both ways until one side ends. */
+static void pump(int a, int b)
+{
+	for (;;) {
+		struct pollfd pfds[2] = {{.fd = a, .events = POLLIN}, {.fd = b, .events = POLLIN}};
+		char bytes[4096];
+
+		if (poll(pfds, 2, -1) < 0 && errno != EINTR)
+			return;
+		for (int i = 0; i < 2; i++) {
+			ssize_t n;
+
+			if (!pfds[i].revents)
+				continue;
+			n = read(pfds[i].fd, bytes, sizeof(bytes));
+			if (n <= 0)
+				return;
+			struct error *err =
+				fs_write_all(pfds[1 - i].fd, bytes, (size_t)n, "console");
+
+			if (err) {
+				error_destroy(err);
+				return;
+			}
+		}
+	}
+}
+
+static struct error *op_console(struct keeper *keeper, json_t *request, int *console)
+{
+	_cleanup_free_ char *dir = NULL;
+	_cleanup_free_ char *path = NULL;
+	unsigned int guest;
+
+	try_(find_guest(keeper->fleet, request, &guest));
+	dir = guest_dir(fleet_guest_name(keeper->fleet, guest));
+	path = format_string("%s/console.sock", dir);
+	return unix_connect(path, console);
+}
+
+static struct error *handle(
+	struct keeper *keeper, json_t *request, json_t *answer, int *console, bool *down)
+{
+	const char *op = json_string_value(json_object_get(request, "op"));
+
+	if (op && strcmp(op, "status") == 0)
+		return op_status(keeper, answer);
+	if (op && strcmp(op, "exec") == 0)
+		return op_exec(keeper, request, answer);
+	if (op && strcmp(op, "console") == 0)
+		return op_console(keeper, request, console);
+	*down = op && strcmp(op, "down") == 0;
+	return *down ? NULL : error_new(ERROR_USAGE, "unknown request");
+}
+
+static void *serve_client(void *context)
+{
+	struct client *client = context;
+	_cleanup_(jsonline_deinit) struct jsonline reader = {.fd = client->fd};
+	_cleanup_json_ json_t *request = NULL;
+	json_t *answer = json_object();
+	bool down = false;
+	int console = -1;
+	struct error *err =
+		jsonline_receive(&reader, "a client", deadline_after_ms(30000), &request);
+
+	if (!err && request)
+		err = handle(client->keeper, request, answer, &console, &down);
+	if (err) {
+		json_object_set_new(answer, "error", json_string(error_message(err)));
+		if (error_remedy(err))
+			json_object_set_new(answer, "remedy", json_string(error_remedy(err)));
+		error_destroy(err);
+	}
+	error_destroy(jsonline_send(client->fd, answer, "a client"));
+	if (console >= 0) {
+		pump(client->fd, console);
+		close(console);
+	}
+	if (down)
+		_exit(0); /* the lab's body: its end is the lab's end */
+	close(client->fd);
+	free(client);
+	return NULL;
+}
+
+struct error *fleet_control_serve(int listen_fd, struct fleet *fleet, const json_t *about)
+{
+	static struct keeper keeper; /* too large for a stack; one keeper a process */
+
+	if (fleet_count(fleet) > MAX_GUESTS)
+		return error_new(ERROR_USAGE, "a fleet has at most %d guests", MAX_GUESTS);
+	keeper.fleet = fleet;
+	keeper.about = about;
+	for (size_t i = 0; i < MAX_GUESTS; i++)
+		pthread_mutex_init(&keeper.guest_locks[i], NULL);
+	for (;;) {
+		struct client *client;
+		pthread_t thread;
+		int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+			continue;
+		if (fd < 0)
+			return error_errno(errno, "the fleet's keeper cannot accept a connection");
+		client = calloc(1, sizeof(*client));
+		if (!client)
+			abort();
+		*client = (struct client){.keeper = &keeper, .fd = fd};
+		if (pthread_create(&thread, NULL, serve_client, client) == 0) {
+			pthread_detach(thread);
+		} else {
+			close(fd);
+			free(client);
+		}
+	}
+}
+
+/* ---- the commands' side ---- */
+
+static char *fleets_dir(void)
+{
+	_cleanup_free_ char *runtime = fs_runtime_dir();
+
+	return format_string("%s/fleets", runtime);
+}
+
+char *fleet_control_path(const char *name)
+{
+	_cleanup_free_ char *dir = fleets_dir();
+
+	return format_string("%s/%s.sock", dir, name);
+}
+
+struct error *fleet_control_connect(const char *name, struct jsonline *connection)
+{
+	_cleanup_free_ char *path = fleet_control_path(name);
+	int fd;
+	struct error *err = unix_connect(path, &fd);
+
+	if (err) {
+		error_destroy(err);
+		return error_hint(error_new(ERROR_USAGE, "no fleet '%s' is running", name),
+			"fleetlab fleet up 2%s%s", strcmp(name, "default") ? " --name " : "",
+			strcmp(name, "default") ? name : "");
+	}
+	*connection = (struct jsonline){.fd = fd};
+	return NULL;
+}
+
+struct error *fleet_control_request(
+	struct jsonline *connection, json_t *request, struct deadline deadline, json_t **answer)
+{
+	_cleanup_json_ json_t *received = NULL;
+	const char *message, *remedy;
+
+	try_(jsonline_send(connection->fd, request, "the fleet"));
+	try_(jsonline_receive(connection, "the fleet", deadline, &received));
+	if (!received)
+		return error_new(ERROR_GUEST, "the fleet has ended");
+	message = json_string_value(json_object_get(received, "error"));
+	remedy = json_string_value(json_object_get(received, "remedy"));
+	if (message) {
+		struct error *err = error_new(ERROR_GUEST, "%s", message);
+
+		return remedy ? error_hint(err, "%s", remedy) : err;
+	}
+	if (answer)
+		*answer = take_ptr(received);
+	return NULL;
+}
+
+DEFINE_CLEANUP(dir, DIR *, closedir)
+
+/* Calls for every socket file; alive tells whether somebody serves it. */
+static void each_socket(
+	void (*body)(const char *path, const char *name, bool alive, void *context), void *context)
+{
+	_cleanup_free_ char *directory = fleets_dir();
+	_cleanup_(cleanup_dir) DIR *dir = opendir(directory);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		size_t length = strlen(entry->d_name);
+		_cleanup_free_ char *path = format_string("%s/%s", directory, entry->d_name);
+		int fd;
+
+		if (length <= 5 || strcmp(entry->d_name + length - 5, ".sock") != 0)
+			continue;
+		struct error *err = unix_connect(path, &fd);
+		_cleanup_free_ char *name = format_string("%.*s", (int)length - 5, entry->d_name);
+
+		if (!err)
+			close(fd);
+		body(path, name, err == NULL, context);
+		error_destroy(err);
+	}
+}
+
+static void collect_alive(const char *path, const char *name, bool alive, void *context)
+{
+	(void)path;
+	if (alive)
+		json_array_append_new(context, json_string(name));
+}
+
+struct error *fleet_control_list(json_t **names)
+{
+	*names = json_array();
+	each_socket(collect_alive, *names);
+	return NULL;
+}
+
+static void remove_stale(const char *path, const char *name, bool alive, void *context)
+{
+	(void)name;
+	if (!alive && unlink(path) == 0)
+		(*(size_t *)context)++;
+}
+
+struct error *fleet_control_sweep(size_t *removed)
+{
+	*removed = 0;
+	each_socket(remove_stale, removed);
+	return NULL;
+}

@@ -1,0 +1,315 @@
+/* fleetlab run: runs mechanisms against their baselines and prints the verdicts. */
+#include "harness/cmd/command.h"
+#include "harness/base/clock.h"
+#include "harness/base/fs.h"
+#include "harness/base/log.h"
+#include "harness/base/nearest.h"
+#include "harness/engine/run.h"
+#include "harness/record/record.h"
+#include "harness/report/report.h"
+
+#include <getopt.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum { MAX_MECHANISMS = 16 };
+
+struct run_words {
+	struct run_options options;
+	const struct mechanism *mechanisms[MAX_MECHANISMS];
+	json_t *overrides;
+	char *results_dir;
+	bool json, strict;
+};
+
+static void run_words_deinit(struct run_words *words)
+{
+	json_decref(words->overrides);
+	free(words->results_dir);
+}
+
+static struct error *add_mechanism(struct run_words *words, const char *name)
+{
+	size_t *count = &words->options.plan.mechanism_count;
+	const char *names[64];
+	size_t known = 0;
+
+	for (; mechanism_at(known) && known < ARRAY_SIZE(names); known++)
+		names[known] = mechanism_at(known)->name;
+	if (*count == MAX_MECHANISMS)
+		return error_new(ERROR_USAGE, "more than %d mechanisms", MAX_MECHANISMS);
+	words->mechanisms[*count] = mechanism_find(name);
+	if (words->mechanisms[*count]) {
+		(*count)++;
+		return NULL;
+	}
+	const char *near = nearest_name(name, names, known);
+	struct error *err = error_new(ERROR_USAGE, "there is no mechanism '%s'", name);
+
+	return near ? error_hint(err, "fleetlab run %s", near) : error_hint(err, "fleetlab list");
+}
+
+/* Without a name: every mechanism that implements a paper. */
+static void add_all(struct run_words *words)
+{
+	for (size_t i = 0; mechanism_at(i) && i < MAX_MECHANISMS; i++) {
+		if (strcmp(mechanism_at(i)->name, "null") != 0)
+			words->mechanisms[words->options.plan.mechanism_count++] = mechanism_at(i);
+	}
+}
+
+static struct error *add_override(struct run_words *words, const char *text)
+{
+	const char *equals = strchr(text, '=');
+
+	if (!equals || equals == text || !equals[1])
+		return error_hint(
+			error_new(ERROR_USAGE, "-p %s: a parameter is set as name=value", text),
+			"fleetlab show MECHANISM lists the parameters");
+	_cleanup_free_ char *name = format_string("%.*s", (int)(equals - text), text);
+
+	json_object_set_new(words->overrides, name, json_string(equals + 1));
+	return NULL;
+}
+
+static struct error *parse_seed(const char *text, uint64_t *seed)
+{
+	char *end;
+	unsigned long long value = strtoull(text, &end, 10);
+
+	if (end == text || *end || text[0] == '-' || value > INT64_MAX)
+		return error_new(ERROR_USAGE, "--seed %s: not a whole number of at least 0", text);
+	*seed = value;
+	return NULL;
+}
+
+static struct error *parse_profile(const char *text, enum profile *profile)
+{
+	if (profile_parse(text, profile))
+		return NULL;
+	const char *names[PROFILE_COUNT];
+
+	for (int i = 0; i < PROFILE_COUNT; i++)
+		names[i] = profile_name((enum profile)i);
+	const char *near = nearest_name(text, names, PROFILE_COUNT);
+
+	return error_hint(error_new(ERROR_USAGE, "there is no profile '%s'", text),
+		near ? "--profile %s" : "--profile smoke, quick, paper or nightly", near);
+}
+
+static struct error *parse_time(const char *option, const char *text, int64_t *ms)
+{
+	return duration_parse_ms(text, ms)
+		       ? NULL
+		       : error_hint(error_new(ERROR_USAGE, "%s %s: not a time", option, text),
+				 "%s 90s, 20m or 2h", option);
+}
+
+enum {
+	OPT_ONLY = 256,
+	OPT_VARIANT,
+	OPT_SEED,
+	OPT_BUDGET,
+	OPT_RESUME,
+	OPT_RESULTS,
+	OPT_WAIT,
+	OPT_JSON,
+	OPT_STRICT
+};
+
+static const struct option long_options[] = {
+	{"profile", required_argument, NULL, 'P'},
+	{"param", required_argument, NULL, 'p'},
+	{"experiment", required_argument, NULL, 'e'},
+	{"only", required_argument, NULL, OPT_ONLY},
+	{"variant", required_argument, NULL, OPT_VARIANT},
+	{"seed", required_argument, NULL, OPT_SEED},
+	{"budget", required_argument, NULL, OPT_BUDGET},
+	{"resume", optional_argument, NULL, OPT_RESUME},
+	{"results", required_argument, NULL, OPT_RESULTS},
+	{"wait", required_argument, NULL, OPT_WAIT},
+	{"json", no_argument, NULL, OPT_JSON},
+	{"strict", no_argument, NULL, OPT_STRICT},
+	{0},
+};
+
+static struct error *take_option(struct run_words *words, int option, int argc, char **argv)
+{
+	struct run_options *options = &words->options;
+	int64_t ms;
+
+	switch (option) {
+	case 'P':
+		return parse_profile(optarg, &options->plan.profile);
+	case 'p':
+		return add_override(words, optarg);
+	case 'e':
+		options->plan.only_experiment = optarg;
+		return NULL;
+	case OPT_ONLY:
+		options->plan.only_claim = optarg;
+		return NULL;
+	case OPT_VARIANT:
+		options->plan.only_variant = optarg;
+		return NULL;
+	case OPT_SEED:
+		return parse_seed(optarg, &options->plan.seed);
+	case OPT_BUDGET:
+		try_(parse_time("--budget", optarg, &ms));
+		options->plan.budget_s = (double)ms / 1e3;
+		return NULL;
+	case OPT_RESUME:
+		options->resume = optarg ? optarg : "latest";
+		return NULL;
+	case OPT_RESULTS:
+		free(words->results_dir);
+		words->results_dir = format_string("%s", optarg);
+		return NULL;
+	case OPT_WAIT:
+		return parse_time("--wait", optarg, &options->wait_ms);
+	case OPT_JSON:
+		words->json = true;
+		return NULL;
+	case OPT_STRICT:
+		words->strict = true;
+		return NULL;
+	default:
+		return command_bad_option(argc, argv);
+	}
+}
+
+/* Names in --variant and --experiment must exist in one of the mechanisms. */
+static struct error *check_names(const struct run_words *words)
+{
+	const struct plan_options *plan = &words->options.plan;
+	bool variant = !plan->only_variant, experiment = !plan->only_experiment;
+	const char *names[128];
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->mechanism_count; i++) {
+		const struct mechanism *m = plan->mechanisms[i];
+
+		variant = variant || mechanism_variant(m, plan->only_variant);
+		experiment = experiment || mechanism_experiment(m, plan->only_experiment);
+		for (const struct variant *v = m->variants; !variant && v->name && count < 128; v++)
+			names[count++] = v->name;
+		for (const struct experiment *e = m->experiments; variant && e->name && count < 128;
+			e++)
+			names[count++] = e->name;
+	}
+	if (variant && experiment)
+		return NULL;
+	const char *word = variant ? plan->only_experiment : plan->only_variant;
+	const char *near = nearest_name(word, names, count);
+	struct error *err = error_new(
+		ERROR_USAGE, "there is no %s '%s'", variant ? "experiment" : "variant", word);
+
+	return near ? error_hint(err, "'%s'", near)
+		    : error_hint(err, "fleetlab show MECHANISM lists them");
+}
+
+/* 0 complete, 2 a trial failed or is invalid, 3 a claim contradicted (--strict), 130 interrupted.
+ */
+static int status_of(const json_t *record, bool strict)
+{
+	const char *state = json_string_value(json_object_get(record, "state"));
+	json_t *row;
+	size_t i;
+
+	if (state && strcmp(state, "interrupted") == 0)
+		return 130;
+	json_array_foreach (json_object_get(record, "claims"), i, row) {
+		if (strict && strcmp(json_string_value(json_object_get(row, "verdict")),
+				      "contradicted") == 0)
+			return 3;
+	}
+	json_array_foreach (json_object_get(record, "trials"), i, row) {
+		if (strcmp(json_string_value(json_object_get(row, "outcome")), "ok") != 0)
+			return 2;
+	}
+	return 0;
+}
+
+static struct error *show(const struct run_words *words, json_t *record_json, const char *path)
+{
+	_cleanup_record_ struct record *record = NULL;
+	struct report_options options = {
+		.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
+		.width = command_terminal_width(),
+	};
+
+	try_(record_from_json(record_json, &record));
+	try_(report_render(record, words->json ? REPORT_JSON : REPORT_TEXT, &options, stdout));
+	log_info("record: %s", path);
+	return NULL;
+}
+
+static struct error *run(int argc, char **argv, int *exit_status)
+{
+	_cleanup_(run_words_deinit) struct run_words words = {
+		.overrides = json_object(),
+		.results_dir = fs_results_dir(),
+		.options = {.plan = {.profile = PROFILE_QUICK}, .argc = argc, .argv = argv},
+	};
+	_cleanup_json_ json_t *record = NULL;
+	_cleanup_free_ char *path = NULL;
+	uint32_t random = 0;
+	int option;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		abort();
+	words.options.plan.seed = random;
+	while ((option = getopt_long(argc, argv, "p:e:", long_options, NULL)) != -1)
+		try_(take_option(&words, option, argc, argv));
+	for (int i = optind; i < argc; i++)
+		try_(add_mechanism(&words, argv[i]));
+	if (optind == argc)
+		add_all(&words);
+	words.options.plan.mechanisms = words.mechanisms;
+	words.options.plan.overrides = words.overrides;
+	words.options.results_dir = words.results_dir;
+	try_(check_names(&words));
+	try_(run_execute(&words.options, &record, &path));
+	*exit_status = status_of(record, words.strict);
+	try_(show(&words, record, path));
+	if (*exit_status == 130)
+		log_info("interrupted; to go on: fleetlab run --resume=%s",
+			json_string_value(json_object_get(record, "id")));
+	return NULL;
+}
+
+const struct command command_run = {
+	.name = "run",
+	.arguments = "[MECHANISM…] [options]",
+	.summary = "run mechanisms against their baselines and grade the claims",
+	.help = "Without a name, all mechanisms run. Each trial has a fresh fleet in namespaces of "
+		"its own.\n"
+		"\n"
+		"options:\n"
+		"  --profile NAME      smoke, quick (default), paper, nightly: how much\n"
+		"  -p, --param N=V     set a parameter (also MECHANISM.N=V); fleetlab show lists "
+		"them\n"
+		"  --only CLAIM        only what this claim needs: C1, D2a, …\n"
+		"  -e, --experiment E  only this experiment\n"
+		"  --variant V         only this variant\n"
+		"  --budget TIME       end within this time (20m); spare time goes to undecided "
+		"claims\n"
+		"  --resume[=ID]       go on with an interrupted run (default: the latest)\n"
+		"  --seed N            the seed of the plan's order; printed when drawn\n"
+		"  --results DIR       where records are kept (default: ./results or "
+		"$FLEETLAB_RESULTS)\n"
+		"  --wait TIME         wait for another run on this host to end\n"
+		"  --json              the record on standard output instead of tables\n"
+		"  --strict            exit with 3 when a claim is contradicted\n"
+		"\n"
+		"exit status: 0 complete, 1 usage or set-up error, 2 a trial failed or is "
+		"invalid,\n"
+		"3 a claim is contradicted (--strict), 130 interrupted\n"
+		"\n"
+		"examples:\n"
+		"  fleetlab run shmipc                       paper C, about two minutes\n"
+		"  fleetlab run shmipc --profile paper       the paper's own sizes, cold boots\n"
+		"  fleetlab run --only C1 --budget 5m        decide one claim\n"
+		"  fleetlab run shmipc -p ints=1024          another transfer size\n",
+	.run = run,
+};

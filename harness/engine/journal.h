@@ -1,0 +1,29 @@
+/*
+ * The journal of a run in progress: RESULTS/runs/ID/journal.jsonl. Its first line is the run's
+ * header with the whole plan; then one fsynced line for each finished trial. What is not in it did
+ * not happen: after kill -9, power cut or a full disk the run is resumed from it, and a line cut
+ * short is dropped.
+ */
+#pragma once
+
+#include "harness/base/error.h"
+
+struct journal;
+
+/* Starts the journal of a new run in the (new) directory `dir`; `header` is borrowed. */
+struct error *journal_create(const char *dir, const json_t *header, struct journal **journal);
+
+/* Opens an interrupted run's journal; *header and *trials (array) are owned by the caller. Fails
+ * when another process is running it. */
+struct error *journal_resume(
+	const char *dir, struct journal **journal, json_t **header, json_t **trials);
+
+/* Reads a journal without opening it for writing, also while a run is in progress. */
+struct error *journal_read(const char *dir, json_t **header, json_t **trials);
+
+/* Appends a finished trial, or (with key "plan") a changed plan. Either the whole line is on disk
+ * when this returns, or nothing of it is. */
+struct error *journal_append(struct journal *journal, const char *key, const json_t *value);
+
+void journal_close(struct journal *journal);
+DEFINE_CLEANUP(journal, struct journal *, journal_close)

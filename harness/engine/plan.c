@@ -1,0 +1,348 @@
+/* What a run will do: see plan.h. Pure: it must not look at the host. */
+#include "harness/engine/plan.h"
+#include "harness/base/nearest.h"
+#include "harness/base/fs.h"
+#include "harness/record/paper.h"
+
+#include <string.h>
+
+/* A lab costs this much besides the experiment's own expected time. */
+#define LAB_OVERHEAD_S 0.3
+/* Console logs and journal of one trial, as measured over runs of all profiles. */
+#define TRIAL_DISK_BYTES (48 << 10)
+enum { MAX_VARIANTS = 32, MAX_EXPERIMENTS = 64 };
+
+/* splitmix64: a few lines, the same on every machine. (Steele, Lea, Flood 2014.) */
+static uint64_t next_random(uint64_t *state)
+{
+	uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+static void shuffle(const char *names[], size_t count, uint64_t *state)
+{
+	for (size_t i = count; i > 1; i--) {
+		size_t j = (size_t)(next_random(state) % i);
+		const char *swapped = names[i - 1];
+
+		names[i - 1] = names[j];
+		names[j] = swapped;
+	}
+}
+
+/* ---- parameters ---- */
+
+static void apply_presets(json_t *parameters, const struct preset *presets)
+{
+	for (; presets && presets->param; presets++)
+		json_object_set_new(parameters, presets->param, json_string(presets->value));
+}
+
+/* The user's value for a parameter of this mechanism, by its plain or its qualified name. */
+static const char *override_of(
+	const json_t *overrides, const struct mechanism *mechanism, const char *param)
+{
+	_cleanup_free_ char *qualified = format_string("%s.%s", mechanism->name, param);
+	const char *value = json_string_value(json_object_get(overrides, qualified));
+
+	return value ? value : json_string_value(json_object_get(overrides, param));
+}
+
+static json_t *parameters_of(const struct plan_options *options, const struct mechanism *mechanism,
+	const struct experiment *experiment, const struct variant *variant)
+{
+	json_t *parameters = json_object();
+
+	for (const struct param *param = mechanism->params; param->name; param++)
+		json_object_set_new(parameters, param->name, json_string(param->initial));
+	apply_presets(parameters, experiment->presets);
+	apply_presets(parameters, experiment->sizes[options->profile].presets);
+	apply_presets(parameters, variant->presets);
+	for (const struct param *param = mechanism->params; param->name; param++) {
+		const char *value = override_of(options->overrides, mechanism, param->name);
+
+		if (value)
+			json_object_set_new(parameters, param->name, json_string(value));
+	}
+	return parameters;
+}
+
+static struct error *check_override(
+	const struct plan_options *options, const char *name, const char *value)
+{
+	const char *names[256];
+	size_t count = 0;
+	bool known = false;
+
+	for (size_t i = 0; i < options->mechanism_count; i++) {
+		const struct mechanism *mechanism = options->mechanisms[i];
+
+		for (const struct param *param = mechanism->params; param->name; param++) {
+			_cleanup_free_ char *qualified =
+				format_string("%s.%s", mechanism->name, param->name);
+
+			if (count < ARRAY_SIZE(names))
+				names[count++] = param->name;
+			if (strcmp(name, param->name) != 0 && strcmp(name, qualified) != 0)
+				continue;
+			known = true;
+			try_(param_check(mechanism, param, value));
+		}
+	}
+	if (known)
+		return NULL;
+	const char *near = nearest_name(name, names, count);
+	struct error *err = error_new(ERROR_USAGE, "there is no parameter '%s'", name);
+
+	return near ? error_hint(err, "-p %s=%s", near, value)
+		    : error_hint(err, "fleetlab show MECHANISM lists its parameters");
+}
+
+static struct error *check_overrides(const struct plan_options *options)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach ((json_t *)options->overrides, name, value)
+		try_(check_override(options, name, json_string_value(value)));
+	return NULL;
+}
+
+/* ---- which variants ---- */
+
+static bool selector_names(const json_t *selector, const char *variant)
+{
+	const char *name = json_string_value(json_object_get(selector, "variant"));
+	json_t *best = json_object_get(selector, "best_of");
+	json_t *row;
+	size_t i;
+
+	if (!name && !best)
+		return json_is_object(selector); /* any variant of the experiment */
+	if (name && strcmp(name, variant) == 0)
+		return true;
+	json_array_foreach (best, i, row) {
+		if (strcmp(json_string_value(row), variant) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Does the claim need this variant of this experiment? */
+static bool claim_needs(const json_t *claim, const char *experiment, const char *variant)
+{
+	json_t *test, *selector;
+	size_t i, j;
+
+	json_array_foreach (json_object_get(claim, "tests"), i, test) {
+		const char *its = json_string_value(json_object_get(test, "experiment"));
+
+		if (!its || strcmp(its, experiment) != 0)
+			continue;
+		if (selector_names(json_object_get(test, "of"), variant) ||
+			selector_names(json_object_get(test, "to"), variant))
+			return true;
+		json_array_foreach (json_object_get(test, "ascending"), j, selector) {
+			if (selector_names(selector, variant))
+				return true;
+		}
+	}
+	return false;
+}
+
+static size_t choose_variants(const struct plan_options *options, const json_t *claim,
+	const struct experiment *experiment, const char *names[MAX_VARIANTS])
+{
+	size_t count = 0;
+
+	if (options->only_experiment && strcmp(options->only_experiment, experiment->name) != 0)
+		return 0;
+	for (size_t i = 0; experiment->variants[i] && count < MAX_VARIANTS; i++) {
+		const char *name = experiment->variants[i];
+
+		if (options->only_variant && strcmp(options->only_variant, name) != 0)
+			continue;
+		if (claim && !claim_needs(claim, experiment->name, name))
+			continue;
+		names[count++] = name;
+	}
+	return count;
+}
+
+/* ---- trials ---- */
+
+struct planned_experiment {
+	const struct mechanism *mechanism;
+	const struct experiment *experiment;
+	const char *variants[MAX_VARIANTS];
+	size_t variant_count;
+};
+
+static void add_trial(const struct plan_options *options, json_t *trials,
+	const struct planned_experiment *planned, const char *name, int block, int half,
+	size_t order)
+{
+	const struct variant *variant = mechanism_variant(planned->mechanism, name);
+
+	json_array_append_new(trials,
+		json_pack("{s:I, s:s, s:s, s:i, s:i, s:I, s:s, s:o}", "index",
+			(json_int_t)json_array_size(trials), "mechanism", planned->mechanism->name,
+			"experiment", planned->experiment->name, "block", block, "half", half,
+			"order", (json_int_t)order, "variant", name, "parameters",
+			parameters_of(options, planned->mechanism, planned->experiment, variant)));
+}
+
+static void add_block(const struct plan_options *options, json_t *trials,
+	const struct planned_experiment *planned, int block, uint64_t *random)
+{
+	const char *names[MAX_VARIANTS];
+	size_t count = planned->variant_count;
+
+	memcpy(names, planned->variants, sizeof(names));
+	shuffle(names, count, random);
+	for (size_t i = 0; i < count; i++)
+		add_trial(options, trials, planned, names[i], block, 0, i);
+	for (size_t i = 0; i < count; i++)
+		add_trial(options, trials, planned, names[count - 1 - i], block, 1, count + i);
+}
+
+double plan_trial_seconds(const json_t *planned)
+{
+	const char *mechanism = json_string_value(json_object_get(planned, "mechanism"));
+	const char *experiment = json_string_value(json_object_get(planned, "experiment"));
+	const struct mechanism *m = mechanism ? mechanism_find(mechanism) : NULL;
+	const struct experiment *e = m && experiment ? mechanism_experiment(m, experiment) : NULL;
+
+	return e ? e->trial_s + LAB_OVERHEAD_S : LAB_OVERHEAD_S;
+}
+
+static void add_expectations(json_t *plan)
+{
+	json_t *trials = json_object_get(plan, "trials");
+	double seconds = 0;
+	json_t *trial;
+	size_t i;
+
+	json_array_foreach (trials, i, trial)
+		seconds += plan_trial_seconds(trial);
+	json_object_set_new(plan, "expected_s", json_real(seconds));
+	json_object_set_new(plan, "expected_disk_bytes",
+		json_integer((json_int_t)(json_array_size(trials) * TRIAL_DISK_BYTES)));
+}
+
+static size_t choose_experiments(const struct plan_options *options, const json_t *claim,
+	struct planned_experiment chosen[MAX_EXPERIMENTS])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < options->mechanism_count; i++) {
+		const struct mechanism *mechanism = options->mechanisms[i];
+
+		for (const struct experiment *e = mechanism->experiments; e->name; e++) {
+			struct planned_experiment *row = &chosen[count];
+
+			if (count == MAX_EXPERIMENTS || e->sizes[options->profile].blocks == 0)
+				continue;
+			*row = (struct planned_experiment){.mechanism = mechanism, .experiment = e};
+			row->variant_count = choose_variants(options, claim, e, row->variants);
+			count += row->variant_count > 0;
+		}
+	}
+	return count;
+}
+
+static void add_blocks(const struct plan_options *options, json_t *trials,
+	const struct planned_experiment *chosen, size_t count)
+{
+	uint64_t random = options->seed;
+	bool more = true;
+
+	for (int block = 0; more; block++) {
+		more = false;
+		for (size_t i = 0; i < count; i++) {
+			if (block >= chosen[i].experiment->sizes[options->profile].blocks)
+				continue;
+			add_block(options, trials, &chosen[i], block, &random);
+			more = true;
+		}
+	}
+}
+
+struct error *plan_create(const struct plan_options *options, json_t **plan)
+{
+	struct planned_experiment chosen[MAX_EXPERIMENTS];
+	_cleanup_json_ json_t *paper = NULL;
+	const json_t *claim = NULL;
+	json_t *made, *trials;
+	struct error *err;
+	size_t count;
+
+	if (options->only_claim) {
+		const char *paper_id;
+
+		try_(paper_find_claim(options->only_claim, &paper_id));
+		try_(paper_load(paper_id, &paper));
+		claim = paper_claim(paper, options->only_claim);
+	}
+	try_(check_overrides(options));
+	trials = json_array();
+	made = json_pack("{s:I, s:s, s:[], s:o*, s:o}", "seed", (json_int_t)options->seed,
+		"profile", profile_name(options->profile), "mechanisms", "budget_s",
+		options->budget_s > 0 ? json_real(options->budget_s) : NULL, "trials", trials);
+	for (size_t i = 0; i < options->mechanism_count; i++)
+		json_array_append_new(json_object_get(made, "mechanisms"),
+			json_string(options->mechanisms[i]->name));
+	count = choose_experiments(options, claim, chosen);
+	add_blocks(options, trials, chosen, count);
+	add_expectations(made);
+	if (json_array_size(trials) > 0) {
+		*plan = made;
+		return NULL;
+	}
+	json_decref(made);
+	err = error_new(
+		ERROR_USAGE, "nothing to run: no experiment of this profile fits the options");
+	return error_hint(err, "fleetlab show MECHANISM lists experiments, variants and profiles");
+}
+
+size_t plan_extend(json_t *plan, const char *mechanism, const char *experiment)
+{
+	json_t *trials = json_object_get(plan, "trials");
+	size_t before = json_array_size(trials);
+	json_int_t last_block = -1;
+	json_t *trial;
+	size_t i;
+
+	json_array_foreach (trials, i, trial) {
+		if (strcmp(json_string_value(json_object_get(trial, "mechanism")), mechanism) ==
+				0 &&
+			strcmp(json_string_value(json_object_get(trial, "experiment")),
+				experiment) == 0 &&
+			json_integer_value(json_object_get(trial, "block")) > last_block)
+			last_block = json_integer_value(json_object_get(trial, "block"));
+	}
+	/* The new block repeats the order of the last one, the other way round. */
+	for (size_t n = before; n-- > 0;) {
+		json_t *copy;
+
+		trial = json_array_get(trials, n);
+		if (strcmp(json_string_value(json_object_get(trial, "mechanism")), mechanism) !=
+				0 ||
+			strcmp(json_string_value(json_object_get(trial, "experiment")),
+				experiment) != 0 ||
+			json_integer_value(json_object_get(trial, "block")) != last_block)
+			continue;
+		copy = json_deep_copy(trial);
+		json_object_set_new(
+			copy, "index", json_integer((json_int_t)json_array_size(trials)));
+		json_object_set_new(copy, "block", json_integer(last_block + 1));
+		json_object_set_new(copy, "half",
+			json_integer(1 - json_integer_value(json_object_get(trial, "half"))));
+		json_array_append_new(trials, copy);
+	}
+	add_expectations(plan);
+	return json_array_size(trials) - before;
+}

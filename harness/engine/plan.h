@@ -1,0 +1,35 @@
+/*
+ * What a run will do, decided before it begins and from a seed: every trial with its variant and
+ * parameters, in the order in which they run.
+ *
+ * Order: each experiment's block runs its variants in random order and then in the reverse one
+ * (ABBA, for any number of variants), so that a drift of the host hits all alike; blocks of all
+ * experiments take turns, so that a run cut short has some of everything.
+ */
+#pragma once
+
+#include "mechanisms/mechanism.h"
+
+struct plan_options {
+	const struct mechanism *const *mechanisms;
+	size_t mechanism_count;
+	enum profile profile;
+	uint64_t seed;
+	const json_t *overrides;     /* {"name" or "mechanism.name": "value"}; may be NULL */
+	const char *only_claim;	     /* only what this claim needs ("C1"); may be NULL */
+	const char *only_variant;    /* further narrowed to one variant; may be NULL */
+	const char *only_experiment; /* … or one experiment; may be NULL */
+	double budget_s;	     /* 0: none */
+};
+
+/* Makes {"seed", "profile", "mechanisms", "budget_s", "expected_s", "expected_disk_bytes",
+ * "trials"} as in results/schema/run.schema.json. Unknown names and values out of range are
+ * ERROR_USAGE. */
+struct error *plan_create(const struct plan_options *options, json_t **plan);
+
+/* Appends one more block of an experiment to the plan with the variants that it had; returns
+ * how many trials that added. */
+size_t plan_extend(json_t *plan, const char *mechanism, const char *experiment);
+
+/* Expected seconds of a planned trial, before anything was learned. */
+double plan_trial_seconds(const json_t *planned);

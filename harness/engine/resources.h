@@ -1,0 +1,29 @@
+/*
+ * What trials of one run share: the accelerator, opened images and booted templates. They belong to
+ * the run's parent process; templates are memfds, so nothing of them outlives it.
+ */
+#pragma once
+
+#include "harness/fleet/fleet.h"
+
+struct resources;
+
+/* `accelerator`: "kvm" or "tcg"; copied. */
+struct resources *resources_create(const char *accelerator);
+void resources_destroy(struct resources *resources);
+DEFINE_CLEANUP(resources, struct resources *, resources_destroy)
+
+const char *resources_accelerator(const struct resources *resources);
+
+/* Opens (builds, if need be) the image, or returns the one opened before; borrowed. */
+struct error *resources_image(struct resources *resources, const struct image_request *request,
+	const struct image **image);
+
+/* The images opened so far as [{"name", "hash", …}]; owned by the caller. */
+json_t *resources_images_json(const struct resources *resources);
+
+/* The template for clones of this fleet; `made` tells that it is new and still empty: boot it with
+ * fleet_make_template() and set its argv, or forget it. */
+struct error *resources_template(struct resources *resources, const struct fleet_spec *spec,
+	struct template **template, bool *made);
+void resources_template_forget(struct resources *resources, struct template *template);

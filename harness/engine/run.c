@@ -1,0 +1,414 @@
+/* A run from plan to record: see run.h. */
+#include "harness/engine/run.h"
+#include "harness/base/fs.h"
+#include "harness/base/log.h"
+#include "harness/base/version.h"
+#include "harness/engine/interrupt.h"
+#include "harness/engine/journal.h"
+#include "harness/engine/progress.h"
+#include "harness/engine/spare.h"
+#include "harness/engine/trial.h"
+#include "harness/host/facts.h"
+#include "harness/host/knobs.h"
+#include "harness/host/lock.h"
+#include "harness/record/record.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define QEMU "qemu-system-x86_64"
+/* QEMU's own memory beside the guest's, measured: PSS of an idle q35 guest less its RAM. */
+#define QEMU_OVERHEAD_BYTES ((uint64_t)48 << 20)
+
+struct run {
+	const struct run_options *options;
+	char *dir;	/* RESULTS/runs/ID */
+	json_t *header; /* the record without trials; its "plan" may grow */
+	json_t *trials; /* results */
+	struct journal *journal;
+	struct resources *resources;
+	struct host_lock *lock;
+	int64_t begin_ns;
+	double spent_s; /* by trials of this run, and what the plan expected of them */
+	double spent_expected_s;
+};
+
+static void run_deinit(struct run *run)
+{
+	journal_close(run->journal);
+	resources_destroy(run->resources);
+	host_lock_release(run->lock);
+	json_decref(run->header);
+	json_decref(run->trials);
+	free(run->dir);
+}
+
+static json_t *plan_trials(const struct run *run)
+{
+	return json_object_get(json_object_get(run->header, "plan"), "trials");
+}
+
+static double budget_s(const struct run *run)
+{
+	return json_number_value(json_object_get(json_object_get(run->header, "plan"), "budget_s"));
+}
+
+/* ---- before the first trial ---- */
+
+static struct error *look_at_host(struct run *run, json_t **facts)
+{
+	_cleanup_(accelerator_deinit) struct accelerator accelerator = {0};
+	_cleanup_json_ json_t *warnings = json_array();
+	struct deadline deadline = deadline_after_ms(60000);
+	json_t *warning;
+	size_t i;
+
+	try_(knobs_recover(warnings));
+	json_array_foreach (warnings, i, warning)
+		log_warning("%s", json_string_value(warning));
+	try_(accelerator_find(QEMU, NULL, deadline, &accelerator));
+	try_(host_facts(QEMU, &accelerator, deadline, facts));
+	run->resources = resources_create(accelerator.name);
+	return NULL;
+}
+
+static struct error *check_probe(const struct run *run, json_t *facts)
+{
+	for (size_t i = 0; i < run->options->plan.mechanism_count; i++) {
+		const struct mechanism *mechanism = run->options->plan.mechanisms[i];
+		const char *why_not = mechanism->probe ? mechanism->probe(facts) : NULL;
+
+		if (why_not)
+			return error_hint(error_new(ERROR_SETUP, "%s cannot run on this host: %s",
+						  mechanism->name, why_not),
+				"fleetlab doctor");
+	}
+	return NULL;
+}
+
+/* Opens every image that the plan needs, and finds the fleet that needs most memory. */
+static struct error *check_fleets(struct run *run)
+{
+	uint64_t most = 0, available = 0;
+	unsigned int most_guests = 0;
+	json_t *planned;
+	size_t i;
+
+	json_array_foreach (plan_trials(run), i, planned) {
+		_cleanup_(cleanup_trial) struct trial *trial = NULL;
+		const struct image *image;
+		struct fleet_spec spec;
+		uint64_t need;
+
+		try_(trial_fleet_spec(planned, &trial, &spec));
+		if (spec.count == 0)
+			continue;
+		try_(resources_image(run->resources, &spec.image, &image));
+		if (spec.memory_bytes < image->memory_min_bytes)
+			return error_new(ERROR_USAGE,
+				"image %s needs %llu MiB, this fleet's guests have "
+				"%llu MiB",
+				image->name, (unsigned long long)image->memory_min_bytes >> 20,
+				(unsigned long long)spec.memory_bytes >> 20);
+		need = spec.count * (spec.memory_bytes + QEMU_OVERHEAD_BYTES);
+		if (need > most) {
+			most = need;
+			most_guests = spec.count;
+		}
+	}
+	if (!host_meminfo("MemAvailable", &available) || most <= available)
+		return NULL;
+	return error_hint(
+		error_new(ERROR_SETUP,
+			"a fleet of %u guests needs %llu MiB of memory, %llu MiB are free",
+			most_guests, (unsigned long long)most >> 20,
+			(unsigned long long)available >> 20),
+		"a smaller fleet (-p guests=…, -p memory_mib=…), or end what uses the memory");
+}
+
+static json_t *make_header(
+	const struct run_options *options, const char *id, json_t *facts, json_t *plan)
+{
+	json_t *command = json_array();
+	char now[24];
+
+	for (int i = 0; i < options->argc; i++)
+		json_array_append_new(command, json_string(options->argv[i]));
+	clock_format_utc(time(NULL), false, now, sizeof(now));
+	return json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:o, s:O, s:O}", "schema",
+		"fleetlab.run/1", "id", id, "started", now, "state", "running", "build", "version",
+		fleetlab_version, "commit", fleetlab_commit, "command", command, "host", facts,
+		"plan", plan);
+}
+
+static struct error *take_lock(struct run *run, const char *what)
+{
+	_cleanup_free_ char *text = format_string("run %s", what);
+
+	return host_lock_acquire(text, deadline_after_ms(run->options->wait_ms), &run->lock);
+}
+
+static void say_plan(const struct run *run)
+{
+	json_t *plan = json_object_get(run->header, "plan");
+	double expected_s = json_number_value(json_object_get(plan, "expected_s"));
+	double disk = json_number_value(json_object_get(plan, "expected_disk_bytes"));
+	char time_text[32];
+
+	duration_format(expected_s, time_text, sizeof(time_text));
+	log_info("run %s: %zu trials, about %s, %.1f MB of disk; seed %lld; accelerator %s",
+		json_string_value(json_object_get(run->header, "id")),
+		json_array_size(plan_trials(run)), time_text, disk / 1e6,
+		(long long)json_integer_value(json_object_get(plan, "seed")),
+		resources_accelerator(run->resources));
+}
+
+static struct error *begin_new(struct run *run)
+{
+	_cleanup_json_ json_t *facts = NULL;
+	_cleanup_json_ json_t *plan = NULL;
+	char id[40];
+
+	try_(plan_create(&run->options->plan, &plan));
+	record_new_id(id, sizeof(id));
+	try_(take_lock(run, id));
+	try_(look_at_host(run, &facts));
+	try_(check_probe(run, facts));
+	run->header = make_header(run->options, id, facts, plan);
+	run->trials = json_array();
+	say_plan(run);
+	try_(check_fleets(run));
+	json_object_set_new(run->header, "images", resources_images_json(run->resources));
+	run->dir = format_string("%s/runs/%s", run->options->results_dir, id);
+	return journal_create(run->dir, run->header, &run->journal);
+}
+
+/* ---- resuming ---- */
+
+DEFINE_CLEANUP(dir, DIR *, closedir)
+
+/* The latest run directory whose name begins with `prefix` and that has a journal but no record. */
+static struct error *find_unfinished(const char *results_dir, const char *prefix, char **id)
+{
+	_cleanup_free_ char *runs = format_string("%s/runs", results_dir);
+	_cleanup_(cleanup_dir) DIR *dir = opendir(runs);
+	_cleanup_free_ char *best = NULL;
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		_cleanup_free_ char *journal =
+			format_string("%s/%s/journal.jsonl", runs, entry->d_name);
+		_cleanup_free_ char *done = format_string("%s/%s/complete", runs, entry->d_name);
+
+		if (strcmp(prefix, "latest") != 0 &&
+			strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
+			continue;
+		if (access(journal, R_OK) < 0 || access(done, F_OK) == 0)
+			continue;
+		if (!best || strcmp(entry->d_name, best) > 0) {
+			free(best);
+			best = format_string("%s", entry->d_name);
+		}
+	}
+	if (!best)
+		return error_hint(error_new(ERROR_USAGE, "there is no unfinished run '%s' in %s",
+					  prefix, runs),
+			"fleetlab list runs");
+	*id = take_ptr(best);
+	return NULL;
+}
+
+static struct error *begin_again(struct run *run)
+{
+	_cleanup_json_ json_t *facts = NULL;
+	_cleanup_free_ char *id = NULL;
+
+	try_(find_unfinished(run->options->results_dir, run->options->resume, &id));
+	try_(take_lock(run, id));
+	run->dir = format_string("%s/runs/%s", run->options->results_dir, id);
+	try_(journal_resume(run->dir, &run->journal, &run->header, &run->trials));
+	try_(look_at_host(run, &facts));
+	json_t *then = json_object_get(json_object_get(run->header, "host"), "accelerator");
+
+	if (!json_equal(json_object_get(then, "name"),
+		    json_object_get(json_object_get(facts, "accelerator"), "name")))
+		return error_hint(
+			error_new(ERROR_SETUP, "run %s began with another accelerator", id),
+			"start a new run");
+	if (run->options->plan.budget_s > 0)
+		json_object_set_new(json_object_get(run->header, "plan"), "budget_s",
+			json_real(run->options->plan.budget_s));
+	log_info("run %s goes on: %zu of %zu trials are done", id, json_array_size(run->trials),
+		json_array_size(plan_trials(run)));
+	return check_fleets(run);
+}
+
+/* ---- trials ---- */
+
+/* Planned trials that have no result yet: those after the last one, since they run in order. */
+static size_t next_index(const struct run *run)
+{
+	return json_array_size(run->trials);
+}
+
+/* Plans err; what this run's trials really took corrects the rest. */
+static double expected_seconds(const struct run *run, const json_t *planned)
+{
+	double factor = run->spent_expected_s > 0 ? run->spent_s / run->spent_expected_s : 1;
+
+	return plan_trial_seconds(planned) * factor;
+}
+
+static double seconds_left(const struct run *run)
+{
+	double left = 0;
+
+	for (size_t i = next_index(run); i < json_array_size(plan_trials(run)); i++)
+		left += expected_seconds(run, json_array_get(plan_trials(run), i));
+	return left;
+}
+
+static uint64_t directory_bytes(const char *path)
+{
+	_cleanup_(cleanup_dir) DIR *dir = opendir(path);
+	struct dirent *entry;
+	uint64_t bytes = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		struct stat st;
+
+		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(st.st_mode))
+			bytes += (uint64_t)st.st_size;
+	}
+	return bytes;
+}
+
+static struct error *run_one(struct run *run, struct progress *progress)
+{
+	size_t index = next_index(run);
+	json_t *planned = json_array_get(plan_trials(run), index);
+	_cleanup_free_ char *log_dir = format_string("%s/trial-%04zu", run->dir, index);
+	_cleanup_json_ json_t *result = NULL;
+	int64_t begin = clock_now_ns();
+
+	progress_trial(
+		progress, planned, index, json_array_size(plan_trials(run)), seconds_left(run));
+	error_destroy(fs_remove_tree(log_dir)); /* of an interrupted attempt */
+	try_(trial_run(planned, run->resources, log_dir, &result));
+	json_object_set_new(
+		result, "disk_bytes", json_integer((json_int_t)directory_bytes(log_dir)));
+	struct error *err = journal_append(run->journal, "trial", result);
+
+	if (err)
+		return error_hint(err, "make room, then: fleetlab run --resume %s",
+			json_string_value(json_object_get(run->header, "id")));
+	json_array_append(run->trials, result);
+	run->spent_s += clock_seconds(begin, clock_now_ns());
+	run->spent_expected_s += plan_trial_seconds(planned);
+	progress_result(progress, result);
+	return NULL;
+}
+
+static bool fits_budget(const struct run *run, double next_s)
+{
+	return budget_s(run) <= 0 ||
+	       clock_seconds(run->begin_ns, clock_now_ns()) + next_s <= budget_s(run);
+}
+
+/* Spare time of a budget goes to the claim with the widest interval, a block at a time. */
+static bool use_spare_time(struct run *run)
+{
+	const char *mechanism, *experiment;
+	json_t *plan = json_object_get(run->header, "plan");
+
+	if (budget_s(run) <= 0 || !spare_choose(run->header, run->trials, &mechanism, &experiment))
+		return false;
+	size_t before = json_array_size(plan_trials(run));
+	size_t added = plan_extend(plan, mechanism, experiment);
+
+	if (added == 0 || !fits_budget(run, seconds_left(run))) {
+		while (json_array_size(plan_trials(run)) > before)
+			json_array_remove(plan_trials(run), json_array_size(plan_trials(run)) - 1);
+		return false;
+	}
+	struct error *err = journal_append(run->journal, "plan", plan);
+
+	error_destroy(err); /* a full disk is met again by the next trial's line */
+	return !err;
+}
+
+/* Runs what is planned; *state tells how it ended. */
+static struct error *run_trials(struct run *run, const char **state)
+{
+	struct progress *progress = progress_create();
+	struct error *err = NULL;
+
+	*state = "complete";
+	for (;;) {
+		size_t index = next_index(run);
+
+		if (index >= json_array_size(plan_trials(run)) && !use_spare_time(run))
+			break;
+		if (interrupted()) {
+			*state = "interrupted";
+			break;
+		}
+		if (!fits_budget(
+			    run, expected_seconds(run, json_array_get(plan_trials(run), index)))) {
+			*state = "budget";
+			break;
+		}
+		err = run_one(run, progress);
+		if (err && error_kind(err) == ERROR_INTERRUPTED) {
+			error_destroy(take_ptr(err));
+			*state = "interrupted";
+			break;
+		}
+		if (err)
+			break;
+	}
+	progress_destroy(progress);
+	return err;
+}
+
+static struct error *finish(struct run *run, const char *state, json_t **record, char **path)
+{
+	_cleanup_json_ json_t *made = json_copy(run->header);
+	_cleanup_free_ char *complete = format_string("%s/complete", run->dir);
+	char now[24];
+
+	clock_format_utc(time(NULL), false, now, sizeof(now));
+	json_object_set_new(made, "state", json_string(state));
+	json_object_set_new(made, "finished", json_string(now));
+	json_object_set(made, "trials", run->trials);
+	try_(record_save(made, run->options->results_dir, path));
+	if (strcmp(state, "complete") == 0)
+		error_destroy(fs_write_atomic(complete, "", 0));
+	*record = take_ptr(made);
+	return NULL;
+}
+
+struct error *run_execute(const struct run_options *options, json_t **record, char **path)
+{
+	_cleanup_(run_deinit) struct run run = {.options = options};
+	const char *state;
+	struct error *err;
+
+	/* Before anything is measured: a place that cannot be written to is found out now. */
+	_cleanup_free_ char *runs = format_string("%s/runs", options->results_dir);
+
+	err = fs_make_dirs(runs);
+	if (!err && access(runs, W_OK) < 0)
+		err = error_errno(errno, "cannot write results to %s", runs);
+	if (err)
+		return error_hint(err, "--results DIR");
+	interrupt_catch();
+	run.begin_ns = clock_now_ns();
+	try_(options->resume ? begin_again(&run) : begin_new(&run));
+	try_(run_trials(&run, &state));
+	return finish(&run, state, record, path);
+}

@@ -1,0 +1,11 @@
+/* Where a budget's spare time does most good. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+/* Chooses the experiment of the claim that is least decided: an inconclusive one first, else the
+ * one with the widest interval. The strings are borrowed from the header's plan. False when no
+ * claim would gain from more trials. */
+bool spare_choose(
+	const json_t *header, json_t *trials, const char **mechanism, const char **experiment);

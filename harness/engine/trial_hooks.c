@@ -1,0 +1,107 @@
+/* What a mechanism's hooks may do with their trial: declared in mechanisms/mechanism.h. */
+#include "harness/engine/trial_internal.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+const char *trial_variant(const struct trial *trial)
+{
+	return trial->variant->name;
+}
+
+const char *trial_experiment(const struct trial *trial)
+{
+	return trial->experiment->name;
+}
+
+const char *trial_choice(const struct trial *trial, const char *param)
+{
+	const char *value = json_string_value(json_object_get(trial->parameters, param));
+
+	if (!value) /* not declared: a bug of the mechanism, met by its first test */
+		abort();
+	return value;
+}
+
+int64_t trial_integer(const struct trial *trial, const char *param)
+{
+	return (int64_t)llround(trial_real(trial, param));
+}
+
+double trial_real(const struct trial *trial, const char *param)
+{
+	return strtod(trial_choice(trial, param), NULL);
+}
+
+bool trial_boolean(const struct trial *trial, const char *param)
+{
+	return strcmp(trial_choice(trial, param), "true") == 0;
+}
+
+struct fleet *trial_fleet(struct trial *trial)
+{
+	return trial->fleet;
+}
+
+struct deadline trial_deadline(const struct trial *trial)
+{
+	return trial->deadline;
+}
+
+void trial_set_state(struct trial *trial, void *state)
+{
+	trial->state = state;
+}
+
+void *trial_state(const struct trial *trial)
+{
+	return trial->state;
+}
+
+void *trial_keep(struct trial *trial, void *allocation)
+{
+	if (trial->kept_count == TRIAL_KEPT_MAX)
+		abort();
+	trial->kept[trial->kept_count++] = allocation;
+	return allocation;
+}
+
+/* A parent that is gone takes the lab along: nothing to do about a failed line. */
+static void tell(struct trial *trial, json_t *line)
+{
+	error_destroy(jsonline_send(trial->out_fd, line, "the run"));
+}
+
+void trial_effective(struct trial *trial, const char *param, json_t *value)
+{
+	tell(trial, json_pack("{s:{s:o}}", "effective", param, value));
+}
+
+struct error *trial_sample(struct trial *trial, const char *metric, json_t *at, double value)
+{
+	const struct metric *row = mechanism_metric(trial->mechanism, metric);
+
+	if (!row || !isfinite(value)) {
+		json_decref(at);
+		return error_new(ERROR_INTERNAL, "mechanism %s gave %s for metric '%s'",
+			trial->mechanism->name, row ? "no finite number" : "a sample", metric);
+	}
+	tell(trial, json_pack("{s:{s:s, s:s, s:o*, s:f}}", "sample", "metric", metric, "unit",
+			    row->unit, "at", at, "value", value));
+	return NULL;
+}
+
+struct error *trial_evidence(struct trial *trial, const char *name, bool ok, double value,
+	const char *unit, const char *format, ...)
+{
+	char text[400];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	tell(trial, json_pack("{s:{s:s, s:s, s:f, s:s, s:b}}", "evidence", "name", name, "text",
+			    text, "value", value, "unit", unit, "ok", ok));
+	return NULL;
+}
