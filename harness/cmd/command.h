@@ -24,6 +24,3 @@ struct error *command_bad_option(int argc, char **argv) __attribute__((returns_n
 
 /* Columns of the terminal on stdout, or 100 when it is none. */
 int command_terminal_width(void);
-
-/* Columns of the terminal on stdout, or 100 when it is none. */
-int command_terminal_width(void);

@@ -1,0 +1,175 @@
+/* fleetlab list: mechanisms, claims, runs and what else has a name. */
+#include "harness/cmd/command.h"
+#include "harness/base/fs.h"
+#include "harness/base/nearest.h"
+#include "harness/cmd/fleet_control.h"
+#include "harness/record/paper.h"
+#include "harness/record/record.h"
+#include "mechanisms/mechanism.h"
+
+#include <getopt.h>
+#include <string.h>
+
+static struct error *names_of_mechanisms(void)
+{
+	for (size_t i = 0; mechanism_at(i); i++)
+		puts(mechanism_at(i)->name);
+	return NULL;
+}
+
+static struct error *names_of_claims(void)
+{
+	for (size_t i = 0; paper_id_at(i); i++) {
+		_cleanup_json_ json_t *paper = NULL;
+		json_t *claim;
+		size_t j;
+
+		try_(paper_load(paper_id_at(i), &paper));
+		json_array_foreach (json_object_get(paper, "claims"), j, claim)
+			puts(json_string_value(json_object_get(claim, "id")));
+	}
+	return NULL;
+}
+
+static struct error *names_of_profiles(void)
+{
+	for (int i = 0; i < PROFILE_COUNT; i++)
+		puts(profile_name((enum profile)i));
+	return NULL;
+}
+
+static struct error *names_of_runs(void)
+{
+	_cleanup_free_ char *results = fs_results_dir();
+	char **paths;
+	size_t count;
+
+	try_(record_list(results, &paths, &count));
+	for (size_t i = 0; i < count; i++) {
+		_cleanup_free_ char *id = record_id_of_path(paths[i]);
+
+		puts(id);
+	}
+	record_list_destroy(paths, count);
+	return NULL;
+}
+
+static struct error *names_of_images(void)
+{
+	puts("tiny\ndebian");
+	return NULL;
+}
+
+static struct error *names_of_fleets(void)
+{
+	_cleanup_json_ json_t *names = NULL;
+	json_t *name;
+	size_t i;
+
+	try_(fleet_control_list(&names));
+	json_array_foreach (names, i, name)
+		puts(json_string_value(name));
+	return NULL;
+}
+
+static const struct {
+	const char *name;
+	struct error *(*print)(void);
+} kinds[] = {
+	{"mechanisms", names_of_mechanisms},
+	{"claims", names_of_claims},
+	{"profiles", names_of_profiles},
+	{"runs", names_of_runs},
+	{"images", names_of_images},
+	{"fleets", names_of_fleets},
+};
+
+static struct error *print_names(const char *kind)
+{
+	const char *names[ARRAY_SIZE(kinds)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (strcmp(kinds[i].name, kind) == 0)
+			return kinds[i].print();
+		names[i] = kinds[i].name;
+	}
+	const char *near = nearest_name(kind, names, ARRAY_SIZE(names));
+
+	return error_hint(error_new(ERROR_USAGE, "list knows no '%s'", kind),
+		"fleetlab list --names %s", near ? near : "mechanisms");
+}
+
+/* One line a paper: its mechanism, and whether this build has it. */
+static struct error *print_papers(void)
+{
+	puts("paper  mechanism   here  title");
+	for (size_t i = 0; paper_id_at(i); i++) {
+		_cleanup_json_ json_t *paper = NULL;
+		const char *name;
+
+		try_(paper_load(paper_id_at(i), &paper));
+		name = json_string_value(json_object_get(paper, "mechanism"));
+		printf("%-5s  %-10s  %-4s  %s\n", paper_id_at(i), name,
+			mechanism_find(name) ? "yes" : "no",
+			json_string_value(json_object_get(paper, "short")));
+	}
+	return NULL;
+}
+
+static struct error *print_runs(void)
+{
+	_cleanup_free_ char *results = fs_results_dir();
+	char **paths;
+	size_t count;
+
+	try_(record_list(results, &paths, &count));
+	if (count == 0)
+		printf("\nno runs in %s yet: fleetlab run\n", results);
+	else
+		printf("\nruns in %s, the latest first:\n", results);
+	for (size_t i = 0; i < count && i < 10; i++) {
+		_cleanup_free_ char *id = record_id_of_path(paths[i]);
+
+		printf("  %s\n", id);
+	}
+	if (count > 10)
+		printf("  … and %zu more: fleetlab list --names runs\n", count - 10);
+	record_list_destroy(paths, count);
+	return NULL;
+}
+
+static struct error *run(int argc, char **argv, int *exit_status)
+{
+	static const struct option options[] = {{"names", required_argument, NULL, 'n'}, {0}};
+	const char *names = NULL;
+	int option;
+
+	(void)exit_status;
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option != 'n')
+			return command_bad_option(argc, argv);
+		names = optarg;
+	}
+	if (!names && optind < argc)
+		names = argv[optind++];
+	if (optind < argc)
+		return error_new(ERROR_USAGE, "list: one kind of name at a time");
+	if (names)
+		return print_names(names);
+	try_(print_papers());
+	return print_runs();
+}
+
+const struct command command_list = {
+	.name = "list",
+	.arguments = "[KIND]",
+	.summary = "list mechanisms, claims, runs, fleets",
+	.help = "Without a kind: the papers with their mechanisms, and the latest runs.\n"
+		"With one (mechanisms, claims, profiles, runs, images, fleets): their names, one a "
+		"line.\n"
+		"\n"
+		"examples:\n"
+		"  fleetlab list\n"
+		"  fleetlab list claims\n",
+	.run = run,
+};
