@@ -32,10 +32,11 @@ struct accelerator {
 void accelerator_deinit(struct accelerator *accelerator);
 
 /* Finds the accelerator. `qemu` is a program name or path; `kernel_path` an uncompressed kernel to
- * boot as the probe, or NULL for a built-in one of a few hundred bytes (0.5 s under TCG). A hang
- * takes up to five seconds of the deadline to establish, once. Fails when QEMU cannot be run, when
- * the probe fails under TCG too, or when the deadline passes before there is an answer: that is
- * ERROR_TIMEOUT and nothing is remembered. */
+ * boot as the probe, or NULL for the built-in one (probe_guest.h: 0.1 s under TCG). A hang takes up
+ * to five seconds of the deadline to establish, once. KVM is probed with `-cpu host`, which is what
+ * guests get under it. Fails when QEMU cannot be run, when the probe fails under TCG too, or when
+ * the deadline passes before there is an answer: that is ERROR_TIMEOUT and nothing is remembered.
+ */
 struct error *accelerator_find(const char *qemu, const char *kernel_path, struct deadline deadline,
 	struct accelerator *out);
 
@@ -44,3 +45,6 @@ struct error *accelerator_forget(void);
 
 /* "absent", "not-permitted", "refused", "hangs", "works". */
 const char *kvm_state_name(enum kvm_state state);
+
+/* Looks at another device than /dev/kvm, for tests; NULL means the real one. Not copied. */
+void accelerator_relocate(const char *kvm_device);

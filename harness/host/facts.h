@@ -2,23 +2,23 @@
  * The fingerprint of this host, for records: what decides whether two measurements may be compared.
  * Field names are stable; what cannot be read is null, never a guess.
  *
- *   cpu         {model, vendor, family, model_number, stepping, microcode, sockets, cores, threads,
- *                smt, max_mhz, governor, turbo, hypervisor}
- *   topology    {summary: "1 package, 2 cores, 2 threads, 1 NUMA node, L3 32 MiB, …", numa_nodes,
- *                caches: [{level, type, bytes, count}], xml: hwloc's export}
- *   memory      {total_bytes, swap_bytes, huge_page_bytes}
- *   kernel      {release, version, cmdline, machine}
+ *   cpu           {model, vendor, family, model_number, stepping, microcode, packages, cores,
+ *                  threads, smt, governor, turbo: "on" or "off"}
+ *   topology      {summary, packages, cores, threads, numa_nodes, caches, xml}: see topology.h
+ *   memory        {total_bytes, swap_bytes, huge_page_bytes}
+ *   kernel        {release, version, cmdline, machine}
  *   distribution  "Debian GNU/Linux 12 (bookworm)"
- *   virtualized {is, how}: is this host itself a guest; how: hypervisor's signature or DMI product
- *   accelerator {name, reason, kvm} or null
- *   qemu        {path, version} or null
- *   libvirt     {version}: of the library loaded
- *   hwloc       {version}: of the library loaded
- *   cgroup      "v1", "v2", "hybrid", "none"
- *   knobs       {ksm_run, ksm_pages_to_scan, ksm_sleep_millisecs, ksm_pages_shared,
- *                thp_enabled, thp_shmem_enabled, thp_defrag, swappiness, overcommit_memory,
- *                max_map_count, numa_balancing}: text as read, the chosen word of "a [b] c"
- *   mitigations {NAME: text} from /sys/devices/system/cpu/vulnerabilities
+ *   virtualized   {is, how}: is this host itself a guest; how: "KVMKVMKVM, QEMU Standard PC"
+ *   accelerator   {name, reason, kvm} or null
+ *   qemu          {path, version} or null
+ *   libvirt       {version}: of the library loaded
+ *   hwloc         {version}: of the library loaded
+ *   cgroup        "v1", "v2", "hybrid", "none"
+ *   knobs         {ksm_run, ksm_pages_to_scan, ksm_sleep_millisecs, ksm_pages_shared,
+ *                  ksm_use_zero_pages, thp_enabled, thp_shmem_enabled, thp_defrag, swappiness,
+ *                  overcommit_memory, max_map_count, numa_balancing}: text as read; of a choice
+ *                  like "always [madvise] never" the chosen word
+ *   mitigations   {NAME: text} from /sys/devices/system/cpu/vulnerabilities
  */
 #pragma once
 
@@ -35,11 +35,9 @@
 struct error *host_facts(const char *qemu, const struct accelerator *accelerator,
 	struct deadline deadline, json_t **facts);
 
-/* "7.2.22" from running `qemu --version`; caller frees. */
-struct error *qemu_version(const char *qemu, struct deadline deadline, char **version);
-
-/* "1 package, 2 cores, 2 threads, …" by hwloc; caller frees. */
-struct error *host_topology_summary(char **summary);
+/* A field of the first processor in /proc/cpuinfo ("model name", "microcode"); caller frees; NULL
+ * when there is none. */
+char *host_cpuinfo(const char *field);
 
 /* "v1", "v2", "hybrid" or "none"; static. */
 const char *host_cgroup_version(void);

@@ -1,0 +1,129 @@
+/* What the installed QEMU is and can: see qemu.h. */
+#include "harness/host/qemu.h"
+#include "harness/base/fs.h"
+#include "harness/base/process.h"
+
+#include <string.h>
+#include <unistd.h>
+
+struct error *qemu_find(const char *qemu, char **path)
+{
+	const char *search = getenv("PATH");
+	_cleanup_free_ char *dirs =
+		format_string("%s", search ? search : "/usr/sbin:/usr/bin:/sbin:/bin");
+	char *save = NULL;
+
+	if (strchr(qemu, '/') && access(qemu, X_OK) == 0) {
+		*path = format_string("%s", qemu);
+		return NULL;
+	}
+	for (char *dir = strtok_r(dirs, ":", &save); dir && !strchr(qemu, '/');
+		dir = strtok_r(NULL, ":", &save)) {
+		_cleanup_free_ char *candidate = format_string("%s/%s", dir, qemu);
+
+		if (access(candidate, X_OK) == 0) {
+			*path = take_ptr(candidate);
+			return NULL;
+		}
+	}
+	return error_hint(error_new(ERROR_SETUP, "QEMU is missing: there is no program '%s'", qemu),
+		"apt-get install qemu-system-x86, or run your command through ci/with-deps");
+}
+
+struct error *qemu_version(const char *qemu, struct deadline deadline, char **version)
+{
+	const char *const argv[] = {qemu, "--version", NULL};
+	_cleanup_free_ char *output = NULL;
+	char *found = NULL;
+
+	try_(process_check(argv, NULL, deadline, &output));
+	if (sscanf(output, "QEMU emulator version %m[0-9.]", &found) != 1)
+		return error_new(ERROR_SETUP, "%s --version printed no version of QEMU", qemu);
+	*version = found;
+	return NULL;
+}
+
+/* The answer to the question with this id among QMP's lines; borrowed from `lines`. */
+static json_t *answer(json_t *lines, int id)
+{
+	json_t *line;
+	size_t i;
+
+	json_array_foreach (lines, i, line) {
+		if (json_integer_value(json_object_get(line, "id")) == id)
+			return json_object_get(line, "return");
+	}
+	return NULL;
+}
+
+static json_t *parse_lines(char *text)
+{
+	json_t *lines = json_array();
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		json_t *value = json_loads(line, 0, NULL);
+
+		if (value)
+			json_array_append_new(lines, value);
+	}
+	return lines;
+}
+
+/* One field of every element of an array, and its alias where it has one ("q35"), as an array. */
+static json_t *column(json_t *rows, const char *field)
+{
+	json_t *values = json_array();
+	json_t *row;
+	size_t i;
+
+	json_array_foreach (rows, i, row) {
+		json_array_append(values, json_object_get(row, field));
+		json_array_append(values, json_object_get(row, "alias"));
+	}
+	return values;
+}
+
+struct error *qemu_features(const char *qemu, struct deadline deadline, json_t **features)
+{
+	static const char questions[] = "{\"execute\":\"qmp_capabilities\"}\n"
+					"{\"execute\":\"query-version\",\"id\":1}\n"
+					"{\"execute\":\"qom-list-types\",\"arguments\":{"
+					"\"implements\":\"device\"},\"id\":2}\n"
+					"{\"execute\":\"qom-list-types\",\"arguments\":"
+					"{\"implements\":\"user-creatable\"},\"id\":3}\n"
+					"{\"execute\":\"query-migrate-capabilities\",\"id\":4}\n"
+					"{\"execute\":\"query-machines\",\"id\":5}\n"
+					"{\"execute\":\"quit\"}\n";
+	const char *const argv[] = {qemu, "-nodefaults", "-no-user-config", "-display", "none",
+		"-machine", "none", "-S", "-qmp", "stdio", NULL};
+	_cleanup_free_ char *output = NULL;
+	_cleanup_json_ json_t *lines = NULL;
+	int major, minor, micro;
+
+	try_(process_check(argv, questions, deadline, &output));
+	lines = parse_lines(output);
+	if (json_unpack(answer(lines, 1), "{s:{s:i, s:i, s:i}}", "qemu", "major", &major, "minor",
+		    &minor, "micro", &micro) != 0 ||
+		!answer(lines, 5))
+		return error_new(ERROR_SETUP, "%s does not answer over QMP", qemu);
+	_cleanup_free_ char *version = format_string("%d.%d.%d", major, minor, micro);
+
+	*features = json_pack("{s:s, s:o, s:o, s:o, s:o}", "version", version, "devices",
+		column(answer(lines, 2), "name"), "objects", column(answer(lines, 3), "name"),
+		"migration", column(answer(lines, 4), "capability"), "machines",
+		column(answer(lines, 5), "name"));
+	return NULL;
+}
+
+bool qemu_has(const json_t *features, const char *list, const char *name)
+{
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach (json_object_get(features, list), i, value) {
+		if (strcmp(json_string_value(value), name) == 0)
+			return true;
+	}
+	return false;
+}

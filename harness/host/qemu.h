@@ -1,0 +1,23 @@
+/* What the installed QEMU is and can: asked of the program itself, never derived from a version. */
+#pragma once
+
+#include "harness/base/clock.h"
+#include "harness/base/error.h"
+
+#include <stdbool.h>
+
+#define QEMU_DEFAULT "qemu-system-x86_64"
+
+/* The path of a program given by name or path, through PATH; caller frees. An error tells how to
+ * install it. */
+struct error *qemu_find(const char *qemu, char **path);
+
+/* "7.2.22" as of `qemu --version`; caller frees. */
+struct error *qemu_version(const char *qemu, struct deadline deadline, char **version);
+
+/* Asks over QMP, without a guest: {version: "7.2.22", devices: [NAME], objects: [NAME],
+ * migration: [CAPABILITY], machines: [NAME]}. Caller owns it. */
+struct error *qemu_features(const char *qemu, struct deadline deadline, json_t **features);
+
+/* True when features[list] has this name. */
+bool qemu_has(const json_t *features, const char *list, const char *name);
