@@ -1,5 +1,5 @@
 /*
- * One run at a time on a host: two would measure each other. The lock is the kernel's (flock on
+ * One run at a time on a host: two would measure each other. The lock is the kernel's (on
  * fs_runtime_dir()/run.lock), so it ends with its holder, however that dies. Processes forked by
  * the holder (and not exec'd) hold it too: it is free only when all of them are gone.
  */

@@ -1,0 +1,51 @@
+/* Locks on whole files: see file_lock.h. */
+#include "harness/host/file_lock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/inotify.h>
+
+bool file_try_lock(int fd)
+{
+	struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	return fcntl(fd, F_OFD_SETLK, &all) == 0;
+}
+
+bool file_is_locked(int fd)
+{
+	struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	return fcntl(fd, F_OFD_GETLK, &all) == 0 && all.l_type != F_UNLCK;
+}
+
+/* Waits until somebody closes the file (a holder's death closes it too) or the deadline. */
+static struct error *wait_for_close(int notify, const char *path, struct deadline deadline)
+{
+	struct pollfd pfd = {.fd = notify, .events = POLLIN};
+	char events[4096];
+
+	if (poll(&pfd, 1, deadline_left_ms(deadline)) < 0 && errno == EINTR)
+		return error_new(ERROR_INTERRUPTED, "interrupted while waiting for %s", path);
+	while (read(notify, events, sizeof(events)) > 0)
+		;
+	return NULL;
+}
+
+/* The watch is set before the lock is tried, so a release in between is not missed. */
+struct error *file_lock(int fd, const char *path, struct deadline deadline)
+{
+	_cleanup_close_ int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+	if (notify < 0 || inotify_add_watch(notify, path, IN_CLOSE_WRITE) < 0)
+		return error_errno(errno, "cannot watch %s", path);
+	for (;;) {
+		if (file_try_lock(fd))
+			return NULL;
+		if (errno != EAGAIN && errno != EACCES)
+			return error_errno(errno, "cannot lock %s", path);
+		if (deadline_passed(deadline))
+			return error_new(ERROR_TIMEOUT, "%s is locked by another process", path);
+		try_(wait_for_close(notify, path, deadline));
+	}
+}
