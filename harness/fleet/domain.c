@@ -174,6 +174,8 @@ char *guest_xml(const struct guest_spec *spec)
 	put_nics(out, spec);
 	for (size_t i = 0; spec->qemu_args && spec->qemu_args[i]; i++)
 		put_arg(out, spec->name, spec->qemu_args[i]);
+	for (size_t i = 0; spec->more_qemu_args && spec->more_qemu_args[i]; i++)
+		put_arg(out, spec->name, spec->more_qemu_args[i]);
 	fputs("  </qemu:commandline>\n</domain>\n", out);
 	fclose(out);
 	return text;

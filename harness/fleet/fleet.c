@@ -201,10 +201,15 @@ static struct error *open_guest(size_t item, void *context)
 	struct fleet *fleet = context;
 	struct guest *guest = &fleet->guests[item];
 
-	if (fleet->spec.start == FLEET_TEMPLATE)
+	if (fleet->spec.start == FLEET_TEMPLATE) {
 		try_(start_clone(fleet, guest));
-	else
-		try_(start_cold(fleet, guest, guest_spec_of(fleet, guest->name)));
+	} else {
+		struct guest_spec spec = guest_spec_of(fleet, guest->name);
+
+		if (fleet->spec.guest_args)
+			spec.more_qemu_args = fleet->spec.guest_args[guest->number];
+		try_(start_cold(fleet, guest, spec));
+	}
 	if (fleet->spec.pin)
 		try_(pin_guest(guest->pid, guest->number));
 	try_(meet(fleet, guest));

@@ -30,6 +30,9 @@ struct fleet_spec {
 	const struct nic_spec *nics; /* of each guest */
 	size_t nic_count;
 	const char *const *qemu_args; /* of each guest; "@GUEST@" stands for its name */
+	/* Further arguments of single guests, by number, each NULL-terminated; cold fleets only.
+	 * NULL, or `count` entries that may be NULL. */
+	const char *const *const *guest_args;
 	const char *kernel_args;
 };
 

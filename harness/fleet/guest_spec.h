@@ -33,7 +33,8 @@ struct guest_spec {
 	const struct nic_spec *nics;
 	size_t nic_count;
 	const char *const *qemu_args; /* further arguments of QEMU, NULL-terminated; may be NULL */
-	const char *kernel_args;      /* further words for the kernel command line; may be NULL */
+	const char *const *more_qemu_args; /* as qemu_args, of this guest alone */
+	const char *kernel_args;  /* further words for the kernel command line; may be NULL */
 	const char *disk_overlay; /* qcow2 over the image's disk; NULL when the image has none */
 };
 

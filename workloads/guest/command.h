@@ -53,3 +53,4 @@ void options_parse(const struct option_row *rows, int argc, char **argv);
 uint64_t parse_number(const char *what, const char *text, uint64_t min, uint64_t max);
 
 void command_personalise(int argc, char **argv);
+void command_await(int argc, char **argv);

@@ -21,6 +21,8 @@ static void command_version(int argc, char **argv)
 }
 
 static const struct command commands[] = {
+	{"await", "[--] PROGRAM [ARGUMENT…]", "run a program when the host opens the barrier",
+		command_await},
 	{"personalise", "[--name N] [--interface I --mac M --address A/P]… …",
 		"give this guest its own name, addresses, entropy and clock", command_personalise},
 	{"version", "", "print the version", command_version},
