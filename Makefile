@@ -47,7 +47,7 @@ $(B)/%.o: %.c
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 # What is compiled into the binary: the guest program and the papers' published values.
-$(B)/harness/base/embedded.o: harness/base/embedded.S $(GUEST) $(PAPERS)
+$(B)/harness/base/embedded.o: harness/base/embedded.S $(GUEST) $(PAPERS) $(wildcard workloads/tiny-init/* results/schema/*)
 	@mkdir -p $(@D)
 	$(CC) -I. -c -o $@ $<
 

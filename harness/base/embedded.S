@@ -8,6 +8,11 @@
 	name##_end : .byte 0;
 
 EMBED(embedded_guest, "build/guest/fleetlab-guest")
+EMBED(embedded_tiny_init, "workloads/tiny-init/init")
+EMBED(embedded_tiny_load_modules, "workloads/tiny-init/load-modules")
+EMBED(embedded_tiny_agent, "workloads/tiny-init/agent")
+EMBED(embedded_tiny_shutdown, "workloads/tiny-init/shutdown")
+EMBED(embedded_tiny_disk_init, "workloads/tiny-init/disk-init")
 EMBED(embedded_paper_A, "results/papers/A.json")
 EMBED(embedded_paper_B, "results/papers/B.json")
 EMBED(embedded_paper_C, "results/papers/C.json")

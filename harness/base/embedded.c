@@ -5,6 +5,11 @@
 
 #define FILES(X)                                                                                   \
 	X(guest, "fleetlab-guest")                                                                 \
+	X(tiny_init, "tiny-init/init")                                                             \
+	X(tiny_load_modules, "tiny-init/load-modules")                                             \
+	X(tiny_agent, "tiny-init/agent")                                                           \
+	X(tiny_shutdown, "tiny-init/shutdown")                                                     \
+	X(tiny_disk_init, "tiny-init/disk-init")                                                   \
 	X(paper_A, "papers/A.json")                                                                \
 	X(paper_B, "papers/B.json")                                                                \
 	X(paper_C, "papers/C.json")                                                                \
