@@ -1,0 +1,109 @@
+/* The tiny image: a kernel and an initramfs that is the whole guest. */
+#include "harness/base/fs.h"
+#include "harness/base/process.h"
+#include "harness/image/builders.h"
+#include "harness/image/kernel.h"
+#include "harness/image/packages.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* What devices a guest can be given; loaded at boot when there is such a device, or on demand. */
+static const char *const tiny_modules[] = {"virtio_pci", "virtio_console", "virtio_net",
+	"virtio_blk", "virtio_balloon", "virtio-rng", "e1000", "vfio-pci", "vfio_iommu_type1",
+	"qemu_fw_cfg", "virtio_pmem", "nd_pmem", "nfit", NULL};
+
+static struct error *put_skeleton(const struct tree *tree)
+{
+	static const char *const directories[] = {"usr/bin", "usr/sbin", "usr/lib", "usr/lib64",
+		"dev", "proc", "sys", "run", "tmp", "etc", "root", "var/lib", "var/log", "mnt"};
+	static const struct {
+		const char *path, *target;
+	} links[] = {{"bin", "usr/bin"}, {"sbin", "usr/sbin"}, {"lib", "usr/lib"},
+		{"lib64", "usr/lib64"}, {"var/run", "../run"}, {"var/tmp", "../tmp"},
+		{"etc/mtab", "../proc/self/mounts"}};
+	static const char passwd[] = "root::0:0:root:/root:/bin/sh\n"
+				     "nobody:*:65534:65534:nobody:/:/bin/false\n";
+	static const char group[] = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n";
+
+	for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
+		try_(tree_mkdir(tree, directories[i], 0755));
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+		try_(tree_put_link(tree, links[i].path, links[i].target));
+	try_(tree_put_bytes(tree, "etc/passwd", passwd, sizeof(passwd) - 1, 0644));
+	return tree_put_bytes(tree, "etc/group", group, sizeof(group) - 1, 0644);
+}
+
+struct error *put_busybox(
+	struct cache *cache, const char *work, json_t *manifest, const struct tree *tree)
+{
+	static const char *const names[] = {"busybox-static"};
+	_cleanup_(package_list_deinit) struct package_list list = {0};
+	_cleanup_free_ char *unpacked = format_string("%s/busybox", work);
+	_cleanup_free_ char *program = format_string("%s/bin/busybox", unpacked);
+	const char *const argv[] = {program, "--list-full", NULL};
+	_cleanup_free_ char *commands = NULL;
+	char *save = NULL;
+
+	try_(packages_fetch(cache, work, names, 1, PACKAGES_ONLY, &list));
+	try_(package_unpack(&list.items[0], unpacked, cache->deadline));
+	try_(put_skeleton(tree));
+	try_(tree_put_file(tree, "usr/bin/busybox", program, 0755));
+	try_(process_check(argv, NULL, cache->deadline, &commands));
+	for (char *path = strtok_r(commands, "\n", &save); path;
+		path = strtok_r(NULL, "\n", &save)) {
+		if (strcmp(path, "bin/busybox") != 0 && strcmp(path, "linuxrc") != 0)
+			try_(tree_put_link(tree, path, "/usr/bin/busybox"));
+	}
+	packages_record(manifest, &list);
+	return NULL;
+}
+
+struct error *put_guest_program(const struct recipe *recipe, const struct tree *tree)
+{
+	static const char place[] = "sbin/fleetlab-guest";
+
+	return recipe->guest_program ? tree_put_file(tree, place, recipe->guest_program, 0755)
+				     : tree_put_embedded(tree, place, "fleetlab-guest", 0755);
+}
+
+static struct error *put_scripts(const struct tree *tree)
+{
+	try_(tree_put_embedded(tree, "init", "tiny-init/init", 0755));
+	try_(tree_put_embedded(tree, "usr/sbin/load-modules", "tiny-init/load-modules", 0755));
+	try_(tree_put_embedded(tree, "usr/sbin/agent", "tiny-init/agent", 0755));
+	return tree_put_embedded(tree, "usr/sbin/shutdown", "tiny-init/shutdown", 0755);
+}
+
+struct error *build_tiny(struct cache *cache, const char *entry, const char *work, json_t *manifest,
+	const void *data)
+{
+	const struct recipe *recipe = data;
+	_cleanup_(cache_entry_deinit) struct cache_entry kernel = {0};
+	_cleanup_(tree_close) struct tree tree = {0};
+	_cleanup_free_ char *root = format_string("%s/root", work);
+	_cleanup_free_ char *initrd = format_string("%s/initrd", entry);
+	_cleanup_free_ const char **names = calloc(recipe->package_count + 1, sizeof(char *));
+
+	if (!names)
+		abort();
+	names[0] = "qemu-guest-agent";
+	for (size_t i = 0; i < recipe->package_count; i++)
+		names[i + 1] = recipe->packages[i];
+	try_(kernel_obtain(cache, &kernel));
+	try_(tree_open(&tree, root));
+	try_(put_busybox(cache, work, manifest, &tree));
+	try_(put_packages(cache, work, names, recipe->package_count + 1, manifest, &tree));
+	try_(kernel_put_modules(&kernel, work, tiny_modules, &tree, cache->deadline));
+	try_(put_guest_program(recipe, &tree));
+	try_(put_scripts(&tree));
+	try_(tree_pack_initramfs(&tree, initrd, cache->deadline));
+	try_(kernel_put_vmlinux(&kernel, entry, manifest));
+	/* The papers' guests have 128 MiB; with the initramfs in it, 40 MiB of that are free. */
+	json_t *how = json_pack("{s:s, s:s, s:s, s:b, s:I}", "kernel", "vmlinux", "initrd",
+		"initrd", "command_line", COMMON_COMMAND_LINE, "own_program", 1, "memory_min_bytes",
+		(json_int_t)128 << 20);
+
+	json_object_update_new(manifest, how);
+	return NULL;
+}
