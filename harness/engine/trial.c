@@ -283,7 +283,8 @@ static const char *outcome_of(const struct trial *trial, const struct collected 
 }
 
 static json_t *make_result(json_t *planned, const struct trial *trial,
-	const struct fleet_spec *spec, struct collected *collected, const char *reason, const char *started, double wall_s)
+	const struct fleet_spec *spec, struct collected *collected, const char *reason,
+	const char *started, double wall_s)
 {
 	const char *why = NULL;
 	const char *outcome = outcome_of(trial, collected, reason, &why);
@@ -335,7 +336,7 @@ struct error *trial_run(
 	trial->deadline = deadline_after_ms((int64_t)(trial->experiment->deadline_s * 1e3));
 	if (!reason)
 		try_(run_lab(&job, &collected, &reason));
-	*result = make_result(
-		planned, trial, &spec, &collected, reason, clock_seconds(begin, clock_now_ns()));
+	*result = make_result(planned, trial, &spec, &collected, reason, started,
+		clock_seconds(begin, clock_now_ns()));
 	return NULL;
 }
