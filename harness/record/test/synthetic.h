@@ -46,6 +46,10 @@ static inline json_t *synthetic_trial(json_t *record, const char *mechanism, con
 		1000.0);
 
 	json_array_append_new(trials, trial);
+	json_array_append_new(json_object_get(json_object_get(record, "plan"), "trials"),
+		json_pack("{s:O, s:s, s:s, s:i, s:i, s:s}", "index",
+			json_object_get(trial, "index"), "mechanism", mechanism, "experiment",
+			experiment, "block", block, "half", half, "variant", variant));
 	return trial;
 }
 

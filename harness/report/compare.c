@@ -1,0 +1,456 @@
+/*
+ * Two runs side by side: see report.h. Refuses nothing, but says when the hosts differ in what
+ * matters. Runs are not paired, so a ratio's interval is taken from the two intervals' ends: it is
+ * wider than a test of the difference would give, never narrower.
+ */
+#include "harness/base/fs.h"
+#include "harness/record/samples.h"
+#include "harness/report/figures.h"
+#include "harness/report/line.h"
+#include "harness/report/report.h"
+#include "harness/report/series.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+#include <strings.h>
+
+/* A value longer than this (hwloc's XML) is compared but not shown. */
+#define MOST_SHOWN 60
+
+/* What makes two hosts incomparable, and what is shown first. */
+static const char *const decisive[] = {
+	"accelerator.name", "cpu.model", "cpu", "qemu.version", "qemu", "kernel.release", "kernel"};
+
+static char *value_text(const json_t *value)
+{
+	if (!value)
+		return format_string("%s", "absent");
+	if (json_is_string(value))
+		return format_string("%s", json_string_value(value));
+	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
+
+	return text ? text : format_string("%s", "unreadable");
+}
+
+static void add_difference(json_t *list, const char *path, const json_t *a, const json_t *b)
+{
+	_cleanup_free_ char *one = value_text(a);
+	_cleanup_free_ char *two = value_text(b);
+
+	if (strlen(one) > MOST_SHOWN || strlen(two) > MOST_SHOWN) {
+		one[strlen(one) > MOST_SHOWN ? MOST_SHOWN : strlen(one)] = '\0';
+		two[strlen(two) > MOST_SHOWN ? MOST_SHOWN : strlen(two)] = '\0';
+	}
+	json_t *one_text = json_string(one), *two_text = json_string(two);
+
+	/* A cut in the middle of a character leaves no valid text. */
+	json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "field", path, "a",
+					    one_text ? one_text : json_string("(long)"), "b",
+					    two_text ? two_text : json_string("(long)")));
+}
+
+/* Fields of the two hosts that differ, as paths; nesting is bounded. */
+static void differences(
+	json_t *list, const char *prefix, const json_t *a, const json_t *b, unsigned depth)
+{
+	_cleanup_json_ json_t *keys = json_object();
+	const char *key;
+	json_t *value;
+
+	json_object_update(keys, (json_t *)a);
+	json_object_update_missing(keys, (json_t *)b);
+	json_object_foreach (keys, key, value) {
+		const json_t *one = json_object_get(a, key), *two = json_object_get(b, key);
+		_cleanup_free_ char *path =
+			format_string("%s%s%.60s", prefix, *prefix ? "." : "", key);
+
+		if (one && two && json_equal(one, two))
+			continue;
+		if (json_is_object(one) && json_is_object(two) && depth < 4)
+			differences(list, path, one, two, depth + 1);
+		else
+			add_difference(list, path, one, two);
+	}
+}
+
+static int rank_of(const json_t *difference)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(decisive); i++) {
+		if (strcmp(json_text(difference, "field"), decisive[i]) == 0)
+			return (int)i;
+	}
+	return (int)ARRAY_SIZE(decisive);
+}
+
+/* What matters first; the rest in the order found. */
+static json_t *sorted(const json_t *list)
+{
+	json_t *out = json_array();
+	json_t *one;
+	size_t i;
+
+	for (int rank = 0; rank <= (int)ARRAY_SIZE(decisive); rank++) {
+		json_array_foreach (list, i, one) {
+			if (rank_of(one) == rank)
+				json_array_append(out, one);
+		}
+	}
+	return out;
+}
+
+static void image_differences(json_t *list, const json_t *a, const json_t *b)
+{
+	const json_t *one, *two;
+	size_t i, j;
+
+	json_array_foreach (json_object_get(a, "images"), i, one) {
+		json_array_foreach (json_object_get(b, "images"), j, two) {
+			_cleanup_free_ char *path = NULL;
+
+			if (strcmp(json_text(one, "name"), json_text(two, "name")) != 0 ||
+				strcmp(json_text(one, "hash"), json_text(two, "hash")) == 0)
+				continue;
+			path = format_string("image %.40s", json_text(one, "name"));
+			add_difference(list, path, json_object_get(one, "hash"),
+				json_object_get(two, "hash"));
+		}
+	}
+}
+
+static bool is_decisive(const json_t *difference)
+{
+	return rank_of(difference) < 3; /* accelerator and CPU */
+}
+
+/* {"comparable", "reason", "differences": [{"field", "a", "b"}]} */
+static json_t *compare_hosts(const json_t *a, const json_t *b)
+{
+	_cleanup_json_ json_t *list = json_array();
+	_cleanup_json_ json_t *ordered = NULL;
+	const json_t *first;
+	_cleanup_free_ char *reason = NULL;
+
+	differences(list, "", json_object_get(a, "host"), json_object_get(b, "host"), 0);
+	image_differences(list, a, b);
+	ordered = sorted(list);
+	first = json_array_get(ordered, 0);
+	if (first && is_decisive(first))
+		reason = format_string("%s differs: %s, %s", json_text(first, "field"),
+			json_text(first, "a"), json_text(first, "b"));
+	return json_pack("{s:b, s:s, s:O}", "comparable", reason == NULL, "reason",
+		reason ? reason : "", "differences", ordered);
+}
+
+/* b / a from two medians and their intervals; "excludes_one" only while both are bounded. */
+static void put_ratio(
+	json_t *row, double a, double a_low, double a_high, double b, double b_low, double b_high)
+{
+	double low = b_low / a_high, high = b_high / a_low;
+	bool bounded = isfinite(low) && isfinite(high) && a_low > 0 && b_low > 0;
+
+	if (a > 0 && b > 0)
+		json_object_set_new(row, "ratio", json_real(b / a));
+	if (bounded) {
+		json_object_set_new(row, "ratio_low", json_real(low));
+		json_object_set_new(row, "ratio_high", json_real(high));
+	}
+	json_object_set_new(row, "excludes_one", json_boolean(bounded && (low > 1 || high < 1)));
+	json_object_set_new(row, "bounded", json_boolean(bounded));
+}
+
+static json_t *reading_json(const struct reading *reading)
+{
+	json_t *json = json_pack(
+		"{s:f, s:I}", "median", reading->median, "trials", (json_int_t)reading->trials);
+
+	json_object_set_new(json, "low", json_real(reading->low));
+	json_object_set_new(json, "high", json_real(reading->high));
+	return json;
+}
+
+static const json_t *claim_in(const json_t *record, const char *id)
+{
+	const json_t *claim;
+	size_t i;
+
+	json_array_foreach (json_object_get(record, "claims"), i, claim) {
+		if (strcmp(json_text(claim, "id"), id) == 0)
+			return claim;
+	}
+	return NULL;
+}
+
+static bool wanted(const struct report_options *options, const json_t *claim)
+{
+	if (options->paper && strcasecmp(options->paper, json_text(claim, "paper")) != 0)
+		return false;
+	return !options->claim || strcasecmp(options->claim, json_text(claim, "id")) == 0;
+}
+
+static json_t *compare_claims(
+	const json_t *a, const json_t *b, const struct report_options *options)
+{
+	json_t *rows = json_array();
+	const json_t *claim;
+	size_t i;
+
+	json_array_foreach (json_object_get(a, "claims"), i, claim) {
+		const json_t *other = claim_in(b, json_text(claim, "id"));
+		const json_t *one = json_array_get(json_object_get(claim, "tests"), 0);
+		const json_t *two = json_array_get(json_object_get(other, "tests"), 0);
+		json_t *row;
+
+		if (!other || !wanted(options, claim))
+			continue;
+		row = json_pack("{s:s, s:s, s:s, s:s, s:s}", "claim", json_text(claim, "id"),
+			"paper", json_text(claim, "paper"), "a", json_text(claim, "verdict"), "b",
+			json_text(other, "verdict"), "unit", json_text(one, "unit"));
+		json_object_set(row, "test_a", (json_t *)one);
+		json_object_set(row, "test_b", (json_t *)two);
+		if (json_object_get(one, "measured") && json_object_get(two, "measured"))
+			put_ratio(row, json_number(one, "measured", NAN),
+				json_number(one, "low", NAN), json_number(one, "high", NAN),
+				json_number(two, "measured", NAN), json_number(two, "low", NAN),
+				json_number(two, "high", NAN));
+		json_array_append_new(rows, row);
+	}
+	return rows;
+}
+
+static json_t *compare_metrics(const json_t *a, const json_t *b)
+{
+	_cleanup_json_ json_t *list = series_list(a);
+	json_t *rows = json_array();
+	json_t *series;
+	size_t i;
+
+	json_array_foreach (list, i, series) {
+		const char *mechanism = json_text(series, "mechanism");
+		const char *experiment = json_text(series, "experiment");
+		struct reading one, two;
+		json_t *row;
+
+		if (!record_reading(a, mechanism, experiment, series, &one) ||
+			!record_reading(b, mechanism, experiment, series, &two))
+			continue;
+		row = json_copy(series);
+		json_object_set_new(row, "a", reading_json(&one));
+		json_object_set_new(row, "b", reading_json(&two));
+		put_ratio(row, one.median, one.low, one.high, two.median, two.low, two.high);
+		json_array_append_new(rows, row);
+	}
+	return rows;
+}
+
+static const char *judgement(const json_t *row)
+{
+	if (!json_is_true(json_object_get(row, "bounded")))
+		return "open";
+	return json_is_true(json_object_get(row, "excludes_one")) ? "differs" : "same within";
+}
+
+static void ratio_text(const json_t *row, char *out)
+{
+	if (json_object_get(row, "ratio"))
+		figure_interval(json_number(row, "ratio", NAN), json_number(row, "ratio_low", NAN),
+			json_number(row, "ratio_high", NAN), "x", out);
+	else
+		snprintf(out, FIGURE_SIZE, "-");
+}
+
+static void side_text(const json_t *side, const char *unit, char *out)
+{
+	figure_interval(json_number(side, "median", NAN), json_number(side, "low", NAN),
+		json_number(side, "high", NAN), unit, out);
+}
+
+/* The same rows for text and Markdown: name, a, b, ratio, judgement. */
+struct writer {
+	const struct page *page; /* NULL: Markdown */
+	FILE *out;
+};
+
+static void put_line(const struct writer *writer, const char *const fields[5], bool head)
+{
+	const struct page *page = writer->page;
+	bool wide = page && page->width >= 96;
+
+	if (!page) {
+		for (int i = 0; i < 5; i++) {
+			_cleanup_free_ char *harmless = text_harmless(fields[i]);
+
+			fputs("| ", writer->out);
+			for (const char *p = harmless; *p; p++)
+				fprintf(writer->out, strchr("|<>`*_", *p) ? "\\%c" : "%c", *p);
+			fputc(' ', writer->out);
+		}
+		fputs(head ? "|\n|---|---|---|---|---|\n" : "|\n", writer->out);
+		return;
+	}
+	const struct cell cells[] = {
+		{wide ? 22 : 16, fields[0], head ? "2" : NULL},
+		{wide ? 22 : 17, fields[1], head ? "2" : NULL},
+		{wide ? 22 : 17, fields[2], head ? "2" : NULL},
+		{wide ? 19 : 13, fields[3], head ? "2" : NULL},
+		{0, fields[4],
+			head				    ? "2"
+			: strcmp(fields[4], "differs") == 0 ? "33"
+							    : NULL},
+	};
+
+	page_row(page, 0, cells, ARRAY_SIZE(cells));
+}
+
+static void say(const struct writer *writer, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void say(const struct writer *writer, const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	va_end(args);
+	if (writer->page) {
+		page_wrap(writer->page, 0, 2, "%s", text ? text : "");
+	} else {
+		_cleanup_free_ char *harmless = text_harmless(text ? text : "");
+
+		fprintf(writer->out, "%s\n\n", harmless);
+	}
+}
+
+static void put_hosts(const struct writer *writer, const json_t *hosts)
+{
+	const json_t *one;
+	size_t i;
+
+	if (json_is_true(json_object_get(hosts, "comparable")))
+		say(writer, "hosts: comparable%s",
+			json_array_size(json_object_get(hosts, "differences"))
+				? "; these fields differ:"
+				: ", no field differs");
+	else
+		say(writer, "hosts: NOT comparable in absolute values: %s",
+			json_text(hosts, "reason"));
+	json_array_foreach (json_object_get(hosts, "differences"), i, one)
+		say(writer, "  %s: %s | %s", json_text(one, "field"), json_text(one, "a"),
+			json_text(one, "b"));
+}
+
+static void put_claims(const struct writer *writer, const json_t *rows)
+{
+	static const char *const head[5] = {"claim", "A", "B", "B over A", ""};
+	const json_t *row;
+	size_t i;
+
+	if (json_array_size(rows) == 0)
+		return;
+	put_line(writer, head, true);
+	json_array_foreach (rows, i, row) {
+		char a[FIGURE_SIZE], b[FIGURE_SIZE], ratio[FIGURE_SIZE];
+		_cleanup_free_ char *name = NULL;
+
+		figure_measured(json_object_get(row, "test_a"), a);
+		figure_measured(json_object_get(row, "test_b"), b);
+		ratio_text(row, ratio);
+		name = format_string("%s%s", json_text(row, "claim"),
+			strcmp(json_text(row, "a"), json_text(row, "b")) ? " (!)" : "");
+		put_line(writer,
+			(const char *const[5]){name, json_text(row, "a"), json_text(row, "b"),
+				ratio, json_object_get(row, "ratio") ? judgement(row) : ""},
+			false);
+		if (json_object_get(row, "ratio"))
+			put_line(writer, (const char *const[5]){"", a, b, "", ""}, false);
+	}
+}
+
+static void put_metrics(const struct writer *writer, const json_t *rows)
+{
+	static const char *const head[5] = {"metric", "A", "B", "B over A", ""};
+	const json_t *row;
+	const char *before = "";
+	size_t i;
+
+	json_array_foreach (rows, i, row) {
+		char a[FIGURE_SIZE], b[FIGURE_SIZE], ratio[FIGURE_SIZE];
+		_cleanup_free_ char *group = format_string(
+			"%s, %s", json_text(row, "experiment"), json_text(row, "variant"));
+		_cleanup_free_ char *name = series_name(row);
+
+		if (strcmp(json_text(row, "variant"), before) != 0) {
+			if (writer->page)
+				page_blank(writer->page);
+			else
+				fputc('\n', writer->out);
+			say(writer, "%s", group);
+			put_line(writer, head, true);
+		}
+		before = json_text(row, "variant");
+		side_text(json_object_get(row, "a"), json_text(row, "unit"), a);
+		side_text(json_object_get(row, "b"), json_text(row, "unit"), b);
+		ratio_text(row, ratio);
+		put_line(writer, (const char *const[5]){name, a, b, ratio, judgement(row)}, false);
+	}
+}
+
+static void put_comparison(const json_t *comparison, const struct writer *writer)
+{
+	const json_t *runs = json_object_get(comparison, "runs"), *run;
+	size_t i;
+
+	json_array_foreach (runs, i, run)
+		say(writer, "%s: %s, profile %s, accelerator %s%s", i ? "B" : "A",
+			json_text(run, "id"), json_text(run, "profile"),
+			json_text(run, "accelerator"),
+			json_is_true(json_object_get(run, "altered")) ? ", ALTERED" : "");
+	put_hosts(writer, json_object_get(comparison, "hosts"));
+	if (writer->page)
+		page_blank(writer->page);
+	put_claims(writer, json_object_get(comparison, "claims"));
+	put_metrics(writer, json_object_get(comparison, "metrics"));
+	if (writer->page)
+		page_blank(writer->page);
+	say(writer,
+		"(!) = another verdict; differs = the intervals at 95 %% do not meet; same within "
+		"= they do; open = too few trials for an interval.");
+}
+
+static json_t *run_json(const struct record *record)
+{
+	const json_t *json = record->json;
+
+	return json_pack("{s:s, s:s, s:s, s:b}", "id", json_text(json, "id"), "profile",
+		json_text(json_object_get(json, "plan"), "profile"), "accelerator",
+		json_text(json_object_get(json_object_get(json, "host"), "accelerator"), "name"),
+		"altered", (int)record->altered);
+}
+
+struct error *report_compare(const struct record *a, const struct record *b,
+	enum report_format format, const struct report_options *options, FILE *out)
+{
+	const struct page page = {out, options->width ? options->width : 100, options->colour};
+	const struct writer writer = {format == REPORT_TEXT ? &page : NULL, out};
+	_cleanup_json_ json_t *comparison = NULL;
+
+	if (format != REPORT_TEXT && format != REPORT_MARKDOWN && format != REPORT_JSON)
+		return error_hint(error_new(ERROR_USAGE, "a comparison has no such format"),
+			"use text, markdown or json");
+	comparison = json_pack("{s:s, s:[o, o], s:o, s:o, s:o}", "schema", "fleetlab.comparison/1",
+		"runs", run_json(a), run_json(b), "hosts", compare_hosts(a->json, b->json),
+		"claims", compare_claims(a->json, b->json, options), "metrics",
+		compare_metrics(a->json, b->json));
+	if (!comparison)
+		return error_new(ERROR_INTERNAL, "the comparison cannot be put together");
+	if (format == REPORT_JSON) {
+		json_dumpf(comparison, out, JSON_INDENT(2));
+		fputc('\n', out);
+	} else {
+		put_comparison(comparison, &writer);
+	}
+	return ferror(out) ? error_errno(errno, "cannot write the comparison") : NULL;
+}

@@ -1,0 +1,165 @@
+/* Numbers as people read them: see figures.h. */
+#include "harness/report/figures.h"
+
+#include "harness/base/clock.h"
+#include "harness/record/samples.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+void figure_number(double value, char *out)
+{
+	double size = fabs(value);
+
+	if (!isfinite(value))
+		snprintf(out, FIGURE_SIZE, "%s", isnan(value) ? "-" : value > 0 ? "inf" : "-inf");
+	else if (size >= 1000 && size < 1e9)
+		snprintf(out, FIGURE_SIZE, "%.0f", value);
+	else
+		snprintf(out, FIGURE_SIZE, "%.4g", value);
+}
+
+void figure_value(double value, const char *unit, char *out)
+{
+	char number[FIGURE_SIZE];
+
+	figure_number(value, number);
+	snprintf(out, FIGURE_SIZE, "%.40s%s%.24s", number, unit && *unit ? " " : "",
+		unit ? unit : "");
+}
+
+void figure_interval(double median, double low, double high, const char *unit, char *out)
+{
+	char value[FIGURE_SIZE], from[FIGURE_SIZE], to[FIGURE_SIZE];
+
+	figure_value(median, unit, value);
+	if (!isfinite(low) || !isfinite(high)) {
+		snprintf(out, FIGURE_SIZE, "%s", value);
+		return;
+	}
+	figure_number(low, from);
+	figure_number(high, to);
+	snprintf(out, FIGURE_SIZE, "%.40s [%.20s, %.20s]", value, from, to);
+}
+
+void figure_bytes(double bytes, char *out)
+{
+	static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+	size_t unit = 0;
+
+	while (bytes >= 1000 && unit + 1 < ARRAY_SIZE(units)) {
+		bytes /= 1000;
+		unit++;
+	}
+	snprintf(out, FIGURE_SIZE, unit ? "%.3g %s" : "%.0f %s", bytes, units[unit]);
+}
+
+void figure_duration(double seconds, char *out)
+{
+	duration_format(seconds, out, FIGURE_SIZE);
+}
+
+/* How a kind's numbers are shown: a share as per cent where the paper does so. */
+static double scale_of(const json_t *test, const char **unit)
+{
+	const char *kind = json_text(test, "kind");
+
+	*unit = json_text(test, "unit");
+	if (strcmp(kind, "slope") == 0 ||
+		(strcmp(*unit, "x") == 0 && strcmp(json_text(test, "shown_in"), "%") == 0)) {
+		*unit = "%";
+		return 100;
+	}
+	return 1;
+}
+
+void figure_measured(const json_t *test, char *out)
+{
+	const json_t *measured = json_object_get(test, "measured");
+	const char *unit;
+	double scale = scale_of(test, &unit);
+
+	if (!json_is_number(measured))
+		snprintf(out, FIGURE_SIZE, "-");
+	else if (strcmp(json_text(test, "kind"), "holds") == 0)
+		snprintf(out, FIGURE_SIZE, "%s", json_number_value(measured) == 1 ? "yes" : "no");
+	else
+		figure_interval(scale * json_number_value(measured),
+			scale * json_number(test, "low", NAN),
+			scale * json_number(test, "high", NAN), unit, out);
+}
+
+static void figure_range(double low, double high, const char *unit, char *out)
+{
+	char from[FIGURE_SIZE], to[FIGURE_SIZE];
+
+	figure_number(low, from);
+	figure_value(high, unit, to);
+	snprintf(out, FIGURE_SIZE, "%.20s-%.60s", from, to);
+}
+
+void figure_published(const json_t *test, char *out)
+{
+	const json_t *published = json_object_get(test, "published");
+	const char *unit;
+	double scale = scale_of(test, &unit);
+
+	if (!json_is_number(published))
+		snprintf(out, FIGURE_SIZE, "-");
+	else if (json_object_get(test, "published_low"))
+		figure_range(scale * json_number(test, "published_low", NAN),
+			scale * json_number(test, "published_high", NAN), unit, out);
+	else
+		figure_value(scale * json_number_value(published), unit, out);
+}
+
+void figure_ratio_to_published(const json_t *test, char *out)
+{
+	const json_t *ratio = json_object_get(test, "ratio_to_published");
+
+	if (json_is_number(ratio))
+		snprintf(out, FIGURE_SIZE, "%.3g", json_number_value(ratio));
+	else
+		snprintf(out, FIGURE_SIZE, "-");
+}
+
+void figure_pairs(const json_t *test, char *out)
+{
+	int pairs = (int)json_number(test, "pairs", 0);
+	double p_value = json_number(test, "p_value", NAN);
+	const char *what =
+		isfinite(p_value) || json_object_get(test, "pairs_needed") ? "pair" : "trial";
+
+	if (!json_object_get(test, "pairs"))
+		out[0] = '\0';
+	else if (isfinite(p_value))
+		snprintf(out, FIGURE_SIZE, "%d %s%s, p = %.2g", pairs, what, pairs == 1 ? "" : "s",
+			p_value);
+	else
+		snprintf(out, FIGURE_SIZE, "%d %s%s", pairs, what, pairs == 1 ? "" : "s");
+}
+
+void figure_cell(const json_t *cell, char *out)
+{
+	if (json_object_get(cell, "low"))
+		figure_range(json_number(cell, "low", NAN), json_number(cell, "high", NAN),
+			json_text(cell, "unit"), out);
+	else
+		figure_value(json_number(cell, "value", NAN), json_text(cell, "unit"), out);
+}
+
+const char *verdict_colour(const char *verdict)
+{
+	static const char *const colours[] = {
+		"1;31", /* contradicted */
+		"33",	/* inconclusive */
+		"36",	/* direction-only */
+		"32",	/* reproduced */
+		"2",	/* not-comparable */
+		"2",	/* not-run */
+	};
+	int rank = verdict_rank(verdict);
+
+	return rank >= 0 && rank < (int)ARRAY_SIZE(colours) ? colours[rank] : NULL;
+}

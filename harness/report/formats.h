@@ -1,0 +1,17 @@
+/* The formats, each made from a view (view.h). Internal to report/. */
+#pragma once
+
+#include "harness/report/line.h"
+#include "harness/report/view.h"
+
+void text_render(const json_t *view, const json_t *record, const struct page *page, bool verbose);
+void markdown_render(const json_t *view, const json_t *record, bool verbose, FILE *out);
+void csv_render(const json_t *view, FILE *out);
+void junit_render(const json_t *view, FILE *out);
+
+/* "(ratio) tcp-naive over shm-polling", "best network baseline here: udp": what a test compares,
+ * from the graded test and the paper's; caller frees. */
+char *test_title(const json_t *test);
+
+/* "more boots: 6 pairs, 12 boots, 3 min 20 s" or ""; `out` holds FIGURE_SIZE bytes. */
+void forecast_text(const json_t *forecast, char *out);

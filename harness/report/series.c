@@ -1,0 +1,98 @@
+/* Series of readings: see series.h. */
+#include "harness/report/series.h"
+
+#include "harness/base/fs.h"
+#include "harness/record/samples.h"
+#include "harness/stats/summary.h"
+
+#include <string.h>
+
+json_t *series_list(const json_t *record)
+{
+	_cleanup_json_ json_t *seen = json_object();
+	json_t *list = json_array();
+	const json_t *trial, *sample;
+	size_t t, s;
+
+	json_array_foreach (json_object_get(record, "trials"), t, trial) {
+		json_array_foreach (json_object_get(trial, "samples"), s, sample) {
+			json_t *series = json_pack("{s:O, s:O, s:O, s:O, s:O}", "mechanism",
+				json_object_get(trial, "mechanism"), "experiment",
+				json_object_get(trial, "experiment"), "variant",
+				json_object_get(trial, "variant"), "metric",
+				json_object_get(sample, "metric"), "unit",
+				json_object_get(sample, "unit"));
+			_cleanup_free_ char *key = NULL;
+
+			if (json_is_object(json_object_get(sample, "at")))
+				json_object_set(series, "at", json_object_get(sample, "at"));
+			key = json_dumps(series, JSON_COMPACT | JSON_SORT_KEYS);
+			if (key && !json_object_get(seen, key)) {
+				json_object_set_new(seen, key, json_true());
+				json_array_append(list, series);
+			}
+			json_decref(series);
+		}
+	}
+	return list;
+}
+
+static void flag(const json_t *record, const json_t *series, json_t *flagged)
+{
+	const struct source source = {
+		record, json_text(series, "mechanism"), json_text(series, "experiment"), 0};
+	_cleanup_readings_ struct readings readings = {0};
+	_cleanup_free_ struct outlier *outliers = NULL;
+	_cleanup_free_ double *values = NULL;
+
+	readings_collect(&source, series, false, &readings);
+	values = calloc(readings.count + 1, sizeof(*values));
+	outliers = calloc(readings.count + 1, sizeof(*outliers));
+	if (!values || !outliers)
+		return;
+	for (size_t i = 0; i < readings.count; i++)
+		values[i] = readings.items[i].value;
+	outliers_flag(values, readings.count, outliers);
+	for (size_t i = 0; i < readings.count; i++) {
+		json_t *one;
+
+		if (outliers[i].reason == OUTLIER_NONE)
+			continue;
+		one = json_copy((json_t *)series);
+		json_object_set(one, "index", json_object_get(readings.items[i].trial, "index"));
+		json_object_set_new(one, "value", json_real(values[i]));
+		json_object_set_new(
+			one, "reason", json_string(outlier_reason_text(outliers[i].reason)));
+		json_array_append_new(flagged, one);
+	}
+}
+
+json_t *series_outliers(const json_t *record)
+{
+	_cleanup_json_ json_t *list = series_list(record);
+	json_t *flagged = json_array();
+	const json_t *series;
+	size_t i;
+
+	json_array_foreach (list, i, series)
+		flag(record, series, flagged);
+	return flagged;
+}
+
+char *series_name(const json_t *series)
+{
+	char *name = format_string("%s", json_text(series, "metric"));
+	const char *between = " at ", *key;
+	json_t *value;
+
+	json_object_foreach (json_object_get(series, "at"), key, value) {
+		char *shown = json_dumps(value, JSON_ENCODE_ANY);
+		char *longer = format_string("%s%s%s=%s", name, between, key, shown ? shown : "?");
+
+		free(shown);
+		free(name);
+		name = longer;
+		between = ", ";
+	}
+	return name;
+}

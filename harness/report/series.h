@@ -1,0 +1,17 @@
+/* A series: one metric of one variant at one point, over the trials of a record. Internal to
+ * report/. */
+#pragma once
+
+#include <jansson.h>
+
+/* Every series of the record in order of appearance, each once: [{"mechanism", "experiment",
+ * "variant", "metric", "at" (absent for none), "unit"}]; new reference. */
+json_t *series_list(const json_t *record);
+
+/* Trials whose value stands apart from its series (stats/summary.h): [{"index", "experiment",
+ * "variant", "metric", "at", "value", "unit", "reason"}]; new reference. They stay in every
+ * figure. */
+json_t *series_outliers(const json_t *record);
+
+/* "roundtrip", "latency at ints=64"; caller frees. */
+char *series_name(const json_t *series);
