@@ -22,7 +22,7 @@ SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fr
 LIBS      = $(PKG_LIBS) -lpthread -lm
 
 SOURCES  := $(filter-out harness/main.c,$(shell find harness mechanisms -name '*.c' -not -path '*/test/*' | sort))
-OBJECTS  := $(SOURCES:%.c=$(B)/%.o) $(B)/harness/base/embedded.o
+OBJECTS  := $(SOURCES:%.c=$(B)/%.o) $(B)/harness/base/embedded_files.o
 TESTS    := $(shell find harness mechanisms -path '*/test/test_*.c' | sort)
 TESTBINS := $(TESTS:%.c=$(B)/%)
 PAPERS   := $(wildcard results/papers/*.json)
@@ -47,7 +47,7 @@ $(B)/%.o: %.c
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 # What is compiled into the binary: the guest program and the papers' published values.
-$(B)/harness/base/embedded.o: harness/base/embedded.S $(GUEST) $(PAPERS) $(wildcard workloads/tiny-init/* results/schema/*)
+$(B)/harness/base/embedded_files.o: harness/base/embedded.S $(GUEST) $(PAPERS) $(wildcard workloads/tiny-init/* results/schema/*)
 	@mkdir -p $(@D)
 	$(CC) -I. -c -o $@ $<
 
