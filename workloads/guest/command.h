@@ -52,5 +52,16 @@ void options_parse(const struct option_row *rows, int argc, char **argv);
 /* A whole number, decimal or 0x…; dies naming `what` when `text` is not one within min … max. */
 uint64_t parse_number(const char *what, const char *text, uint64_t min, uint64_t max);
 
-void command_personalise(int argc, char **argv);
 void command_await(int argc, char **argv);
+void command_clock_gap(int argc, char **argv);
+void command_dirty(int argc, char **argv);
+void command_personalise(int argc, char **argv);
+void command_shm_handoff(int argc, char **argv);
+void command_shm_members(int argc, char **argv);
+void command_shm_pingpong(int argc, char **argv);
+void command_shm_pointers(int argc, char **argv);
+void command_shm_selftest(int argc, char **argv);
+void command_shm_threads(int argc, char **argv);
+void command_switch_cost(int argc, char **argv);
+void command_tcp_pingpong(int argc, char **argv);
+void command_udp_pingpong(int argc, char **argv);
