@@ -23,13 +23,14 @@ LIBS      = $(PKG_LIBS) -lpthread -lm
 
 SOURCES  := $(filter-out harness/main.c,$(shell find harness mechanisms -name '*.c' -not -path '*/test/*' | sort))
 OBJECTS  := $(SOURCES:%.c=$(B)/%.o) $(B)/harness/base/embedded_files.o
-TESTS    := $(shell find harness mechanisms -path '*/test/test_*.c' | sort)
+TESTS    := $(shell find harness mechanisms workloads -path '*/test/test_*.c' | sort)
 TESTBINS := $(TESTS:%.c=$(B)/%)
 PAPERS   := $(wildcard results/papers/*.json)
 
 # The guest program runs inside guests: static, and built without sanitizers and without the harness.
-GUEST_SOURCES := $(shell find workloads -name '*.c' -not -path '*/test/*' | sort)
-GUEST_CFLAGS  := -std=gnu17 $(WARNINGS) -Os -g0 -ffunction-sections -fdata-sections
+GUEST_SOURCES := $(shell find workloads/guest workloads/shm -name '*.c' -not -path '*/test/*' | sort)
+GUEST_CFLAGS  := -std=gnu17 $(WARNINGS) -Os -g0 -ffunction-sections -fdata-sections \
+		 -DGUEST_VERSION='"$(VERSION)"'
 GUEST         := build/guest/fleetlab-guest
 
 .PHONY: all reproduce test unit-test bench lint install clean help
