@@ -14,6 +14,7 @@
 #include "workloads/shm/wait.h"
 
 #define CARGO 64
+#define LAST UINT64_MAX /* as a cargo's number: there will be no other */
 
 /* What is pointed to. */
 struct cargo {
@@ -93,16 +94,20 @@ static void ask(struct region *region, struct table *table, uint64_t warmup, uin
 		if (i >= warmup)
 			samples[i - warmup] = elapsed;
 	}
+	table->cargo[0].number = LAST;
+	give(region, table, &table->cargo[0]);
 	json_text("unit", "ns, two hand-offs");
 	json_numbers("samples_ns", samples, runs);
 	free(samples);
 }
 
-static void answer(struct region *region, struct table *table, uint64_t runs)
+static uint64_t answer(struct region *region, struct table *table)
 {
-	while (runs--) {
+	for (uint64_t answered = 0;; answered++) {
 		struct cargo *cargo = take(region, table);
 
+		if (cargo->number == LAST)
+			return answered;
 		cargo->number++;
 		give(region, table, cargo);
 	}
@@ -117,8 +122,9 @@ void command_shm_handoff(int argc, char **argv)
 	const struct option_row rows[] = {
 		{"role", OPTION_TEXT, &role, 0, 0, "a (measures) or b (answers)"},
 		SHM_ROWS(&options),
-		{"warmup", OPTION_NUMBER, &warmup, 0, 1000000, "the same on both sides (100)"},
-		{"runs", OPTION_NUMBER, &runs, 1, 1000000, "the same on both sides (1000)"},
+		{"warmup", OPTION_NUMBER, &warmup, 0, 1000000,
+			"runs before those that count (100)"},
+		{"runs", OPTION_NUMBER, &runs, 1, 1000000, "runs that count (1000)"},
 		{0},
 	};
 	struct region *region;
@@ -136,8 +142,7 @@ void command_shm_handoff(int argc, char **argv)
 	if (*role == 'a')
 		ask(region, table, warmup, runs);
 	else
-		answer(region, table, warmup + runs);
-	json_number("runs", runs);
+		json_number("answered", answer(region, table));
 	json_number("unrung_wakeups", region->unrung_wakeups);
 	json_print();
 }

@@ -163,7 +163,9 @@ static void append(struct region *region, struct root *root, uint64_t count)
 	}
 }
 
-static void report(const char *name, const struct region *region, struct root *root)
+/* Walks everything and says what was found; returns the nodes and a checksum over both structures.
+ */
+static struct walk report(const char *name, const struct region *region, struct root *root)
 {
 	struct walk list = walk_list(region, root);
 	struct walk tree = walk_tree(region, root);
@@ -181,6 +183,7 @@ static void report(const char *name, const struct region *region, struct root *r
 	if (list.nodes != root->nodes || tree.nodes != root->nodes)
 		die("the list has %" PRIu64 " nodes and the tree %" PRIu64 " rather than %" PRIu64,
 			list.nodes, tree.nodes, root->nodes);
+	return (struct walk){list.nodes, mix(list.checksum, tree.checksum)};
 }
 
 /* Empty, until the builder has met who is to see it. */
@@ -207,32 +210,35 @@ static void check_expected(const struct region *region, struct root *root, uint6
 
 static void build(struct region *region, struct root *root, uint64_t nodes, uint64_t appended)
 {
-	if (appended)
-		shm_check(member_meet(region, 2, prepare, root, shm_deadline()));
-	else
-		shm_check(member_meet(region, 1, prepare, root, shm_deadline()));
+	struct walk final;
+
+	shm_check(member_meet(region, appended ? 2 : 1, prepare, root, shm_deadline()));
 	append(region, root, nodes);
-	report("built", region, root);
+	final = report("built", region, root);
 	set_stage(region, root, STAGE_BUILT);
-	if (!appended)
-		return;
-	await_stage(region, root, STAGE_CHANGED);
-	report("changed", region, root);
+	if (appended) {
+		await_stage(region, root, STAGE_CHANGED);
+		final = report("changed", region, root);
+	}
 	check_expected(region, root, nodes + appended);
+	json_hex("checksum", final.checksum);
 }
 
 static void walk_through(struct region *region, struct root *root, uint64_t appended)
 {
-	if (region->writable && appended)
+	struct walk final;
+
+	if (appended)
 		shm_check(member_meet(region, 2, NULL, NULL, shm_deadline()));
 	await_stage(region, root, STAGE_BUILT);
-	report("walked", region, root);
-	check_expected(region, root, root->nodes);
-	if (!appended)
-		return;
-	append(region, root, appended);
-	report("changed", region, root);
-	set_stage(region, root, STAGE_CHANGED);
+	final = report("walked", region, root);
+	check_expected(region, root, final.nodes);
+	if (appended) {
+		append(region, root, appended);
+		final = report("changed", region, root);
+		set_stage(region, root, STAGE_CHANGED);
+	}
+	json_hex("checksum", final.checksum);
 }
 
 void command_shm_pointers(int argc, char **argv)
