@@ -140,13 +140,16 @@ void figure_pairs(const json_t *test, char *out)
 		snprintf(out, FIGURE_SIZE, "%d %s%s", pairs, what, pairs == 1 ? "" : "s");
 }
 
+/* Published numbers are shown with all of their digits. */
 void figure_cell(const json_t *cell, char *out)
 {
+	const char *unit = json_text(cell, "unit");
+
 	if (json_object_get(cell, "low"))
-		figure_range(json_number(cell, "low", NAN), json_number(cell, "high", NAN),
-			json_text(cell, "unit"), out);
+		snprintf(out, FIGURE_SIZE, "%.10g-%.10g %.24s", json_number(cell, "low", NAN),
+			json_number(cell, "high", NAN), unit);
 	else
-		figure_value(json_number(cell, "value", NAN), json_text(cell, "unit"), out);
+		snprintf(out, FIGURE_SIZE, "%.10g %.24s", json_number(cell, "value", NAN), unit);
 }
 
 const char *verdict_colour(const char *verdict)

@@ -80,15 +80,14 @@ char *text_harmless(const char *text)
 	return copy ? copy : strdup("");
 }
 
-/* The longest beginning of `text` that takes at most `room` columns, in bytes; at least one
- * character, so that wrapping always goes on. */
+/* The longest beginning of `text` that takes at most `room` columns, in bytes. */
 static size_t fitting(const char *text, int room)
 {
 	size_t bytes = 0, length;
 
 	while (text[bytes]) {
 		room -= columns_of(decode(text + bytes, &length));
-		if (room < 0 && bytes)
+		if (room < 0)
 			break;
 		bytes += length;
 	}
@@ -98,8 +97,11 @@ static size_t fitting(const char *text, int room)
 /* Where to break: after the last space that fits, or in the middle of a word that is too long. */
 static size_t break_at(const char *text, int room)
 {
-	size_t bytes = fitting(text, room), space = bytes;
+	size_t bytes = fitting(text, room), space;
 
+	if (bytes == 0) /* wrapping goes on, however narrow the page */
+		decode(text, &bytes);
+	space = bytes;
 	if (!text[bytes] || text[bytes] == ' ')
 		return bytes;
 	while (space && text[space] != ' ')

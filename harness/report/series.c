@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+/* More series than any profile has; bounds the work on a hostile record. */
+#define MOST_SERIES 4096
+
 json_t *series_list(const json_t *record)
 {
 	_cleanup_json_ json_t *seen = json_object();
@@ -27,7 +30,8 @@ json_t *series_list(const json_t *record)
 			if (json_is_object(json_object_get(sample, "at")))
 				json_object_set(series, "at", json_object_get(sample, "at"));
 			key = json_dumps(series, JSON_COMPACT | JSON_SORT_KEYS);
-			if (key && !json_object_get(seen, key)) {
+			if (key && json_array_size(list) < MOST_SERIES &&
+				!json_object_get(seen, key)) {
 				json_object_set_new(seen, key, json_true());
 				json_array_append(list, series);
 			}
