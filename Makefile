@@ -25,7 +25,7 @@ SOURCES  := $(filter-out harness/main.c,$(shell find harness mechanisms -name '*
 OBJECTS  := $(SOURCES:%.c=$(B)/%.o) $(B)/harness/base/embedded_files.o
 TESTS    := $(shell find harness mechanisms workloads -path '*/test/test_*.c' | sort)
 TESTBINS := $(TESTS:%.c=$(B)/%)
-PAPERS   := $(wildcard results/papers/*.json results/schema/*.json)
+PAPERS   := $(wildcard results/papers/*.json)
 
 # The guest program runs inside guests: static, and built without sanitizers and without the harness.
 GUEST_SOURCES := $(shell find workloads/guest workloads/shm -name '*.c' -not -path '*/test/*' | sort)
@@ -47,7 +47,7 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
-# What is compiled into the binary: the guest program, the papers' values, the schemas.
+# What is compiled into the binary: the guest program and the papers' published values.
 $(B)/harness/base/embedded_files.o: harness/base/embedded.S $(GUEST) $(PAPERS) $(wildcard workloads/tiny-init/* results/schema/*)
 	@mkdir -p $(@D)
 	$(CC) -I. -c -o $@ $<
