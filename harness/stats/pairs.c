@@ -1,26 +1,13 @@
 /* Paired ratios by inversion of the signed-rank test: see pairs.h. */
 #include "harness/stats/pairs.h"
+#include "harness/stats/allocate.h"
 #include "harness/stats/bootstrap.h"
 #include "harness/stats/rank.h"
 #include "harness/stats/summary.h"
 #include "harness/base/cleanup.h"
 
 #include <gsl/gsl_cdf.h>
-#include <gsl/gsl_sort.h>
-#include <gsl/gsl_sort_int.h>
-#include <gsl/gsl_statistics_double.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-static void *allocate(size_t count, size_t size)
-{
-	void *p = calloc(count ? count : 1, size);
-
-	if (!p)
-		abort();
-	return p;
-}
 
 /*
  * Under the hypothesis every rank carries a sign of its own, + or - with equal chance. Ranks are
@@ -128,26 +115,6 @@ double pairs_p_value(const double *differences, size_t n)
 	return fmin(p, 1);
 }
 
-/* Robust standard deviation. Qn is 0 when too many values are equal; the ordinary one then serves,
- * so that the forecast does not take a coarse clock for a noiseless one. */
-static double scatter(const double *values, size_t n)
-{
-	_cleanup_free_ double *sorted = NULL;
-	_cleanup_free_ double *work = NULL;
-	_cleanup_free_ int *work_int = NULL;
-	double qn;
-
-	if (n < 2)
-		return NAN;
-	sorted = allocate(n, sizeof(*sorted));
-	work = allocate(3 * n, sizeof(*work));
-	work_int = allocate(5 * n, sizeof(*work_int));
-	memcpy(sorted, values, n * sizeof(*sorted));
-	gsl_sort(sorted, 1, n);
-	qn = gsl_stats_Qn_from_sorted_data(sorted, 1, n, work, work_int);
-	return qn > 0 ? qn : gsl_stats_sd(values, 1, n);
-}
-
 static struct interval ratio_interval(struct interval logarithms)
 {
 	return (struct interval){.low = exp(logarithms.low),
@@ -181,7 +148,7 @@ bool pairs_ratio(const double *subject, const double *baseline, size_t n, unsign
 		.median = exp(median),
 		.interval = ratio_interval(interval),
 		.p_value = pairs_p_value(logs, n),
-		.log_scatter = scatter(logs, n),
+		.log_scatter = stats_scatter(logs, n),
 		.bootstrap = ratio_interval(bootstrap_median(logs, n, INTERVAL_LEVEL, seed))};
 	return true;
 }

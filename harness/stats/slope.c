@@ -1,5 +1,6 @@
 /* Robust slope and relative growth by inversion of a permutation test: see slope.h. */
 #include "harness/stats/slope.h"
+#include "harness/stats/allocate.h"
 #include "harness/stats/rank.h"
 #include "harness/stats/summary.h"
 #include "harness/base/cleanup.h"
@@ -7,18 +8,8 @@
 #include <gsl/gsl_rng.h>
 #include <gsl/gsl_sort.h>
 #include <math.h>
-#include <stdlib.h>
 
 DEFINE_CLEANUP(rng, gsl_rng *, gsl_rng_free)
-
-static void *allocate(size_t count, size_t size)
-{
-	void *p = calloc(count ? count : 1, size);
-
-	if (!p)
-		abort();
-	return p;
-}
 
 /* What makes a pair of trials agree: the slope or growth that leads from one to the other. */
 typedef double pair_quantity(double t_1, double y_1, double t_2, double y_2);

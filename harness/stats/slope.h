@@ -13,6 +13,9 @@
  * Growth is the same idea on the relative scale: the g for which y / (1 + g t) does not correlate
  * with x, t running from 0 at the smallest x to 1 at the largest. So it is the fitted line's
  * (y(xmax) - y(xmin)) / y(xmin), estimated for noise that is a percentage of y, as in timings.
+ * Prefer it to the slope for anything that grows much: with noise of some percent on a five-fold
+ * growth, the slope's interval has a coverage of 86 to 91 % (it assumes noise of one size
+ * everywhere), the growth's keeps its 95 % (simulated; also with noise of one size).
  * 0 is flat, 1 is doubled, -0.5 is halved; independent of the units of both.
  */
 #pragma once

@@ -1,5 +1,6 @@
 /* Summaries of one sample: see summary.h. Works on sorted copies and never changes its input. */
 #include "harness/stats/summary.h"
+#include "harness/stats/allocate.h"
 #include "harness/base/cleanup.h"
 
 #include <gsl/gsl_sort.h>
@@ -14,10 +15,8 @@ static const double sigma_per_mean_deviation = 1.2533141373155;
 
 static double *sorted_copy(const double *values, size_t n)
 {
-	double *copy = malloc(n * sizeof(*copy));
+	double *copy = allocate(n, sizeof(*copy));
 
-	if (!copy)
-		abort();
 	memcpy(copy, values, n * sizeof(*copy));
 	gsl_sort(copy, 1, n);
 	return copy;
@@ -65,6 +64,22 @@ double stats_mad(const double *values, size_t n)
 	return sigma_per_mad * stats_median(deviations, n);
 }
 
+double stats_scatter(const double *values, size_t n)
+{
+	_cleanup_free_ double *sorted = NULL;
+	_cleanup_free_ double *work = NULL;
+	_cleanup_free_ int *work_int = NULL;
+	double qn;
+
+	if (n < 2 || !usable(values, n))
+		return NAN;
+	sorted = sorted_copy(values, n);
+	work = allocate(3 * n, sizeof(*work));
+	work_int = allocate(5 * n, sizeof(*work_int));
+	qn = gsl_stats_Qn_from_sorted_data(sorted, 1, n, work, work_int);
+	return qn > 0 ? qn : gsl_stats_sd(values, 1, n);
+}
+
 void summary_compute(const double *values, size_t n, struct summary *out)
 {
 	*out = (struct summary){.n = n,
@@ -105,12 +120,10 @@ static double outlier_unit(const double *values, size_t n, double median)
 
 size_t outliers_flag(const double *values, size_t n, struct outlier *flags)
 {
-	_cleanup_free_ double *finite = malloc((n ? n : 1) * sizeof(*finite));
+	_cleanup_free_ double *finite = allocate(n, sizeof(*finite));
 	double median = NAN, unit = 0;
 	size_t finite_count, flagged = 0;
 
-	if (!finite)
-		abort();
 	finite_count = keep_finite(values, n, finite);
 	if (finite_count >= OUTLIER_MIN_VALUES) {
 		median = stats_median(finite, finite_count);

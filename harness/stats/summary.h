@@ -19,6 +19,12 @@ double stats_quantile(const double *values, size_t n, double p);
  * deviation of normal noise while up to half of the readings may be arbitrarily wrong. */
 double stats_mad(const double *values, size_t n);
 
+/* Standard deviation of the noise in one value, estimated by Qn of Rousseeuw and Croux (1993):
+ * steadier than the MAD (82 % against 37 % of the efficiency of the ordinary estimate), as robust,
+ * and corrected for small n. Where Qn is 0 because too many values are equal, the ordinary standard
+ * deviation, so that a coarse clock does not pass for a noiseless one. NaN for n < 2. */
+double stats_scatter(const double *values, size_t n);
+
 struct summary {
 	size_t n;
 	double min, max, mean;
@@ -32,15 +38,16 @@ void summary_compute(const double *values, size_t n, struct summary *out);
 
 /*
  * Outliers are flagged, never dropped: every estimator in stats/ is chosen to live with them, and a
- * reader decides what a flag means. The rule is the modified z-score of Iglewicz and Hoaglin
- * (1993), 0.6745 (x - median) / MAD without the factor of stats_mad(), flagged beyond 3.5. Where
- * more than half of the values are equal (that MAD is 0), their fallback is used: (x - median) /
- * (1.253314 times the mean absolute deviation).
+ * reader decides what a flag means. It is a hint and no more: of clean normal samples, 21 % have a
+ * flag at 5 values, 12 % at 10 and 10 % at 20 (simulated). The rule is the modified z-score of
+ * Iglewicz and Hoaglin (1993), (x - median) / stats_mad(), flagged beyond 3.5. Where more than half
+ * of the values are equal (the MAD is 0), their fallback is used: (x - median) / (1.253314 times
+ * the mean absolute deviation).
  */
 #define OUTLIER_Z 3.5
 
-/* Below this many values nothing is flagged: the MAD of three or four readings is so unsteady that
- * clean normal noise would raise a flag in every third sample. */
+/* Below this many values nothing is flagged: the MAD of three readings is so unsteady that 29 % of
+ * clean normal samples would have a flag. */
 #define OUTLIER_MIN_VALUES 5
 
 enum outlier_reason {
