@@ -112,7 +112,8 @@ void result_forecast(json_t *result, size_t more, size_t boots, double seconds_e
 {
 	json_object_set_new(result, "forecast",
 		json_pack("{s:I, s:I, s:f}", "pairs", (json_int_t)more, "boots",
-			(json_int_t)(more * boots), "seconds", (double)more * seconds_each));
+			(json_int_t)more * (json_int_t)boots, "seconds",
+			(double)more * seconds_each));
 }
 
 double test_limit(const json_t *test, const char *key, double otherwise)

@@ -68,9 +68,9 @@ static void judge_ratio(json_t *result, const struct source *source, const json_
 		return;
 	}
 	if (holds < 0) {
-		result_conclude(result, "contradicted", "the interval excludes that %s",
-			strcmp(direction, "equal") == 0 ? "they are equal"
-							: "the direction is as published");
+		result_conclude(result, "contradicted", "%s",
+			strcmp(direction, "equal") == 0 ? "the interval lies outside the margin"
+							: "the direction is the opposite");
 		return;
 	}
 	more = strcmp(direction, "equal") == 0

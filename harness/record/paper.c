@@ -109,8 +109,8 @@ static struct error *resolve(const json_t *paper, json_t *published, bool as_rat
 	const json_t *cell = json_object_get(published, "cell");
 	const json_t *less = json_object_get(published, "less");
 	const json_t *over = json_object_get(published, "over");
-	const char *unit, *other_unit;
-	struct span span, other;
+	const char *unit = "", *other_unit;
+	struct span span = {0}, other = {0};
 
 	if (!cell)
 		return NULL;

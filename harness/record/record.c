@@ -8,6 +8,7 @@
 #include "harness/record/paper.h"
 #include "harness/record/schema.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
@@ -204,6 +205,7 @@ struct error *record_load(const char *path, struct record **record)
 	if (err)
 		return error_hint(error_prefix(err, "record %s", path),
 			"the file is damaged, or was written by another version of fleetlab");
+	assert(loaded);
 	if (!json_object_get(json, "digest") &&
 		strcmp(json_string_value(json_object_get(json, "state")), "running") != 0) {
 		loaded->altered = true;

@@ -39,16 +39,11 @@ static void add_difference(json_t *list, const char *path, const json_t *a, cons
 	_cleanup_free_ char *one = value_text(a);
 	_cleanup_free_ char *two = value_text(b);
 
-	if (strlen(one) > MOST_SHOWN || strlen(two) > MOST_SHOWN) {
-		one[strlen(one) > MOST_SHOWN ? MOST_SHOWN : strlen(one)] = '\0';
-		two[strlen(two) > MOST_SHOWN ? MOST_SHOWN : strlen(two)] = '\0';
-	}
-	json_t *one_text = json_string(one), *two_text = json_string(two);
+	bool is_long = strlen(one) > MOST_SHOWN || strlen(two) > MOST_SHOWN;
 
-	/* A cut in the middle of a character leaves no valid text. */
-	json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "field", path, "a",
-					    one_text ? one_text : json_string("(long)"), "b",
-					    two_text ? two_text : json_string("(long)")));
+	json_array_append_new(
+		list, json_pack("{s:s, s:s, s:s}", "field", path, "a", is_long ? "(long)" : one,
+			      "b", is_long ? "(long)" : two));
 }
 
 /* Fields of the two hosts that differ, as paths; nesting is bounded. */
@@ -248,7 +243,7 @@ static const char *judgement(const json_t *row)
 {
 	if (!json_is_true(json_object_get(row, "bounded")))
 		return "open";
-	return json_is_true(json_object_get(row, "excludes_one")) ? "differs" : "same within";
+	return json_is_true(json_object_get(row, "excludes_one")) ? "differs" : "same";
 }
 
 static void ratio_text(const json_t *row, char *out)
@@ -290,10 +285,10 @@ static void put_line(const struct writer *writer, const char *const fields[5], b
 		return;
 	}
 	const struct cell cells[] = {
-		{wide ? 22 : 16, fields[0], head ? "2" : NULL},
-		{wide ? 22 : 17, fields[1], head ? "2" : NULL},
-		{wide ? 22 : 17, fields[2], head ? "2" : NULL},
-		{wide ? 19 : 13, fields[3], head ? "2" : NULL},
+		{wide ? 19 : 14, fields[0], head ? "2" : NULL},
+		{wide ? 23 : 18, fields[1], head ? "2" : NULL},
+		{wide ? 23 : 18, fields[2], head ? "2" : NULL},
+		{wide ? 24 : 18, fields[3], head ? "2" : NULL},
 		{0, fields[4],
 			head				    ? "2"
 			: strcmp(fields[4], "differs") == 0 ? "33"
@@ -415,9 +410,8 @@ static void put_comparison(const json_t *comparison, const struct writer *writer
 	put_metrics(writer, json_object_get(comparison, "metrics"));
 	if (writer->page)
 		page_blank(writer->page);
-	say(writer,
-		"(!) = another verdict; differs = the intervals at 95 %% do not meet; same within "
-		"= they do; open = too few trials for an interval.");
+	say(writer, "(!) = another verdict; differs = the intervals at 95 %% do not meet; same "
+		    "= they do; open = too few trials for an interval.");
 }
 
 static json_t *run_json(const struct record *record)

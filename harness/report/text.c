@@ -213,7 +213,9 @@ static void short_evidence(const char *evidence, char *out, size_t size)
 
 static void short_duration(double seconds, char *out, size_t size)
 {
-	if (seconds < 100)
+	if (seconds < 10)
+		snprintf(out, size, "%.1f s", seconds);
+	else if (seconds < 100)
 		snprintf(out, size, "%.0f s", seconds);
 	else if (seconds < 6000)
 		snprintf(out, size, "%.0f min", seconds / 60);
@@ -341,7 +343,7 @@ static void put_paper(const json_t *view, const struct page *page, const json_t 
 		page_wrap(page, 2, 4, "comparable? ratios and shapes; absolute values not: %s",
 			json_text(comparable, "reason"));
 	else
-		page_wrap(page, 2, 4, "comparable? yes: the host is of the paper's kind");
+		page_wrap(page, 2, 4, "comparable? yes, absolute values too");
 	put_claim_head(page);
 	json_array_foreach (json_object_get(paper, "claims"), i, claim)
 		put_claim(page, paper, claim);
