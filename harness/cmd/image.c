@@ -202,7 +202,7 @@ static struct error *find_image(
 	const char *near = names ? nearest_name(wanted, names, list->count) : NULL;
 	struct error *err = error_new(ERROR_USAGE, "there is no image '%s'", wanted);
 
-	return near ? error_hint(err, "did you mean '%s'?", near)
+	return near ? error_hint(err, "fleetlab image show %s", near)
 		    : error_hint(err, "fleetlab image list --all");
 }
 

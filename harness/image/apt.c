@@ -148,7 +148,7 @@ struct error *apt_download(struct cache *cache, const char *directory, const cha
 	}
 	if (!err)
 		return NULL;
-	return error_hint(error_prefix(err, "cannot download %s", names[0]),
+	return error_hint(error_prefix(err, "cannot download %s", names[count - 1]),
 		"is the name right (apt-cache policy %s), and is there a network? Only the first "
 		"build of an image needs it",
 		names[count - 1]);

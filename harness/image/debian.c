@@ -69,7 +69,14 @@ static struct error *build_root(struct cache *cache, const char *entry, const ch
 	const char *const show[] = {"tar", "-xOf", tarball, "./var/lib/dpkg/status", NULL};
 
 	cache_say(cache, "installing Debian %s into a directory (half a minute)", suite);
-	try_(process_check(argv, sources, cache->deadline, NULL));
+	struct error *err = process_check(argv, sources, cache->deadline, NULL);
+
+	if (err)
+		return error_hint(error_prefix(err, "mmdebstrap"),
+			geteuid() == 0
+				? "the first build needs the network and 2 GiB of disk"
+				: "without root it needs user namespaces: the package uidmap and "
+				  "a range for you in /etc/subuid and /etc/subgid");
 	try_(process_check(show, NULL, cache->deadline, &status));
 	record_status(manifest, status);
 	json_object_set_new(manifest, "layer", json_true());

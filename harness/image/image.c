@@ -48,8 +48,8 @@ static struct error *find_kind(const char *name, const struct kind **kind)
 	const char *near = nearest_name(name, names, ARRAY_SIZE(names));
 	struct error *err = error_new(ERROR_USAGE, "there is no image kind '%s'", name);
 
-	return near ? error_hint(err, "did you mean '%s'?", near)
-		    : error_hint(err, "kinds: tiny, debian; or your own file: --from FILE");
+	return near ? error_hint(err, "the kind '%s'", near)
+		    : error_hint(err, "the kinds tiny and debian, or your own file by --from FILE");
 }
 
 /* A checked request with what was derived from it. */

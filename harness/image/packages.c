@@ -156,7 +156,7 @@ struct error *packages_fetch(struct cache *cache, const char *work, const char *
 		return NULL;
 	try_(fs_make_dirs(cache->packages));
 	try_(fs_remove_tree(downloads));
-	cache_say(cache, "downloading %s%s", names[0],
+	cache_say(cache, "downloading %s%s", names[count - 1],
 		scope == PACKAGES_CLOSURE ? " and what it depends on" : "");
 	try_(apt_download(cache, downloads, names, count, scope));
 	try_(store_set(cache, path, downloads));

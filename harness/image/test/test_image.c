@@ -23,7 +23,7 @@ static void test_bad_requests(void **state)
 
 	assert_non_null(err);
 	assert_string_equal(error_message(err), "there is no image kind 'debain'");
-	assert_string_equal(error_remedy(err), "did you mean 'debian'?");
+	assert_string_equal(error_remedy(err), "the kind 'debian'");
 	error_destroy(err);
 	assert_error(open_image(&(struct image_request){
 			     .kind = "tiny", .packages = packages, .package_count = 2}),
