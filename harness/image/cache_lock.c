@@ -10,6 +10,8 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 
+/* Best effort: what a killed builder had started may still be writing there for a moment, which is
+ * why it is done again when the lock is given up. */
 static void sweep_staging(const struct cache *cache)
 {
 	DIR *dir = opendir(cache->directory);
@@ -70,6 +72,8 @@ struct error *cache_lock(struct cache *cache)
 
 void cache_unlock(struct cache *cache)
 {
-	if (cache->lock_fd >= 0)
-		close(take_fd(&cache->lock_fd));
+	if (cache->lock_fd < 0)
+		return;
+	sweep_staging(cache);
+	close(take_fd(&cache->lock_fd));
 }
