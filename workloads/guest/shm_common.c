@@ -57,9 +57,17 @@ struct region *shm_begin(struct shm_options *options)
 	json_bool("writable", opened->writable);
 	json_text("mode", doorbell ? "doorbell" : "polling");
 	json_number("spin_ns", wanted.spin_ns);
+	json_bool("atomics", opened->atomics);
 	json_number("member", opened->member);
 	json_number("generation", opened->generation);
 	return opened;
+}
+
+void shm_report(const struct region *region)
+{
+	json_number("sleeps", region->sleeps);
+	json_number("rings", region->rings);
+	json_number("unrung_wakeups", region->unrung_wakeups);
 }
 
 uint64_t shm_deadline(void)

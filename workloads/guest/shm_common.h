@@ -47,6 +47,9 @@ struct shm_options {
  * closed at exit, also by die(), so that peers learn of it at once. */
 struct region *shm_begin(struct shm_options *options);
 
+/* Adds how waiting went to the JSON object. */
+void shm_report(const struct region *region);
+
 /* When all must be over: `deadline_ms` from shm_begin(). */
 uint64_t shm_deadline(void);
 

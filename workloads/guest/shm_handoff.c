@@ -143,6 +143,6 @@ void command_shm_handoff(int argc, char **argv)
 		ask(region, table, warmup, runs);
 	else
 		json_number("answered", answer(region, table));
-	json_number("unrung_wakeups", region->unrung_wakeups);
+	shm_report(region);
 	json_print();
 }

@@ -30,12 +30,16 @@ static void shm_receive(struct transport *transport, void *to, size_t bytes)
 	shm_check(ring_read(&shm->in, to, bytes, shm_deadline()));
 }
 
-/* The largest two rings that the data pages have room for. */
+/* Enough to keep both sides at work, little enough to stay in their caches. */
+#define RING_CAPACITY_MAX (UINT64_C(256) << 10)
+
+/* The largest two rings that the data pages have room for, up to a sensible size. */
 static uint64_t ring_capacity(const struct region *region)
 {
 	uint64_t capacity = REGION_LINE;
 
-	while (2 * RING_BYTES(2 * capacity) <= region->bytes - REGION_PAGE)
+	while (capacity < RING_CAPACITY_MAX &&
+		2 * RING_BYTES(2 * capacity) <= region->bytes - REGION_PAGE)
 		capacity *= 2;
 	return capacity;
 }
@@ -69,7 +73,7 @@ void command_shm_pingpong(int argc, char **argv)
 		SHM_ROWS(&options),
 		PINGPONG_ROWS(&pingpong),
 		{"ring", OPTION_NUMBER, &ring, REGION_LINE, UINT64_C(1) << 40,
-			"bytes of a ring, a power of two, the same on both sides (what fits)"},
+			"bytes of a ring, a power of two, the same on both sides (256 KiB)"},
 		{0},
 	};
 	struct shm_transport shm = {.transport = {shm_send, shm_receive, 0, 0}};
@@ -93,6 +97,6 @@ void command_shm_pingpong(int argc, char **argv)
 	json_number("ring_bytes", ring);
 	json_number("bytes_written", shm.out.mine);
 	json_number("bytes_read", shm.in.mine);
-	json_number("unrung_wakeups", region->unrung_wakeups);
+	shm_report(region);
 	json_print();
 }

@@ -132,6 +132,6 @@ void command_shm_threads(int argc, char **argv)
 	run_thread(region, job, &work);
 	if (region->member == 0)
 		collect(region, job, &work, options.members, start);
-	json_number("unrung_wakeups", region->unrung_wakeups);
+	shm_report(region);
 	json_print();
 }

@@ -55,6 +55,14 @@ static bool has_bar1(const char *address)
 	return end > start;
 }
 
+static bool has_driver(const char *address)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver", address);
+	return access(path, F_OK) == 0;
+}
+
 enum shm_status device_find(unsigned int index, struct device *device)
 {
 	struct dirent **entries;
@@ -66,6 +74,7 @@ enum shm_status device_find(unsigned int index, struct device *device)
 		/* is_ivshmem() has checked the length. */
 		snprintf(device->address, sizeof(device->address), "%.15s", entries[index]->d_name);
 		device->has_doorbell = has_bar1(device->address);
+		device->has_driver = has_driver(device->address);
 	}
 	for (int i = 0; i < count; i++)
 		free(entries[i]);

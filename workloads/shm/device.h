@@ -12,13 +12,13 @@
 struct device {
 	char address[DEVICE_ADDRESS_SIZE]; /* as in 0000:00:03.0 */
 	bool has_doorbell;		   /* ivshmem-doorbell rather than ivshmem-plain */
+	bool has_driver;		   /* vfio-pci, as nothing else takes such a device */
 };
 
 /* The index-th ivshmem device in PCI order. The message of a failure says how many there are. */
 enum shm_status device_find(unsigned int index, struct device *device);
 
-/* Enables the device and opens its shared memory (BAR 2); for reading and writing where possible.
- */
+/* Enables the device, which must have no driver, and opens its shared memory (BAR 2). */
 enum shm_status device_open_memory(const struct device *device, int *fd);
 
 /* Writes `text` to a file of the device's in sysfs. */

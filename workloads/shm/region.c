@@ -4,6 +4,7 @@
  */
 #include "workloads/shm/region.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -53,15 +54,17 @@ static enum shm_status open_device(
 	shm_try(device_find(options->device, &device));
 	snprintf(region->name, sizeof(region->name), "%s", device.address);
 	source->writable = !options->read_only;
-	if (options->doorbell) {
-		if (!device.has_doorbell)
-			return shm_fail(SHM_SYSTEM,
-				"the shared memory device %s has no doorbell: poll, or give the "
-				"machine an ivshmem-doorbell",
-				device.address);
+	if (options->doorbell && !device.has_doorbell)
+		return shm_fail(SHM_SYSTEM,
+			"the shared memory device %s has no doorbell: poll, or give the machine an "
+			"ivshmem-doorbell",
+			device.address);
+	if (options->doorbell || device.has_driver) {
 		source->borrowed = true;
-		return vfio_open(
-			&device, &region->bell, &source->fd, &source->offset, &source->bytes);
+		shm_try(vfio_open(
+			&device, &region->held, &source->fd, &source->offset, &source->bytes));
+		region->bell = options->doorbell ? region->held : NULL;
+		return SHM_OK;
 	}
 	shm_try(device_open_memory(&device, &source->fd));
 	if (fstat(source->fd, &status) < 0)
@@ -78,7 +81,8 @@ static enum shm_status open_source(
 	snprintf(region->name, sizeof(region->name), "%.63s", options->file);
 	shm_try(open_file(options, source));
 	if (options->doorbell)
-		return doorbell_open_fifo(options->file, options->member, &region->bell);
+		shm_try(doorbell_open_fifo(options->file, options->member, &region->held));
+	region->bell = region->held;
 	return SHM_OK;
 }
 
@@ -211,6 +215,53 @@ static enum shm_status check_header(struct region *region)
 	return SHM_OK;
 }
 
+/* Touched now, so that no page is faulted in, here or on the host, while someone waits for it. */
+static void prefault(const struct region *region)
+{
+	for (size_t offset = 0; offset < region->bytes; offset += REGION_PAGE)
+		(void)*((const volatile char *)region->header + offset);
+}
+
+/*
+ * QEMU's TCG makes a guest's atomic operations atomic towards other threads only when the machine
+ * can have more than one processor (TB flag CF_PARALLEL): with one, `lock cmpxchg` is a load and a
+ * store, and another QEMU's guest comes in between.
+ */
+static bool has_atomics(void)
+{
+	unsigned int eax, ebx, ecx, edx;
+	char signature[13] = "";
+	char possible[16] = "";
+	FILE *stream;
+
+	__cpuid(1, eax, ebx, ecx, edx);
+	if (!(ecx & 1U << 31)) /* no hypervisor */
+		return true;
+	__cpuid(0x40000000, eax, ebx, ecx, edx);
+	memcpy(signature, &ebx, 4);
+	memcpy(signature + 4, &ecx, 4);
+	memcpy(signature + 8, &edx, 4);
+	if (strcmp(signature, "TCGTCGTCGTCG") != 0)
+		return true;
+	stream = fopen("/sys/devices/system/cpu/possible", "re");
+	if (!stream)
+		return true;
+	if (!fgets(possible, sizeof(possible), stream))
+		possible[0] = '\0';
+	fclose(stream);
+	return strcmp(possible, "0\n") != 0;
+}
+
+enum shm_status region_check_atomics(const struct region *region)
+{
+	if (region->atomics)
+		return SHM_OK;
+	return shm_fail(SHM_SYSTEM,
+		"region %s: this guest's only processor is emulated without atomic operations "
+		"towards other guests: start it with room for another (-smp 1,maxcpus=2)",
+		region->name);
+}
+
 static enum shm_status set_up(struct region *region, const struct region_options *options,
 	struct source *source, uint64_t deadline)
 {
@@ -227,6 +278,8 @@ static enum shm_status set_up(struct region *region, const struct region_options
 			region->name, region->bytes / REGION_PAGE, options->pages);
 	shm_try(await_header(region, options->pages, deadline));
 	shm_try(check_header(region));
+	region->atomics = has_atomics();
+	prefault(region);
 	return region->writable ? member_join(region, deadline) : SHM_OK;
 }
 
@@ -261,7 +314,7 @@ void region_close(struct region *region)
 	member_leave(region);
 	if (region->header)
 		munmap(region->header, region->bytes);
-	doorbell_destroy(region->bell);
+	doorbell_destroy(region->held);
 	free(region);
 }
 

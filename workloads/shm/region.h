@@ -47,8 +47,11 @@ struct region {
 	uint64_t spin_ns;
 	uint64_t peer_timeout_ns;
 	struct doorbell *bell; /* NULL: this member polls */
+	struct doorbell *held; /* what keeps the device open; `bell`, or unused */
+	bool atomics;	       /* see region_check_atomics() */
 	struct region_watch watches[REGION_MEMBERS];
-	void *beat; /* the heartbeat thread */
+	void *beat;		/* the heartbeat thread */
+	uint64_t sleeps, rings; /* how often we slept until the doorbell, and rang another's */
 	/* Sleeps that ended ready but unrung. A few are chance; many are lost rings. */
 	uint64_t unrung_wakeups;
 };
@@ -63,6 +66,13 @@ enum shm_status region_open(const struct region_options *options, struct region 
 
 /* Leaves (peers learn it at once) and unmaps. Takes NULL. */
 void region_close(struct region *region);
+
+/*
+ * Refuses where atomic read-modify-write operations are not atomic between guests: under QEMU's TCG
+ * in a machine that can have one processor only. Locks cannot work there; rings can, by polling,
+ * and by doorbell but for a ring lost now and then, which costs 20 ms.
+ */
+enum shm_status region_check_atomics(const struct region *region);
 
 /*
  * `bytes` at `offset` from the region's start, checked to lie in the data pages and `offset` to be

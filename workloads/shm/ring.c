@@ -3,8 +3,8 @@
 
 #include "workloads/shm/copy.h"
 
-/* Small enough that the other side can copy out while we copy in, large enough that telling it does
- * not matter. */
+/* Polling: small enough that the other side copies out while we copy in, large enough that telling
+ * it does not matter. */
 #define CHUNK 8192
 
 void ring_reset(struct ring *ring)
@@ -16,6 +16,7 @@ enum shm_status ring_attach(struct region *region, uint64_t offset, uint64_t cap
 	unsigned int peer, struct ring_end *end)
 {
 	struct ring *ring;
+	uint64_t chunk;
 
 	if (capacity < REGION_LINE || capacity & (capacity - 1))
 		return shm_fail(SHM_INVALID,
@@ -29,11 +30,14 @@ enum shm_status ring_attach(struct region *region, uint64_t offset, uint64_t cap
 	ring = region_at(region, offset, RING_BYTES(capacity));
 	if (!ring)
 		return SHM_INVALID;
+	/* A ring costs more than a copy: half a ring at once, so that neither side waits for all.
+	 */
+	chunk = region->bell || CHUNK > capacity / 2 ? capacity / 2 : CHUNK;
 	*end = (struct ring_end){.region = region,
 		.ring = ring,
 		.data = (uint8_t *)(ring + 1),
 		.capacity = capacity,
-		.chunk = CHUNK < capacity / 2 ? CHUNK : capacity / 2,
+		.chunk = chunk,
 		.peer = peer};
 	return SHM_OK;
 }

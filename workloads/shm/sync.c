@@ -61,6 +61,8 @@ enum shm_status mutex_lock(struct region *region, struct shm_mutex *mutex, uint6
 	struct wait wait = {
 		mutex_changed, mutex_awaited, &object, &mutex->waiters, true, "a mutex"};
 
+	shm_try(region_check_atomics(region));
+
 	for (;;) {
 		uint64_t seen = 0;
 		enum shm_status status;
@@ -138,6 +140,8 @@ enum shm_status semaphore_wait(
 	struct wait wait = {semaphore_positive, semaphore_awaited, &object, &semaphore->waiters,
 		false, "a semaphore"};
 
+	shm_try(region_check_atomics(region));
+
 	for (;;) {
 		uint32_t count = atomic_load_explicit(&semaphore->count, memory_order_relaxed);
 
@@ -191,6 +195,7 @@ enum shm_status barrier_wait(
 		barrier_passed, barrier_awaited, &object, &barrier->waiters, true, "a barrier"};
 	uint64_t next;
 
+	shm_try(region_check_atomics(region));
 	if (!count || count > REGION_MEMBERS || region->member >= count)
 		return shm_fail(SHM_INVALID, "member %u cannot be one of %u at a barrier",
 			region->member, count);

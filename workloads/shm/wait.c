@@ -68,8 +68,10 @@ static enum shm_status sleep_for_bell(
 	 * before (release), and the look that follows finds the object ready.
 	 */
 	atomic_fetch_or_explicit(&wait->waiters->members, own, memory_order_acq_rel);
-	if (!wait->ready(wait->object))
+	if (!wait->ready(wait->object)) {
+		region->sleeps++;
 		status = region->bell->wait(region->bell, until, &rung);
+	}
 	if (!rung && wait->ready(wait->object))
 		region->unrung_wakeups++;
 	atomic_fetch_and_explicit(&wait->waiters->members, ~own, memory_order_relaxed);
@@ -144,8 +146,10 @@ enum shm_status wake(struct region *region, struct waiters *waiters)
 			continue;
 		bell = atomic_load_explicit(&region->header->members[i].bell, memory_order_relaxed);
 		/* A bell that cannot be rung is its owner's trouble, who corrupted it. */
-		if (bell && bell <= UINT16_MAX)
-			shm_try(region->bell->ring(region->bell, bell - 1));
+		if (!bell || bell > UINT16_MAX)
+			continue;
+		region->rings++;
+		shm_try(region->bell->ring(region->bell, bell - 1));
 	}
 	return SHM_OK;
 }
