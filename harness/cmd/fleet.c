@@ -18,7 +18,7 @@
 #include <string.h>
 #include <termios.h>
 
-#define UP_TIMEOUT_MS 600000
+#define UP_TIMEOUT_MS 300000
 #define QEMU "qemu-system-x86_64"
 
 struct fleet_words {
@@ -26,7 +26,7 @@ struct fleet_words {
 	const char *image;
 	uint64_t memory_bytes;
 	unsigned int vcpus;
-	bool cold, json;
+	bool cold, json, input;
 	int64_t timeout_ms;
 };
 
@@ -345,10 +345,6 @@ static struct error *read_input(char **data, size_t *size)
 	char chunk[65536];
 	ssize_t n;
 
-	*data = NULL;
-	*size = 0;
-	if (isatty(STDIN_FILENO))
-		return NULL;
 	bytes = g_byte_array_new();
 	while ((n = read(STDIN_FILENO, chunk, sizeof(chunk))) > 0 && bytes->len < (16U << 20))
 		g_byte_array_append(bytes, (const guint8 *)chunk, (guint)n);
@@ -374,7 +370,7 @@ static struct error *exec_in(
 	_cleanup_free_ char *input = NULL;
 	json_t *command = json_array();
 	json_t *request;
-	size_t size;
+	size_t size = 0;
 	int first = 1;
 
 	if (argc > 1 && strcmp(argv[1], "--") == 0)
@@ -388,7 +384,7 @@ static struct error *exec_in(
 		json_array_append_new(command, json_string(argv[i]));
 	request = json_pack("{s:s, s:s, s:o, s:I}", "op", "exec", "guest", argv[0], "argv", command,
 		"timeout_ms", (json_int_t)words->timeout_ms);
-	struct error *err = read_input(&input, &size);
+	struct error *err = words->input ? read_input(&input, &size) : NULL;
 
 	if (err) {
 		json_decref(request);
@@ -509,6 +505,7 @@ static struct error *take_options(struct fleet_words *words, int argc, char **ar
 		{"timeout", required_argument, NULL, 't'},
 		{"cold", no_argument, NULL, 'C'},
 		{"json", no_argument, NULL, 'j'},
+		{"stdin", no_argument, NULL, 'I'},
 		{0},
 	};
 	int option;
@@ -528,6 +525,8 @@ static struct error *take_options(struct fleet_words *words, int argc, char **ar
 			words->cold = true;
 		else if (option == 'j')
 			words->json = true;
+		else if (option == 'I')
+			words->input = true;
 		else if (option != 't')
 			return command_bad_option(argc, argv);
 		else if (!duration_parse_ms(optarg, &words->timeout_ms))
@@ -582,6 +581,7 @@ const struct command command_fleet = {
 		"  --vcpus N        of each guest (1)\n"
 		"  --cold           boot every guest instead of cloning a template\n"
 		"  --timeout TIME   of exec (60s)\n"
+		"  --stdin          exec: pass standard input on to the command\n"
 		"  --json           list as JSON\n"
 		"\n"
 		"exec passes standard input on, prints the command's output and errors, and exits "

@@ -162,7 +162,9 @@ static struct error *load_state(struct qmp *qmp, int state_fd, struct deadline d
 	try_(qmp_give_fd(qmp, state_fd, "state", deadline));
 	try_(qmp_execute(
 		qmp, "migrate-incoming", json_pack("{s:s}", "uri", "fd:state"), deadline, NULL));
-	return qmp_wait_migration(qmp, deadline);
+	try_(qmp_wait_migration(qmp, deadline));
+	/* The template was stopped when its state was written, so its clones begin stopped. */
+	return qmp_execute(qmp, "cont", NULL, deadline, NULL);
 }
 
 struct error *clone_start(const char *name, json_t *argv, const char *log_path,

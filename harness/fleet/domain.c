@@ -22,14 +22,21 @@ void guest_mac(unsigned int number, size_t nic, char mac[18])
 		number >> 16 & 0xff, number >> 8 & 0xff, number & 0xff);
 }
 
+static void put_word(FILE *out, const char *word)
+{
+	gchar *escaped = g_markup_escape_text(word, -1);
+
+	fprintf(out, "    <qemu:arg value='%s'/>\n", escaped);
+	g_free(escaped);
+}
+
+/* A word of an experiment, in which the guest's name may have a place. */
 static void put_arg(FILE *out, const char *guest, const char *value)
 {
 	gchar **parts = g_strsplit(value, GUEST_PLACEHOLDER, -1);
 	gchar *replaced = g_strjoinv(guest, parts);
-	gchar *escaped = g_markup_escape_text(replaced, -1);
 
-	fprintf(out, "    <qemu:arg value='%s'/>\n", escaped);
-	g_free(escaped);
+	put_word(out, replaced);
 	g_free(replaced);
 	g_strfreev(parts);
 }
@@ -43,8 +50,8 @@ put_option(FILE *out, const char *option, const char *format, ...)
 	va_start(args, format);
 	value = g_strdup_vprintf(format, args);
 	va_end(args);
-	put_arg(out, "", option);
-	put_arg(out, "", value);
+	put_word(out, option);
+	put_word(out, value);
 	g_free(value);
 }
 
@@ -69,10 +76,11 @@ static void put_ports(FILE *out, const char *dir)
 		{"control", "control.sock", "org.fleetlab.control.0"},
 	};
 
+	put_option(out, "-device", "virtio-serial-pci,id=ports,addr=%#x", GUEST_SLOT_PORTS);
 	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
 		put_option(out, "-chardev", "socket,id=%s,path=%s/%s,server=on,wait=off",
 			ports[i].id, dir, ports[i].file);
-		put_option(out, "-device", "virtserialport,bus=virtio-serial0.0,chardev=%s,name=%s",
+		put_option(out, "-device", "virtserialport,bus=ports.0,chardev=%s,name=%s",
 			ports[i].id, ports[i].port);
 	}
 	put_option(out, "-chardev", "socket,id=flmon,path=%s/qmp.sock,server=on,wait=off", dir);
@@ -89,9 +97,8 @@ static void put_nics(FILE *out, const struct guest_spec *spec)
 		guest_mac(0xffffff, i, mac);
 		put_option(
 			out, "-netdev", "tap,id=net%zu,ifname=%s,script=no,downscript=no", i, tap);
-		put_option(out, "-device",
-			"%s,id=nic%zu,netdev=net%zu,mac=%s,romfile=", spec->nics[i].model, i, i,
-			mac);
+		put_option(out, "-device", "%s,id=nic%zu,netdev=net%zu,mac=%s,romfile=,addr=%#zx",
+			spec->nics[i].model, i, i, mac, GUEST_SLOT_NIC + i);
 	}
 }
 
@@ -125,7 +132,6 @@ static void put_devices(FILE *out, const struct guest_spec *spec, const char *di
 		"  <devices>\n"
 		"    <emulator>/usr/bin/qemu-system-x86_64</emulator>\n"
 		"    <controller type='usb' model='none'/>\n"
-		"    <controller type='virtio-serial' index='0'/>\n"
 		"    <memballoon model='virtio'/>\n"
 		"    <serial type='unix'><source mode='bind' path='%s/console.sock'/>"
 		"<log file='%s/console.log' append='on'/></serial>\n",

@@ -10,6 +10,14 @@
 
 #include <stdint.h>
 
+/* PCI slots on pcie.0 of what is given to QEMU beside libvirt's own devices, which take the low
+ * ones: libvirt does not see these, so each needs a slot of its own. */
+enum {
+	GUEST_SLOT_NIC = 0x10,	 /* + number of the NIC */
+	GUEST_SLOT_EXTRA = 0x14, /* … 0x17: for qemu_args of experiments ("addr=0x14") */
+	GUEST_SLOT_PORTS = 0x18,
+};
+
 enum guest_ram {
 	RAM_PRIVATE, /* anonymous memory of QEMU */
 	RAM_SHARED,  /* a file mapped shared: guest_spec.ram_path */

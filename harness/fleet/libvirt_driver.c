@@ -102,8 +102,7 @@ static struct error *open_connection(struct libvirt_driver *driver)
 	copy_capabilities(driver->cache, capabilities);
 	/* Its warnings (tainted domains and the like) are not for the user; errors come back as
 	 * such. */
-	setenv("LIBVIRT_LOG_OUTPUTS", "4:null", 0);
-	setenv("LIBVIRT_LOG_FILTERS", "", 0);
+	setenv("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null", 0);
 	virSetErrorFunc(NULL, ignore_error);
 	if (virInitialize() < 0 || virEventRegisterDefaultImpl() < 0)
 		return last_error("cannot start libvirt");

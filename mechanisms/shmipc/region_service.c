@@ -2,6 +2,7 @@
  * group. */
 #include "mechanisms/shmipc/region_service.h"
 #include "harness/base/fs.h"
+#include "harness/fleet/guest_spec.h"
 #include "harness/lab/lab.h"
 #include "mechanisms/shmipc/doorbell_server.h"
 
@@ -116,7 +117,8 @@ struct error *region_device_args(
 		access == REGION_READ_ONLY ? ",readonly=on" : "");
 	args[2] = format_string("-device");
 	/* master=on: the region stays where it is when a guest is saved or moved. */
-	args[3] = format_string("ivshmem-plain,memdev=region-%s,master=on", spec->name);
+	args[3] = format_string(
+		"ivshmem-plain,memdev=region-%s,master=on,addr=%#x", spec->name, GUEST_SLOT_EXTRA);
 	args[4] = NULL;
 	return NULL;
 }
@@ -129,7 +131,8 @@ struct error *region_doorbell_args(const struct region_spec *spec, const char *g
 	args[0] = format_string("-chardev");
 	args[1] = format_string("socket,id=bell-%s,path=%s", spec->name, path);
 	args[2] = format_string("-device");
-	args[3] = format_string("ivshmem-doorbell,chardev=bell-%s,vectors=1,master=on", spec->name);
+	args[3] = format_string("ivshmem-doorbell,chardev=bell-%s,vectors=1,master=on,addr=%#x",
+		spec->name, GUEST_SLOT_EXTRA);
 	args[4] = NULL;
 	return NULL;
 }
