@@ -71,6 +71,12 @@ $(B)/%: %.c $(B)/libfleetlab.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libfleetlab.a $(LIBS) -lcmocka
 
+# The guest library's tests need nothing of the harness; some run the guest program as processes.
+SHM_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard workloads/shm/*.c))
+$(filter $(B)/workloads/%,$(TESTBINS)): $(B)/%: %.c $(SHM_OBJECTS) $(GUEST)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -DGUEST='"$(abspath $(GUEST))"' $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(SHM_OBJECTS) -lpthread -lcmocka
+
 reproduce: all
 	ci/reproduce $(B)/fleetlab
 
