@@ -16,6 +16,7 @@
 #include <glib.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <termios.h>
 
 #define UP_TIMEOUT_MS 300000
@@ -81,26 +82,12 @@ static struct error *serve_fleet(struct up_job *job, struct fleet **fleet)
 	return jsonline_send(job->out_fd, json_pack("{s:f}", "ready_s", slowest), "fleet up");
 }
 
-static void detach_from_terminal(void)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	setsid();
-	if (null >= 0) {
-		dup2(null, STDIN_FILENO);
-		dup2(null, STDOUT_FILENO);
-		dup2(null, STDERR_FILENO);
-		close(null);
-	}
-}
-
 static int up_body(void *context)
 {
 	struct up_job *job = context;
 	struct fleet *fleet = NULL;
 	struct error *err;
 
-	detach_from_terminal();
 	err = serve_fleet(job, &fleet);
 	if (err) {
 		error_destroy(jsonline_send(job->out_fd,
@@ -116,6 +103,22 @@ static int up_body(void *context)
 	err = fleet_control_serve(job->listen_fd, fleet, job->about);
 	error_destroy(err);
 	return 1;
+}
+
+/* Where `up` notes the lab's first process, so that `down` can wait for its end; caller frees. */
+static char *init_path(const char *name)
+{
+	_cleanup_free_ char *socket = fleet_control_path(name);
+
+	return format_string("%.*s.pid", (int)(strlen(socket) - strlen(".sock")), socket);
+}
+
+static struct error *note_init(const json_t *about, pid_t init)
+{
+	_cleanup_free_ char *note = init_path(json_string_value(json_object_get(about, "fleet")));
+	_cleanup_free_ char *text = format_string("%d\n", (int)init);
+
+	return fs_write_atomic(note, text, strlen(text));
 }
 
 /* Opens a lab with up_body() and waits for its one line. A detached lab stays when this returns. */
@@ -155,6 +158,8 @@ static struct error *open_fleet_lab(struct up_job *job, bool detached, json_t **
 	}
 	if (err || !detached)
 		lab_kill(&lab);
+	else
+		err = note_init(job->about, lab.init_pid);
 	if (!err)
 		*answer = take_ptr(line);
 	return err;
@@ -459,11 +464,22 @@ static struct error *console(
 	return NULL;
 }
 
+/* Waits until a process that is not our child has ended, with all that its namespace held. */
+static bool await_end(pid_t pid, struct deadline deadline)
+{
+	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
+
+	return pidfd < 0 || poll(&pfd, 1, deadline_left_ms(deadline)) > 0;
+}
+
 static struct error *down(const struct fleet_words *words, int argc, char **argv, int *exit_status)
 {
 	_cleanup_(jsonline_deinit) struct jsonline connection = {.fd = -1};
 	_cleanup_free_ char *path = fleet_control_path(words->name);
-	json_t *rest = NULL;
+	_cleanup_free_ char *note = init_path(words->name);
+	_cleanup_free_ char *init_text = fs_read_line(note);
+	pid_t init = init_text ? atoi(init_text) : 0;
 
 	(void)exit_status;
 	if (argc > 0)
@@ -473,12 +489,12 @@ static struct error *down(const struct fleet_words *words, int argc, char **argv
 	try_(fleet_control_connect(words->name, &connection));
 	try_(fleet_control_request(
 		&connection, json_pack("{s:s}", "op", "down"), deadline_after_ms(10000), NULL));
-	/* The keeper's end closes the connection: then the lab is being taken down. */
-	error_destroy(
-		jsonline_receive(&connection, "the fleet's end", deadline_after_ms(20000), &rest));
-	json_decref(rest);
 	close(connection.fd);
+	if (init > 0 && !await_end(init, deadline_after_ms(20000)))
+		return error_new(ERROR_TIMEOUT,
+			"deadline passed while waiting for the lab (pid %d) to end", (int)init);
 	unlink(path);
+	unlink(note);
 	log_info("fleet %s is down", words->name);
 	return NULL;
 }

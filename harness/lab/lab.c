@@ -41,6 +41,21 @@ const char *lab_dir(void)
 	return path;
 }
 
+/* Hides /dev/kvm behind an empty read-only file. It must look unusable even to root: libvirt learns
+ * anew what QEMU can do, seconds each time, as long as it believes that KVM could be had. */
+static struct error *mask_kvm(void)
+{
+	_cleanup_free_ char *empty = format_string("%s/no-kvm", lab_dir());
+
+	if (access("/dev/kvm", F_OK) < 0)
+		return NULL;
+	try_(fs_write_atomic(empty, "", 0));
+	if (mount(empty, "/dev/kvm", NULL, MS_BIND, NULL) < 0 ||
+		mount(NULL, "/dev/kvm", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
+		return error_errno(errno, "cannot hide /dev/kvm in the lab");
+	return NULL;
+}
+
 static struct error *mount_private(const struct lab_options *options)
 {
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -56,10 +71,7 @@ static struct error *mount_private(const struct lab_options *options)
 	if (mkdir(sys, 0755) < 0 ||
 		mount("sysfs", sys, "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return error_errno(errno, "cannot mount the lab's sysfs on %s", sys);
-	if (options->mask_kvm && access("/dev/kvm", F_OK) == 0 &&
-		mount("/dev/null", "/dev/kvm", NULL, MS_BIND, NULL) < 0)
-		return error_errno(errno, "cannot hide /dev/kvm in the lab");
-	return NULL;
+	return options->mask_kvm ? mask_kvm() : NULL;
 }
 
 static struct error *lab_setup(const struct lab_options *options)
@@ -108,6 +120,17 @@ static int reap_until(pid_t body, int alive_fd)
 	}
 }
 
+/* Nobody who waits for the end of our opener's output shall wait for the lab. */
+static void detach_from_terminal(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	setsid();
+	for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+	cleanup_close(&null);
+}
+
 /* The lab's first process. */
 static void __attribute__((noreturn))
 lab_init(const struct lab_options *options, struct wires *wires)
@@ -115,7 +138,9 @@ lab_init(const struct lab_options *options, struct wires *wires)
 	struct error *err;
 	pid_t body;
 
-	if (!options->detached)
+	if (options->detached)
+		detach_from_terminal();
+	else
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "fleetlab-lab");
 	cleanup_close(&wires->alive[1]);
