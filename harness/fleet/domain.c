@@ -76,6 +76,10 @@ static void put_ports(FILE *out, const char *dir)
 		{"control", "control.sock", "org.fleetlab.control.0"},
 	};
 
+	for (int i = 0; i < GUEST_PLUG_PORTS; i++)
+		put_option(out, "-device",
+			"pcie-root-port,id=plug%d,chassis=%d,addr=%#x,pref64-reserve=512M", i,
+			64 + i, GUEST_SLOT_PLUG + i);
 	put_option(out, "-device", "virtio-serial-pci,id=ports,addr=%#x", GUEST_SLOT_PORTS);
 	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
 		put_option(out, "-chardev", "socket,id=%s,path=%s/%s,server=on,wait=off",
@@ -108,8 +112,11 @@ static void put_boot(FILE *out, const struct guest_spec *spec)
 
 	fputs("  <os>\n    <type arch='x86_64' machine='q35'>hvm</type>\n", out);
 	if (image->kernel) {
-		gchar *arguments = g_markup_printf_escaped("%s console=ttyS0%s%s",
+		gchar *arguments = g_markup_printf_escaped("%s console=ttyS0%s%s%s",
 			image->command_line ? image->command_line : "",
+			/* With a second possible vCPU the guest would distrust the TSC, and its
+			 * clock readings become slow and coarse; TCG's TSC is one clock for all. */
+			strcmp(spec->accelerator, "tcg") == 0 ? " tsc=reliable" : "",
 			spec->kernel_args ? " " : "", spec->kernel_args ? spec->kernel_args : "");
 		gchar *files = g_markup_printf_escaped("    <kernel>%s</kernel>\n", image->kernel);
 
@@ -149,6 +156,14 @@ static void put_devices(FILE *out, const struct guest_spec *spec, const char *di
 	fputs("  </devices>\n", out);
 }
 
+/* TCG makes a guest's atomic instructions atomic towards other processes only when the guest could
+ * have a second vCPU (else `lock cmpxchg` becomes a plain load and store, and a mutex in memory
+ * that two guests share is held by both). So it could have one more than it has. */
+static unsigned int possible_vcpus(const struct guest_spec *spec)
+{
+	return strcmp(spec->accelerator, "tcg") == 0 && spec->vcpus == 1 ? 2 : spec->vcpus;
+}
+
 char *guest_xml(const struct guest_spec *spec)
 {
 	_cleanup_free_ char *dir = guest_dir(spec->name);
@@ -163,9 +178,9 @@ char *guest_xml(const struct guest_spec *spec)
 		"<domain type='%s' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n"
 		"  <name>%s</name>\n"
 		"  <memory unit='b'>%llu</memory>\n"
-		"  <vcpu>%u</vcpu>\n",
+		"  <vcpu current='%u'>%u</vcpu>\n",
 		kvm ? "kvm" : "qemu", spec->name, (unsigned long long)spec->memory_bytes,
-		spec->vcpus);
+		spec->vcpus, possible_vcpus(spec));
 	put_boot(out, spec);
 	fprintf(out,
 		"  <features><acpi/><apic/></features>\n"
@@ -180,8 +195,6 @@ char *guest_xml(const struct guest_spec *spec)
 	put_nics(out, spec);
 	for (size_t i = 0; spec->qemu_args && spec->qemu_args[i]; i++)
 		put_arg(out, spec->name, spec->qemu_args[i]);
-	for (size_t i = 0; spec->more_qemu_args && spec->more_qemu_args[i]; i++)
-		put_arg(out, spec->name, spec->more_qemu_args[i]);
 	fputs("  </qemu:commandline>\n</domain>\n", out);
 	fclose(out);
 	return text;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -176,6 +177,40 @@ static struct error *personalise(struct fleet *fleet, struct guest *guest)
 	return err ? error_prefix(err, "cannot personalise guest %s", guest->name) : NULL;
 }
 
+static struct error *plug_one(struct stack *stack, const struct guest *guest,
+	const struct plug_spec *plug, struct deadline deadline)
+{
+	gchar **parts = g_strsplit(plug->arguments, GUEST_PLACEHOLDER, -1);
+	gchar *text = g_strjoinv(guest->name, parts);
+	json_t *arguments = json_loads(text, 0, NULL);
+
+	g_free(text);
+	g_strfreev(parts);
+	if (!arguments)
+		return error_new(ERROR_INTERNAL, "arguments of %s are no JSON: %s", plug->command,
+			plug->arguments);
+	return stack_request(stack,
+		json_pack("{s:s, s:s, s:s, s:o}", "op", "qmp", "name", guest->name, "command",
+			plug->command, "arguments", arguments),
+		deadline, NULL);
+}
+
+static struct error *plug_in(struct fleet *fleet, const struct guest *guest)
+{
+	_cleanup_(cleanup_stack) struct stack *stack = NULL;
+
+	if (fleet->spec.plug_count == 0)
+		return NULL;
+	try_(stack_connect(fleet->stack_socket, &stack));
+	for (size_t i = 0; i < fleet->spec.plug_count; i++) {
+		const struct plug_spec *plug = &fleet->spec.plugs[i];
+
+		if (plug->guests == 0 || (plug->guests >> guest->number & 1))
+			try_(plug_one(stack, guest, plug, fleet->deadline));
+	}
+	return NULL;
+}
+
 /* Waits for the agent and connects the control port. */
 static struct error *meet(struct fleet *fleet, struct guest *guest)
 {
@@ -201,18 +236,14 @@ static struct error *open_guest(size_t item, void *context)
 	struct fleet *fleet = context;
 	struct guest *guest = &fleet->guests[item];
 
-	if (fleet->spec.start == FLEET_TEMPLATE) {
+	if (fleet->spec.start == FLEET_TEMPLATE)
 		try_(start_clone(fleet, guest));
-	} else {
-		struct guest_spec spec = guest_spec_of(fleet, guest->name);
-
-		if (fleet->spec.guest_args)
-			spec.more_qemu_args = fleet->spec.guest_args[guest->number];
-		try_(start_cold(fleet, guest, spec));
-	}
+	else
+		try_(start_cold(fleet, guest, guest_spec_of(fleet, guest->name)));
 	if (fleet->spec.pin)
 		try_(pin_guest(guest->pid, guest->number));
 	try_(meet(fleet, guest));
+	try_(plug_in(fleet, guest));
 	if (fleet->host.image->own_program)
 		try_(personalise(fleet, guest));
 	guest->ready_ns = clock_now_ns();

@@ -16,6 +16,15 @@ enum fleet_start {
 	FLEET_TEMPLATE, /* guests are clones of one that booted: same kernel layout, shared pages */
 };
 
+/* A monitor command that gives a running guest a device or what a device stands on. Devices with
+ * host memory of their own (ivshmem) must be plugged in: they cannot be part of a template, whose
+ * state would tell of memory that a clone does not have. Buses for them: "plug0", "plug1". */
+struct plug_spec {
+	const char *command;   /* "object-add", "chardev-add", "device_add" */
+	const char *arguments; /* JSON text; "@GUEST@" stands for the guest's name */
+	uint64_t guests;       /* bit i: guest i; 0: every guest */
+};
+
 /* What fleet an experiment wants. Plain data; strings and arrays are borrowed. */
 struct fleet_spec {
 	struct image_request image;
@@ -30,10 +39,9 @@ struct fleet_spec {
 	const struct nic_spec *nics; /* of each guest */
 	size_t nic_count;
 	const char *const *qemu_args; /* of each guest; "@GUEST@" stands for its name */
-	/* Further arguments of single guests, by number, each NULL-terminated; cold fleets only.
-	 * NULL, or `count` entries that may be NULL. */
-	const char *const *const *guest_args;
 	const char *kernel_args;
+	const struct plug_spec *plugs; /* in this order, once a guest is up */
+	size_t plug_count;
 };
 
 /* A guest that has booted once and can be cloned: descriptors of its RAM and device state (memfds

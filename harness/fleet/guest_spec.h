@@ -13,9 +13,10 @@
 /* PCI slots on pcie.0 of what is given to QEMU beside libvirt's own devices, which take the low
  * ones: libvirt does not see these, so each needs a slot of its own. */
 enum {
-	GUEST_SLOT_NIC = 0x10,	 /* + number of the NIC */
-	GUEST_SLOT_EXTRA = 0x14, /* … 0x17: for qemu_args of experiments ("addr=0x14") */
+	GUEST_SLOT_NIC = 0x10,	/* + number of the NIC */
+	GUEST_SLOT_PLUG = 0x14, /* + number of the port for plugged-in devices, "plug0", "plug1" */
 	GUEST_SLOT_PORTS = 0x18,
+	GUEST_PLUG_PORTS = 2,
 };
 
 enum guest_ram {
@@ -41,8 +42,7 @@ struct guest_spec {
 	const struct nic_spec *nics;
 	size_t nic_count;
 	const char *const *qemu_args; /* further arguments of QEMU, NULL-terminated; may be NULL */
-	const char *const *more_qemu_args; /* as qemu_args, of this guest alone */
-	const char *kernel_args;  /* further words for the kernel command line; may be NULL */
+	const char *kernel_args;      /* further words for the kernel command line; may be NULL */
 	const char *disk_overlay; /* qcow2 over the image's disk; NULL when the image has none */
 };
 

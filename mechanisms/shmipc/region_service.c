@@ -2,7 +2,6 @@
  * group. */
 #include "mechanisms/shmipc/region_service.h"
 #include "harness/base/fs.h"
-#include "harness/fleet/guest_spec.h"
 #include "harness/lab/lab.h"
 #include "mechanisms/shmipc/doorbell_server.h"
 
@@ -104,36 +103,57 @@ static struct error *check_group(const struct region_spec *spec, const char *gro
 		spec->group, group);
 }
 
-struct error *region_device_args(
-	const struct region_spec *spec, const char *group, enum region_access access, char *args[5])
+/* Writes JSON made of `arguments` (taken over) into a plug. */
+static struct plug_spec make_plug(const char *command, json_t *arguments, uint64_t guests)
+{
+	struct plug_spec plug = {
+		.command = command,
+		.arguments = json_dumps(arguments, JSON_COMPACT),
+		.guests = guests,
+	};
+
+	json_decref(arguments);
+	if (!plug.arguments)
+		abort();
+	return plug;
+}
+
+struct error *region_plugs(const struct region_spec *spec, const char *group,
+	enum region_access access, uint64_t guests, struct plug_spec plugs[2])
 {
 	_cleanup_free_ char *path = region_path(spec, "");
+	_cleanup_free_ char *id = format_string("region-%s", spec->name);
 
 	try_(check_group(spec, group));
-	args[0] = format_string("-object");
 	/* A read-only member is held by the backend: QEMU has no writable mapping of the file. */
-	args[1] = format_string("memory-backend-file,id=region-%s,mem-path=%s,size=%zu,share=on%s",
-		spec->name, path, region_device_bytes(spec->pages),
-		access == REGION_READ_ONLY ? ",readonly=on" : "");
-	args[2] = format_string("-device");
-	/* master=on: the region stays where it is when a guest is saved or moved. */
-	args[3] = format_string(
-		"ivshmem-plain,memdev=region-%s,master=on,addr=%#x", spec->name, GUEST_SLOT_EXTRA);
-	args[4] = NULL;
+	plugs[0] = make_plug("object-add",
+		json_pack("{s:s, s:s, s:s, s:I, s:b, s:b}", "qom-type", "memory-backend-file", "id",
+			id, "mem-path", path, "size", (json_int_t)region_device_bytes(spec->pages),
+			"share", 1, "readonly", access == REGION_READ_ONLY),
+		guests);
+	plugs[1] = make_plug("device_add",
+		json_pack("{s:s, s:s, s:s, s:s}", "driver", "ivshmem-plain", "id", spec->name,
+			"memdev", id, "bus", "plug0"),
+		guests);
 	return NULL;
 }
 
-struct error *region_doorbell_args(const struct region_spec *spec, const char *group, char *args[5])
+struct error *region_doorbell_plugs(const struct region_spec *spec, const char *group,
+	uint64_t guests, struct plug_spec plugs[2])
 {
 	_cleanup_free_ char *path = region_path(spec, ".sock");
+	_cleanup_free_ char *id = format_string("bell-%s", spec->name);
 
 	try_(check_group(spec, group));
-	args[0] = format_string("-chardev");
-	args[1] = format_string("socket,id=bell-%s,path=%s", spec->name, path);
-	args[2] = format_string("-device");
-	args[3] = format_string("ivshmem-doorbell,chardev=bell-%s,vectors=1,master=on,addr=%#x",
-		spec->name, GUEST_SLOT_EXTRA);
-	args[4] = NULL;
+	plugs[0] = make_plug("chardev-add",
+		json_pack("{s:s, s:{s:s, s:{s:{s:s, s:{s:s}}, s:b}}}", "id", id, "backend", "type",
+			"socket", "data", "addr", "type", "unix", "data", "path", path, "server",
+			0),
+		guests);
+	plugs[1] = make_plug("device_add",
+		json_pack("{s:s, s:s, s:s, s:i, s:s}", "driver", "ivshmem-doorbell", "id",
+			spec->name, "chardev", id, "vectors", 1, "bus", "plug0"),
+		guests);
 	return NULL;
 }
 

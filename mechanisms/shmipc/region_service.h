@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "harness/base/error.h"
+#include "harness/fleet/fleet.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -35,13 +35,14 @@ void region_destroy(struct region *region);
 /* Serves doorbells of this region from now on, in a thread of its own. */
 struct error *region_serve_doorbells(struct region *region);
 
-/* QEMU's arguments that give a guest of `group` this region: 4 strings and a NULL in args[0 … 4],
- * the strings owned by the caller. A guest of another group is refused. Needs no lab. */
-struct error *region_device_args(const struct region_spec *spec, const char *group,
-	enum region_access access, char *args[5]);
+/* The monitor commands that give members of `group` this region in port "plug0": two entries of
+ * plugs[], whose arguments the caller frees. `guests` as in struct plug_spec. A guest of another
+ * group is refused. Needs no lab. */
+struct error *region_plugs(const struct region_spec *spec, const char *group,
+	enum region_access access, uint64_t guests, struct plug_spec plugs[2]);
 /* The same with doorbells, for a region with region_serve_doorbells(). */
-struct error *region_doorbell_args(
-	const struct region_spec *spec, const char *group, char *args[5]);
+struct error *region_doorbell_plugs(const struct region_spec *spec, const char *group,
+	uint64_t guests, struct plug_spec plugs[2]);
 
 /* The region as the host sees it: `size` bytes, a multiple of the page size, mapped read-only. What
  * is in there was written by guests. */

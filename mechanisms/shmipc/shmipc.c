@@ -146,7 +146,7 @@ static const struct experiment experiments[] = {
 		.name = "access",
 		.title = "who may see the region",
 		.variants = polling_only,
-		.presets = PRESETS({"workload", "access"}, {"start", "cold"}),
+		.presets = PRESETS({"workload", "access"}),
 		.sizes =
 			{
 				[PROFILE_QUICK] = {1, NULL},
@@ -187,38 +187,35 @@ struct region_spec shmipc_region(const struct trial *trial)
 /* An ivshmem interrupt reaches the guest's user space by VFIO, which needs an IOMMU with interrupt
  * remapping (tried: there is no other way without a kernel module of ours). */
 static const char *const doorbell_machine[] = {
-	"-machine", "kernel-irqchip=split", "-device", "intel-iommu,intremap=on"};
+	"-machine", "kernel-irqchip=split", "-device", "intel-iommu,intremap=on", NULL};
 
-/* The words live as long as the trial. */
-static struct error *region_words(
-	struct trial *trial, enum region_access access, const char *const **words)
+enum { ACCESS_READER = 2 };
+
+/* Members get the region; in the access experiment guests 0 and 1 fully, guest 2 to read only,
+ * guest 3 not at all. The plugs live as long as the trial. */
+static struct error *plug_region(struct trial *trial, bool access, struct fleet_spec *spec)
 {
-	struct region_spec spec = shmipc_region(trial);
+	struct region_spec region = shmipc_region(trial);
+	struct plug_spec *plugs = trial_keep(trial, calloc(4, sizeof(*plugs)));
 	bool doorbell = strcmp(trial_choice(trial, "mode"), "doorbell") == 0;
-	const char **list = trial_keep(trial, calloc(10, sizeof(*list)));
-	char *args[5] = {0};
-	size_t count = 0;
+	uint64_t writers = access ? 3 : 0;
 
-	for (size_t i = 0; doorbell && i < ARRAY_SIZE(doorbell_machine); i++)
-		list[count++] = doorbell_machine[i];
-	try_(doorbell ? region_doorbell_args(&spec, "members", args)
-		      : region_device_args(&spec, "members", access, args));
-	for (size_t i = 0; args[i]; i++)
-		list[count++] = trial_keep(trial, args[i]);
-	*words = list;
-	return NULL;
-}
-
-/* Two members, a read-only member and an outsider, who has no device at all. */
-static struct error *access_fleet(struct trial *trial, struct fleet_spec *spec)
-{
-	const char *const **by_guest = trial_keep(trial, calloc(4, sizeof(*by_guest)));
-
-	try_(region_words(trial, REGION_READ_WRITE, &by_guest[0]));
-	try_(region_words(trial, REGION_READ_WRITE, &by_guest[1]));
-	try_(region_words(trial, REGION_READ_ONLY, &by_guest[2]));
-	spec->guest_args = by_guest;
-	spec->count = 4;
+	try_(doorbell ? region_doorbell_plugs(&region, "members", writers, plugs)
+		      : region_plugs(&region, "members", REGION_READ_WRITE, writers, plugs));
+	spec->plug_count = 2;
+	if (access) {
+		try_(region_plugs(
+			&region, "members", REGION_READ_ONLY, 1 << ACCESS_READER, plugs + 2));
+		spec->plug_count = 4;
+		spec->count = 4;
+	}
+	for (size_t i = 0; i < spec->plug_count; i++)
+		trial_keep(trial, (char *)plugs[i].arguments);
+	spec->plugs = plugs;
+	if (doorbell) {
+		spec->kernel_args = "intel_iommu=on";
+		spec->qemu_args = doorbell_machine;
+	}
 	return NULL;
 }
 
@@ -241,13 +238,9 @@ static struct error *shmipc_fleet(struct trial *trial, struct fleet_spec *spec)
 		.nics = strcmp(trial_choice(trial, "nic"), "e1000") == 0 ? e1000 : virtio,
 		.nic_count = 1,
 	};
-	if (strcmp(trial_choice(trial, "workload"), "access") == 0)
-		return access_fleet(trial, spec);
 	if (!shmipc_uses_region(trial))
 		return NULL;
-	if (strcmp(trial_choice(trial, "mode"), "doorbell") == 0)
-		spec->kernel_args = "intel_iommu=on";
-	return region_words(trial, REGION_READ_WRITE, &spec->qemu_args);
+	return plug_region(trial, strcmp(trial_choice(trial, "workload"), "access") == 0, spec);
 }
 
 /* ---- the other hooks ---- */
@@ -285,10 +278,26 @@ static struct error *load_vfio(struct trial *trial, unsigned int guest)
 	return NULL;
 }
 
+/* A guest needs a moment to see what was plugged in. */
+static struct error *await_device(struct trial *trial)
+{
+	static const char *const argv[] = {"/sbin/fleetlab-guest", "wait-device", NULL};
+	bool access = strcmp(trial_choice(trial, "workload"), "access") == 0;
+
+	for (unsigned int i = 0; i < (access ? ACCESS_READER + 1 : 2); i++) {
+		_cleanup_json_ json_t *result = NULL;
+
+		try_(fleet_run_json(trial_fleet(trial), i, argv, trial_deadline(trial), &result));
+	}
+	return NULL;
+}
+
 static struct error *shmipc_setup(struct trial *trial)
 {
 	struct shmipc *state = trial_state(trial);
 
+	if (shmipc_uses_region(trial))
+		try_(await_device(trial));
 	if (shmipc_uses_region(trial) && strcmp(trial_choice(trial, "mode"), "doorbell") == 0) {
 		for (unsigned int i = 0; i < fleet_count(trial_fleet(trial)); i++)
 			try_(load_vfio(trial, i));

@@ -65,3 +65,4 @@ void command_shm_threads(int argc, char **argv);
 void command_switch_cost(int argc, char **argv);
 void command_tcp_pingpong(int argc, char **argv);
 void command_udp_pingpong(int argc, char **argv);
+void command_wait_device(int argc, char **argv);

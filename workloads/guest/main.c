@@ -44,6 +44,8 @@ static const struct command commands[] = {
 	{"clock-gap", "[--seconds S]", "how long this guest stood still", command_clock_gap},
 	{"dirty", "[--mib M] [--rate P] [--seconds S]", "write to memory at a given rate",
 		command_dirty},
+	{"wait-device", "[--vendor V] [--device D] [--count N]",
+		"return when a plugged-in PCI device is there", command_wait_device},
 	{"version", "", "print the version", command_version},
 };
 
