@@ -28,6 +28,8 @@ struct error *fs_make_dirs(const char *path)
 	_cleanup_free_ char *copy = format_string("%s", path);
 	struct stat st;
 
+	if (path[0] == '\0')
+		return error_new(ERROR_SETUP, "cannot create a directory without a name");
 	for (char *p = copy + 1;; p++) {
 		if (*p != '/' && *p != '\0')
 			continue;

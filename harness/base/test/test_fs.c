@@ -1,0 +1,260 @@
+/* Files: reads are bounded, writes are whole or absent (also on a full disk), removal stays inside.
+ */
+#include "harness/base/test/support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <dirent.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static size_t entries_of(const char *path)
+{
+	DIR *dir = opendir(path);
+	size_t count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count - 2; /* . and .. */
+}
+
+static void assert_content(const char *path, const char *wanted)
+{
+	_cleanup_free_ char *data = NULL;
+
+	assert_ok(fs_read(path, 1 << 20, &data, NULL));
+	assert_string_equal(data, wanted);
+}
+
+static void directories_are_made_with_their_parents(void **state)
+{
+	(void)state;
+	_cleanup_free_ char *deep = scratch_path("a/b//c");
+	_cleanup_free_ char *file = scratch_path("file");
+	_cleanup_free_ char *below = scratch_path("file/x");
+	struct stat st;
+
+	assert_ok(fs_make_dirs(deep));
+	assert_ok(fs_make_dirs(deep));
+	assert_int_equal(stat(deep, &st), 0);
+	assert_true(S_ISDIR(st.st_mode));
+	assert_ok(fs_write_atomic(file, "", 0));
+	assert_fails(fs_make_dirs(file), ERROR_SETUP, "Not a directory");
+	assert_fails(fs_make_dirs(below), ERROR_SETUP, below);
+	assert_fails(fs_make_dirs(""), ERROR_SETUP, "directory");
+}
+
+static void a_read_has_a_bound(void **state)
+{
+	(void)state;
+	_cleanup_free_ char *path = scratch_path("ten");
+	_cleanup_free_ char *data = NULL;
+	char *untouched = scratch;
+	size_t size = 99;
+
+	assert_ok(fs_write_atomic(path,
+		"0123\0"
+		"6789",
+		9));
+	assert_ok(fs_read(path, 9, &data, &size));
+	assert_int_equal(size, 9);
+	assert_memory_equal(data,
+		"0123\0"
+		"6789",
+		10); /* and a NUL after it */
+	assert_fails(fs_read(path, 8, &untouched, &size), ERROR_SETUP, "larger than 8 bytes");
+	assert_ptr_equal(untouched, scratch);
+	assert_fails(fs_read("/dev/zero", 100000, &untouched, &size), ERROR_SETUP, "larger");
+	assert_fails(fs_read(scratch, 9, &untouched, &size), ERROR_SETUP, scratch);
+}
+
+static void files_without_a_size_are_read_whole(void **state)
+{
+	(void)state;
+	_cleanup_free_ char *data = NULL;
+	_cleanup_free_ char *line = NULL;
+	size_t size;
+
+	assert_ok(fs_read("/proc/self/status", 1 << 16, &data, &size));
+	assert_int_equal(size, strlen(data));
+	assert_non_null(strstr(data, "\nUid:"));
+	line = fs_read_line("/proc/sys/kernel/ostype");
+	assert_string_equal(line, "Linux");
+	assert_null(fs_read_line("/nonexistent"));
+}
+
+static void a_write_replaces_the_old_content(void **state)
+{
+	(void)state;
+	_cleanup_free_ char *path = scratch_path("file");
+	_cleanup_free_ char *nowhere = scratch_path("no/file");
+	struct stat st;
+
+	assert_ok(fs_write_atomic(path, "old", 3));
+	assert_ok(fs_write_atomic(path, "newer", 5));
+	assert_content(path, "newer");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0644);
+	assert_int_equal(entries_of(scratch), 1);
+	assert_fails(fs_write_atomic(nowhere, "", 0), ERROR_SETUP, nowhere);
+	assert_fails(fs_write_atomic(scratch, "", 0), ERROR_SETUP, "cannot rename");
+}
+
+/* In a mount namespace of its own: a tmpfs of 64 KiB on the scratch directory. */
+static int write_to_a_full_disk(void)
+{
+	_cleanup_free_ char *path = scratch_path("file");
+	_cleanup_free_ char *big = calloc(1, 1 << 20);
+	_cleanup_free_ char *data = NULL;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("test", scratch, "tmpfs", 0, "size=64k") < 0)
+		return 77;
+	if (fs_write_atomic(path, "old", 3))
+		return 1;
+	struct error *err = fs_write_atomic(path, big, 1 << 20);
+
+	if (!err || !strstr(error_message(err), "No space left"))
+		return 2;
+	error_destroy(err);
+	if (entries_of(scratch) != 1)
+		return 3;
+	if (fs_read(path, 100, &data, NULL) || strcmp(data, "old") != 0)
+		return 4;
+	return fs_write_atomic(path, "new", 3) ? 5 : 0;
+}
+
+static void a_full_disk_leaves_the_old_content(void **state)
+{
+	(void)state;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(write_to_a_full_disk());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77) {
+		print_message("skipped: mounting needs root\n");
+		skip();
+	}
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void removal_does_not_follow_links(void **state)
+{
+	(void)state;
+	_cleanup_free_ char *tree = scratch_path("tree");
+	_cleanup_free_ char *sub = scratch_path("tree/sub");
+	_cleanup_free_ char *outside = scratch_path("outside");
+	_cleanup_free_ char *kept = scratch_path("outside/kept");
+	_cleanup_free_ char *link = scratch_path("tree/sub/link");
+	_cleanup_free_ char *itself = scratch_path("link");
+
+	assert_ok(fs_make_dirs(sub));
+	assert_ok(fs_make_dirs(outside));
+	assert_ok(fs_write_atomic(kept, "kept", 4));
+	assert_int_equal(symlink(outside, link), 0);
+	assert_int_equal(symlink(outside, itself), 0);
+	assert_ok(fs_remove_tree(tree));
+	assert_int_equal(access(tree, F_OK), -1);
+	assert_ok(fs_remove_tree(itself));
+	assert_content(kept, "kept");
+	assert_ok(fs_remove_tree(tree)); /* a missing one is fine */
+}
+
+static void a_hash_is_of_the_content(void **state)
+{
+	(void)state;
+	_cleanup_free_ char *path = scratch_path("file");
+	size_t size = (3 << 20) + 17; /* more than one buffer */
+	_cleanup_free_ char *data = malloc(size);
+	char of_file[33], of_bytes[33];
+
+	memset(data, 'x', size);
+	assert_ok(fs_write_atomic(path, data, size));
+	assert_ok(fs_hash_file(path, of_file));
+	fs_hash_bytes(data, size, of_bytes);
+	assert_string_equal(of_file, of_bytes);
+	data[size - 1] = 'y';
+	fs_hash_bytes(data, size, of_bytes);
+	assert_string_not_equal(of_file, of_bytes);
+	/* XXH3-128 of nothing, as the algorithm's own sanity table has it. */
+	fs_hash_bytes("", 0, of_bytes);
+	assert_string_equal(of_bytes, "99aa06d3014798d86001c324468d497f");
+	strcpy(of_file, "untouched");
+	assert_fails(fs_hash_file("/nonexistent", of_file), ERROR_SETUP, "/nonexistent");
+	assert_string_equal(of_file, "untouched");
+}
+
+static void a_value_goes_only_into_a_file_that_exists(void **state)
+{
+	(void)state;
+	_cleanup_free_ char *path = scratch_path("knob");
+
+	assert_fails(fs_write_value(path, "1"), ERROR_SETUP, path);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_ok(fs_write_atomic(path, "0", 1));
+	assert_ok(fs_write_value(path, "1"));
+	assert_content(path, "1");
+}
+
+static void free_space_is_that_of_the_nearest_parent(void **state)
+{
+	(void)state;
+	_cleanup_free_ char *missing = scratch_path("not/yet/made");
+	_cleanup_free_ char *below_a_file = scratch_path("file/x");
+	_cleanup_free_ char *file = scratch_path("file");
+	uint64_t bytes = 0;
+
+	assert_ok(fs_free_bytes(missing, &bytes));
+	assert_true(bytes > 0);
+	assert_ok(fs_write_atomic(file, "", 0));
+	assert_fails(fs_free_bytes(below_a_file, &bytes), ERROR_SETUP, below_a_file);
+}
+
+static void the_environment_says_where_things_are(void **state)
+{
+	(void)state;
+	_cleanup_free_ char *results = NULL;
+
+	assert_int_equal(setenv("FLEETLAB_CACHE", "/chosen", 1), 0);
+	_cleanup_free_ char *chosen = fs_cache_dir();
+
+	assert_string_equal(chosen, "/chosen");
+	setenv("FLEETLAB_CACHE", "", 1); /* empty is as good as unset */
+	setenv("XDG_CACHE_HOME", "/xdg", 1);
+	_cleanup_free_ char *xdg = fs_cache_dir();
+
+	assert_string_equal(xdg, "/xdg/fleetlab");
+	setenv("XDG_CACHE_HOME", "relative", 1); /* must be ignored, says the XDG standard */
+	setenv("HOME", "/home/someone", 1);
+	_cleanup_free_ char *home = fs_cache_dir();
+
+	assert_string_equal(home, "/home/someone/.cache/fleetlab");
+	setenv("FLEETLAB_RESULTS", "/there", 1);
+	results = fs_results_dir();
+	assert_string_equal(results, "/there");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		scratch_test(directories_are_made_with_their_parents),
+		scratch_test(a_read_has_a_bound),
+		scratch_test(files_without_a_size_are_read_whole),
+		scratch_test(a_write_replaces_the_old_content),
+		scratch_test(a_full_disk_leaves_the_old_content),
+		scratch_test(removal_does_not_follow_links),
+		scratch_test(a_hash_is_of_the_content),
+		scratch_test(a_value_goes_only_into_a_file_that_exists),
+		scratch_test(free_space_is_that_of_the_nearest_parent),
+		scratch_test(the_environment_says_where_things_are),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
