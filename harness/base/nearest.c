@@ -1,6 +1,7 @@
 /* The nearest name to a misspelt one: see nearest.h. */
 #include "harness/base/nearest.h"
 
+#include <stdint.h>
 #include <string.h>
 
 /* Levenshtein distance of two short words; words over the bound are never near. */
@@ -11,7 +12,7 @@ static size_t edit_distance(const char *a, const char *b)
 	size_t a_length = strlen(a), b_length = strlen(b);
 
 	if (a_length > MAX || b_length > MAX)
-		return MAX;
+		return SIZE_MAX;
 	for (size_t j = 0; j <= b_length; j++)
 		row[j] = j;
 	for (size_t i = 1; i <= a_length; i++) {
