@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -107,6 +108,30 @@ static void __attribute__((noreturn)) child_exec(const char *const argv[], int i
 	_exit(127);
 }
 
+/* As write(2), but a reader that is gone is EPIPE only: the signal that comes with it would end a
+ * process that merely started a program. */
+static ssize_t write_without_signal(int fd, const char *data, size_t size)
+{
+	sigset_t pipe_signal, before, pending;
+	ssize_t n;
+
+	sigpending(&pending);
+	sigemptyset(&pipe_signal);
+	sigaddset(&pipe_signal, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+	n = write(fd, data, size);
+	int written_errno = errno;
+
+	if (n < 0 && written_errno == EPIPE && !sigismember(&pending, SIGPIPE)) {
+		while (sigtimedwait(&pipe_signal, NULL, &(struct timespec){0}) < 0 &&
+			errno == EINTR)
+			;
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = written_errno;
+	return n;
+}
+
 struct pipes {
 	int in[2], out[2], err[2];
 };
@@ -145,7 +170,7 @@ static bool pump(
 		if (pfds[1].revents)
 			stream_read(err);
 		if (pfds[2].revents) {
-			ssize_t n = write(in, input, left);
+			ssize_t n = write_without_signal(in, input, left);
 
 			if (n > 0) {
 				input += n;
