@@ -19,14 +19,18 @@ void jsonline_deinit(struct jsonline *reader)
 static char *next_line(struct jsonline *reader, size_t *length)
 {
 	char *start = reader->buffer + reader->consumed;
-	char *end = reader->used > reader->consumed
-			    ? memchr(start, '\n', reader->used - reader->consumed)
+	size_t left = reader->used - reader->consumed;
+	char *end = left > reader->searched
+			    ? memchr(start + reader->searched, '\n', left - reader->searched)
 			    : NULL;
 
-	if (!end)
+	if (!end) {
+		reader->searched = left;
 		return NULL;
+	}
 	*length = (size_t)(end - start);
 	reader->consumed += *length + 1;
+	reader->searched = 0;
 	return start;
 }
 
@@ -39,12 +43,8 @@ static struct error *fill(struct jsonline *reader, bool *ended)
 	}
 	if (reader->room - reader->used < 4096) {
 		size_t room = reader->room ? reader->room * 2 : 16384;
-		char *grown;
+		char *grown = realloc(reader->buffer, room);
 
-		if (room > 2 * JSONLINE_MAX)
-			return error_new(
-				ERROR_SETUP, "received a line over %zu MiB", JSONLINE_MAX >> 20);
-		grown = realloc(reader->buffer, room);
 		if (!grown)
 			return error_errno(ENOMEM, "cannot receive");
 		reader->buffer = grown;
@@ -72,8 +72,10 @@ struct error *jsonline_receive(
 		size_t length;
 		char *line = next_line(reader, &length);
 
-		/* The guest agent marks the start of an answer to guest-sync-delimited with 0xff.
-		 */
+		if ((line ? length : reader->searched) > JSONLINE_MAX)
+			return error_new(ERROR_SETUP, "%s: received a line over %zu MiB", what,
+				JSONLINE_MAX >> 20);
+		/* The guest agent marks its answer to guest-sync-delimited with 0xff. */
 		while (line && length > 0 && (*line == '\xff' || *line == '\r')) {
 			line++;
 			length--;
@@ -92,13 +94,14 @@ struct error *jsonline_receive(
 		}
 		if (line)
 			continue;
+		/* Asked before each read: a peer that always sends something must not hold us. */
+		if (deadline_passed(deadline))
+			return error_new(
+				ERROR_TIMEOUT, "deadline passed while waiting for %s", what);
 		int ready = poll(&pfd, 1, deadline_left_ms(deadline));
 
 		if (ready < 0 && errno != EINTR)
 			return error_errno(errno, "cannot wait for %s", what);
-		if (ready == 0 && deadline_passed(deadline))
-			return error_new(
-				ERROR_TIMEOUT, "deadline passed while waiting for %s", what);
 		if (ready <= 0)
 			continue;
 		struct error *err = fill(reader, &ended);

@@ -15,6 +15,7 @@ struct jsonline {
 	char *buffer;
 	size_t used, room;
 	size_t consumed; /* bytes at the front already handed out */
+	size_t searched; /* bytes after these that are known to hold no end of a line */
 };
 
 void jsonline_deinit(struct jsonline *reader);
