@@ -14,7 +14,7 @@
 
 /* Defines cleanup_NAME(), usable in _cleanup_(), from a destructor that takes a pointer. */
 #define DEFINE_CLEANUP(name, type, destroy)                                                        \
-	static inline void cleanup_##name(type *p)                                                 \
+	static inline void cleanup_##name(type *p) /* NOLINT(bugprone-macro-parentheses) */        \
 	{                                                                                          \
 		if (*p)                                                                            \
 			destroy(*p);                                                               \
