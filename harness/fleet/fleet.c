@@ -14,7 +14,7 @@
 
 /* Cold starts mostly wait for QEMU and libvirt; clones and personalising keep the processors busy.
  */
-enum { COLD_THREADS = 16, CLONE_THREADS_PER_PU = 2 };
+enum { COLD_THREADS = 16, CLONE_THREADS_PER_PU = 2, SETTLE_THREADS = 16 };
 
 static char *random_hex(size_t bytes)
 {
@@ -148,32 +148,69 @@ static void add_interfaces(
 	}
 }
 
-/* Gives the guest a name, identity, entropy, time and addresses of its own. */
-static struct error *personalise(struct fleet *fleet, struct guest *guest)
+/* The words that make the guest itself: name, identity, entropy, time, addresses. */
+static void personal_words(
+	const struct fleet *fleet, const struct guest *guest, char *words[], size_t *count)
 {
-	_cleanup_(exec_result_deinit) struct exec_result result = {0};
 	_cleanup_free_ char *entropy = random_hex(64);
 	_cleanup_free_ char *machine_id = random_hex(16);
-	char *words[8 + 3 * MAX_NICS];
 	struct timespec now;
-	size_t count = 0;
-	struct error *err;
 
-	words[count++] = format_string("%s", GUEST_PROGRAM);
-	words[count++] = format_string("personalise");
-	words[count++] = format_string("--name=%s", guest->name);
-	words[count++] = format_string("--entropy=%s", entropy);
-	words[count++] = format_string("--machine-id=%s", machine_id);
+	words[(*count)++] = format_string("personalise");
+	words[(*count)++] = format_string("--name=%s", guest->name);
+	words[(*count)++] = format_string("--entropy=%s", entropy);
+	words[(*count)++] = format_string("--machine-id=%s", machine_id);
 	clock_gettime(CLOCK_REALTIME, &now);
-	words[count++] = format_string("--time=%lld.%09ld", (long long)now.tv_sec, now.tv_nsec);
-	add_interfaces(fleet, guest, words, &count);
-	words[count] = NULL;
-	err = agent_exec(
-		guest->agent, (const char *const *)words, NULL, 0, fleet->deadline, &result);
+	words[(*count)++] = format_string("--time=%lld.%09ld", (long long)now.tv_sec, now.tv_nsec);
+	add_interfaces(fleet, guest, words, count);
+	words[*count] = NULL;
+}
+
+/* By a new program in the guest. */
+static struct error *personalise_by_agent(struct fleet *fleet, struct guest *guest, char *words[])
+{
+	_cleanup_(exec_result_deinit) struct exec_result result = {0};
+
+	try_(agent_exec(
+		guest->agent, (const char *const *)words, NULL, 0, fleet->deadline, &result));
+	if (result.exit_status != 0)
+		return error_new(ERROR_GUEST, "status %d: %s", result.exit_status, result.output);
+	return NULL;
+}
+
+/* By the `later` that waits in every clone; *done is false when that has failed. */
+static struct error *personalise_by_port(
+	struct fleet *fleet, struct guest *guest, char *words[], bool *done)
+{
+	gchar *line = g_strjoinv(" ", words);
+	gchar *whole = g_strconcat(line, "\n", NULL);
+	struct error *err = fs_write_all(guest->control_fd, whole, strlen(whole), guest->name);
+	char heard = 0;
+
+	g_free(line);
+	g_free(whole);
+	if (!err)
+		err = await_byte(guest, "dx", "personalise", fleet->deadline, &heard);
+	*done = heard == 'd';
+	return err;
+}
+
+static struct error *personalise(struct fleet *fleet, struct guest *guest)
+{
+	char *words[9 + 3 * MAX_NICS];
+	size_t count = 1;
+	bool done = false;
+	struct error *err = NULL;
+
+	words[0] = format_string("%s", GUEST_PROGRAM);
+	personal_words(fleet, guest, words, &count);
+	if (fleet->spec.start == FLEET_TEMPLATE)
+		err = personalise_by_port(fleet, guest, words + 1, &done);
+	/* A failure is told by the agent, which brings the program's own words. */
+	if (!err && !done)
+		err = personalise_by_agent(fleet, guest, words);
 	for (size_t i = 0; i < count; i++)
 		free(words[i]);
-	if (!err && result.exit_status != 0)
-		err = error_new(ERROR_GUEST, "status %d: %s", result.exit_status, result.output);
 	return err ? error_prefix(err, "cannot personalise guest %s", guest->name) : NULL;
 }
 
@@ -242,7 +279,14 @@ static struct error *open_guest(size_t item, void *context)
 		try_(start_cold(fleet, guest, guest_spec_of(fleet, guest->name)));
 	if (fleet->spec.pin)
 		try_(pin_guest(guest->pid, guest->number));
-	try_(meet(fleet, guest));
+	return meet(fleet, guest);
+}
+
+static struct error *settle_guest(size_t item, void *context)
+{
+	struct fleet *fleet = context;
+	struct guest *guest = &fleet->guests[item];
+
 	try_(plug_in(fleet, guest));
 	if (fleet->host.image->own_program)
 		try_(personalise(fleet, guest));
@@ -316,7 +360,10 @@ struct error *fleet_open(const struct fleet_spec *spec, const struct fleet_host 
 				 : CLONE_THREADS_PER_PU * (size_t)sysconf(_SC_NPROCESSORS_ONLN);
 
 	try_(prepare(spec, host, NULL, spec->count, deadline, &made));
+	/* First all answer, then all are named: work for one guest must not delay another's start.
+	 */
 	try_(parallel_for(made->count, threads, open_guest, made));
+	try_(parallel_for(made->count, SETTLE_THREADS, settle_guest, made));
 	*fleet = take_ptr(made);
 	return NULL;
 }
@@ -338,15 +385,18 @@ void fleet_close(struct fleet *fleet)
 	free(fleet);
 }
 
-/* Runs our program once, so that its pages and the agent's paths are in every clone's memory. */
-static struct error *warm_up(struct fleet *fleet)
+/* Leaves our program waiting for the words of personalise() in what becomes the template. */
+static struct error *leave_waiting(struct fleet *fleet)
 {
-	_cleanup_(exec_result_deinit) struct exec_result result = {0};
-	const char *const argv[] = {GUEST_PROGRAM, "version", NULL};
+	const char *const argv[] = {GUEST_PROGRAM, "later", NULL};
+	const struct guest *guest = &fleet->guests[0];
+	int64_t pid;
+	char heard;
 
 	if (!fleet->host.image->own_program)
 		return NULL;
-	return agent_exec(fleet->guests[0].agent, argv, NULL, 0, fleet->deadline, &result);
+	try_(agent_exec_start(guest->agent, argv, NULL, 0, fleet->deadline, &pid));
+	return await_byte(guest, "r", "later", fleet->deadline, &heard);
 }
 
 struct error *fleet_make_template(const struct fleet_spec *spec, const struct fleet_host *host,
@@ -371,7 +421,7 @@ struct error *fleet_make_template(const struct fleet_spec *spec, const struct fl
 	guest.ram_path = ram;
 	try_(start_cold(fleet, &fleet->guests[0], guest));
 	try_(meet(fleet, &fleet->guests[0]));
-	try_(warm_up(fleet));
+	try_(leave_waiting(fleet));
 	guest.name = GUEST_PLACEHOLDER;
 	guest.ram = RAM_COPY;
 	free(ram);

@@ -35,3 +35,8 @@ struct fleet {
 /* Binds all threads of a QEMU to processing unit `index` modulo their number, in hwloc's logical
  * order (neighbours share a core). */
 struct error *pin_guest(pid_t qemu, unsigned int index);
+
+/* Waits until a guest writes one of the bytes in `wanted` to its control port, and returns it.
+ * `what` is what runs in the guest, for messages. */
+struct error *await_byte(const struct guest *guest, const char *wanted, const char *what,
+	struct deadline deadline, char *heard);

@@ -10,8 +10,8 @@
 #include <poll.h>
 #include <string.h>
 
-static struct error *await_byte(
-	const struct guest *guest, char wanted, const char *what, struct deadline deadline)
+struct error *await_byte(const struct guest *guest, const char *wanted, const char *what,
+	struct deadline deadline, char *heard)
 {
 	for (;;) {
 		struct pollfd pfd = {.fd = guest->control_fd, .events = POLLIN};
@@ -31,8 +31,10 @@ static struct error *await_byte(
 		if (n == 0 || (n < 0 && errno != EINTR))
 			return error_new(ERROR_GUEST, "guest %s ended while %s ran in it",
 				guest->name, what);
-		if (n == 1 && byte == wanted)
+		if (n == 1 && strchr(wanted, byte) && byte) {
+			*heard = byte;
 			return NULL;
+		}
 	}
 }
 
@@ -53,13 +55,14 @@ struct error *fleet_prepare(struct fleet *fleet, unsigned int guest_number,
 	const char *words[64] = {GUEST_PROGRAM, "await", "--"};
 	size_t count = 3;
 	int64_t pid;
+	char heard;
 
 	for (size_t i = 0; argv[i] && count + 1 < ARRAY_SIZE(words); i++)
 		words[count++] = argv[i];
 	words[count] = NULL;
 	drain(guest);
 	try_(agent_exec_start(guest->agent, words, NULL, 0, deadline, &pid));
-	try_(await_byte(guest, 'r', argv[0], deadline));
+	try_(await_byte(guest, "r", argv[0], deadline, &heard));
 	*job = (struct guest_job){
 		.guest = guest_number, .pid = pid, .what = argv[1] ? argv[1] : argv[0]};
 	return NULL;
@@ -80,8 +83,9 @@ struct error *fleet_finish(struct fleet *fleet, const struct guest_job *job,
 {
 	struct guest *guest = &fleet->guests[job->guest];
 	bool ended = false;
+	char heard;
 
-	try_(await_byte(guest, 'd', job->what, deadline));
+	try_(await_byte(guest, "d", job->what, deadline, &heard));
 	while (!ended) {
 		try_(agent_exec_poll(guest->agent, job->pid, deadline, &ended, result));
 		if (!ended && deadline_passed(deadline))

@@ -23,16 +23,22 @@ static const struct link_spec *find_link(
 	return NULL;
 }
 
+/* A rate alone is a token bucket, which every kernel has; a delay needs netem. */
 static void shape(FILE *tc, const struct port_spec *port, const struct link_spec *link)
 {
-	if (!link->rate_kbit_s && !link->delay_us)
-		return;
-	fprintf(tc, "qdisc add dev %s root netem limit 10000", port->tap);
-	if (link->delay_us)
-		fprintf(tc, " delay %lluus", (unsigned long long)link->delay_us);
-	if (link->rate_kbit_s)
-		fprintf(tc, " rate %llukbit", (unsigned long long)link->rate_kbit_s);
-	fputc('\n', tc);
+	unsigned long long rate = link->rate_kbit_s;
+
+	if (link->delay_us) {
+		fprintf(tc, "qdisc add dev %s root netem limit 10000 delay %lluus", port->tap,
+			(unsigned long long)link->delay_us);
+		if (rate)
+			fprintf(tc, " rate %llukbit", rate);
+		fputc('\n', tc);
+	} else if (rate) {
+		/* A bucket of 4 ms, at least two full frames; a queue of 50 ms. */
+		fprintf(tc, "qdisc add dev %s root tbf rate %llukbit burst %llu latency 50ms\n",
+			port->tap, rate, rate / 2 > 3200 ? rate / 2 : 3200);
+	}
 }
 
 struct error *network_create(const struct link_spec *links, size_t link_count,

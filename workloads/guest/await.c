@@ -1,4 +1,10 @@
 /*
+ * What waits for the host's word on the control port.
+ *
+ * later: one of this program's own commands, whose words come through the port. A template is saved
+ * while its `later` waits; each clone's then goes on with its own words, without starting a
+ * program. Says 'r' when it waits, 'd' when the command has succeeded, 'x' when not.
+ *
  * await: the barrier before a measurement. Says 'r' on the control port when it stands at the
  * barrier, runs its program when it hears 'g', and says 'd' when the program has ended: so the host
  * need not ask the guest anything while something is measured. Must add nothing to the program's
@@ -10,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -69,6 +76,57 @@ static void wait_for_go(int port)
 		if (n == 0 || (n < 0 && errno != EINTR))
 			die("the host has left the barrier");
 	}
+}
+
+static int later_port = -1;
+
+/* die() has ended the command: the host must not wait for it. */
+static void say_failed(void)
+{
+	if (later_port >= 0 && write(later_port, "x", 1) != 1)
+		_exit(1);
+}
+
+/* One line of words from the port; what is longer than `size` is refused. */
+static void read_line(int port, char *line, size_t size)
+{
+	for (size_t used = 0; used < size; used++) {
+		ssize_t n;
+
+		while ((n = read(port, line + used, 1)) < 0 && errno == EINTR)
+			;
+		if (n <= 0)
+			die("the host has left the control port");
+		if (line[used] == '\n') {
+			line[used] = '\0';
+			return;
+		}
+	}
+	die("the host's line is longer than %zu bytes", size);
+}
+
+void command_later(int argc, char **argv)
+{
+	static char line[4096];
+	char *words[64];
+	char *rest = line, *word;
+	int count = 0;
+
+	options_parse(&(struct option_row){0}, argc, argv);
+	later_port = open_port();
+	atexit(say_failed);
+	say(later_port, 'r');
+	read_line(later_port, line, sizeof(line));
+	while ((word = strsep(&rest, " ")) && count < 63) {
+		if (*word)
+			words[count++] = word;
+	}
+	words[count] = NULL;
+	if (count == 0)
+		die("later: the host named no command");
+	run_command(count, words);
+	say(later_port, 'd');
+	later_port = -1;
 }
 
 void command_await(int argc, char **argv)

@@ -66,3 +66,7 @@ void command_switch_cost(int argc, char **argv);
 void command_tcp_pingpong(int argc, char **argv);
 void command_udp_pingpong(int argc, char **argv);
 void command_wait_device(int argc, char **argv);
+void command_later(int argc, char **argv);
+
+/* Runs the command argv[0] of this program; dies when there is none of that name. */
+void run_command(int argc, char **argv);

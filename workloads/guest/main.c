@@ -23,6 +23,7 @@ static void command_version(int argc, char **argv)
 static const struct command commands[] = {
 	{"await", "[--] PROGRAM [ARGUMENT…]", "run a program when the host opens the barrier",
 		command_await},
+	{"later", "", "run a command of this program that the host names later", command_later},
 	{"personalise", "[--name N] [--interface I --mac M --address A/P]… …",
 		"give this guest its own name, addresses, entropy and clock", command_personalise},
 	{"shm-pingpong", "--role a|b [--ints N | --sweep N,…] [--mode polling|doorbell] …",
@@ -58,6 +59,18 @@ static void print_usage(FILE *stream)
 			commands[i].arguments, "", commands[i].summary);
 }
 
+void run_command(int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(argv[0], commands[i].name) == 0) {
+			commands[i].run(argc, argv);
+			return;
+		}
+	}
+	print_usage(stderr);
+	die("there is no command '%s'", argv[0]);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2) {
@@ -68,12 +81,6 @@ int main(int argc, char **argv)
 		print_usage(stdout);
 		return 0;
 	}
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (strcmp(argv[1], commands[i].name) == 0) {
-			commands[i].run(argc - 1, argv + 1);
-			return 0;
-		}
-	}
-	print_usage(stderr);
-	die("there is no command '%s'", argv[1]);
+	run_command(argc - 1, argv + 1);
+	return 0;
 }
