@@ -52,7 +52,8 @@ struct error *clone_argv(const char *native, json_t **argv)
 	for (int i = first; i < count; i++) {
 		const char *value = i + 1 < count ? words[i + 1] : "";
 
-		if (strcmp(words[i], "-S") == 0)
+		/* libvirt ends a guest that powers off; a clone's QEMU must end by itself. */
+		if (strcmp(words[i], "-S") == 0 || strcmp(words[i], "-no-shutdown") == 0)
 			continue;
 		if (is_dropped(words[i], value)) {
 			i++;
@@ -96,6 +97,8 @@ static GPtrArray *clone_words(const char *name, json_t *argv, int qmp_fd)
 		g_strfreev(parts);
 		previous = json_string_value(word);
 	}
+	/* A guest that panics reboots, and has no kernel to do so: its end shall be seen. */
+	g_ptr_array_add(words, g_strdup("-no-reboot"));
 	g_ptr_array_add(words, g_strdup("-chardev"));
 	g_ptr_array_add(words, g_strdup_printf("socket,id=flmon,fd=%d", qmp_fd));
 	g_ptr_array_add(words, g_strdup("-incoming"));
