@@ -12,6 +12,7 @@ struct agent {
 	struct jsonline reader;
 	char *name; /* "guest agent of NAME" */
 	int fd;
+	bool behind; /* an answer that nobody waited for is still to come */
 };
 
 void agent_close(struct agent *agent)
@@ -26,9 +27,14 @@ void agent_close(struct agent *agent)
 
 static struct error *receive(struct agent *agent, struct deadline deadline, json_t **answer)
 {
+	struct error *err;
 	json_t *value;
 
-	try_(jsonline_receive(&agent->reader, agent->name, deadline, &value));
+	err = jsonline_receive(&agent->reader, agent->name, deadline, &value);
+	if (err) {
+		agent->behind = true;
+		return err;
+	}
 	if (!value)
 		return error_hint(
 			error_new(ERROR_GUEST, "%s is gone: the guest has ended", agent->name),
@@ -37,27 +43,8 @@ static struct error *receive(struct agent *agent, struct deadline deadline, json
 	return NULL;
 }
 
-struct error *agent_execute(struct agent *agent, const char *command, json_t *arguments,
-	struct deadline deadline, json_t **result)
-{
-	_cleanup_json_ json_t *answer = NULL;
-	const char *description = "no description";
-	json_t *value;
-
-	try_(jsonline_send(agent->fd,
-		json_pack("{s:s, s:o*}", "execute", command, "arguments", arguments), agent->name));
-	try_(receive(agent, deadline, &answer));
-	json_unpack(answer, "{s:{s:s}}", "error", "desc", &description);
-	value = json_object_get(answer, "return");
-	if (!value)
-		return error_new(
-			ERROR_GUEST, "%s refused '%s': %s", agent->name, command, description);
-	if (result)
-		*result = json_incref(value);
-	return NULL;
-}
-
-/* Discards answers meant for an earlier client of the same socket. */
+/* Discards answers to what an earlier client of the socket, or a call whose deadline
+ * passed, has asked. */
 static struct error *synchronise(struct agent *agent, struct deadline deadline)
 {
 	json_int_t token = (json_int_t)(clock_now_ns() & 0x7fffffff);
@@ -69,9 +56,36 @@ static struct error *synchronise(struct agent *agent, struct deadline deadline)
 		_cleanup_json_ json_t *answer = NULL;
 
 		try_(receive(agent, deadline, &answer));
-		if (json_integer_value(json_object_get(answer, "return")) == token)
+		if (json_integer_value(json_object_get(answer, "return")) == token) {
+			agent->behind = false;
 			return NULL;
+		}
 	}
+}
+
+struct error *agent_execute(struct agent *agent, const char *command, json_t *arguments,
+	struct deadline deadline, json_t **result)
+{
+	_cleanup_json_ json_t *answer = NULL;
+	const char *description = "no description";
+	struct error *err = agent->behind ? synchronise(agent, deadline) : NULL;
+	json_t *value;
+
+	if (err) {
+		json_decref(arguments);
+		return err;
+	}
+	try_(jsonline_send(agent->fd,
+		json_pack("{s:s, s:o*}", "execute", command, "arguments", arguments), agent->name));
+	try_(receive(agent, deadline, &answer));
+	json_unpack(answer, "{s:{s:s}}", "error", "desc", &description);
+	value = json_object_get(answer, "return");
+	if (!value)
+		return error_new(
+			ERROR_GUEST, "%s refused '%s': %s", agent->name, command, description);
+	if (result)
+		*result = json_incref(value);
+	return NULL;
 }
 
 struct error *agent_open(
