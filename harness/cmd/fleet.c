@@ -105,17 +105,10 @@ static int up_body(void *context)
 	return 1;
 }
 
-/* Where `up` notes the lab's first process, so that `down` can wait for its end; caller frees. */
-static char *init_path(const char *name)
-{
-	_cleanup_free_ char *socket = fleet_control_path(name);
-
-	return format_string("%.*s.pid", (int)(strlen(socket) - strlen(".sock")), socket);
-}
-
 static struct error *note_init(const json_t *about, pid_t init)
 {
-	_cleanup_free_ char *note = init_path(json_string_value(json_object_get(about, "fleet")));
+	_cleanup_free_ char *note =
+		fleet_control_note(json_string_value(json_object_get(about, "fleet")));
 	_cleanup_free_ char *text = format_string("%d\n", (int)init);
 
 	return fs_write_atomic(note, text, strlen(text));
@@ -477,7 +470,7 @@ static struct error *down(const struct fleet_words *words, int argc, char **argv
 {
 	_cleanup_(jsonline_deinit) struct jsonline connection = {.fd = -1};
 	_cleanup_free_ char *path = fleet_control_path(words->name);
-	_cleanup_free_ char *note = init_path(words->name);
+	_cleanup_free_ char *note = fleet_control_note(words->name);
 	_cleanup_free_ char *init_text = fs_read_line(note);
 	pid_t init = init_text ? atoi(init_text) : 0;
 

@@ -240,6 +240,13 @@ char *fleet_control_path(const char *name)
 	return format_string("%s/%s.sock", dir, name);
 }
 
+char *fleet_control_note(const char *name)
+{
+	_cleanup_free_ char *dir = fleets_dir();
+
+	return format_string("%s/%s.pid", dir, name);
+}
+
 struct error *fleet_control_connect(const char *name, struct jsonline *connection)
 {
 	_cleanup_free_ char *path = fleet_control_path(name);
@@ -321,9 +328,12 @@ struct error *fleet_control_list(json_t **names)
 
 static void remove_stale(const char *path, const char *name, bool alive, void *context)
 {
-	(void)name;
-	if (!alive && unlink(path) == 0)
-		(*(size_t *)context)++;
+	_cleanup_free_ char *note = fleet_control_note(name);
+
+	if (alive || unlink(path) < 0)
+		return;
+	unlink(note);
+	(*(size_t *)context)++;
 }
 
 struct error *fleet_control_sweep(size_t *removed)

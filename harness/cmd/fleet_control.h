@@ -16,6 +16,10 @@ struct error *fleet_control_serve(int listen_fd, struct fleet *fleet, const json
 /* Path of a running fleet's socket; caller frees. */
 char *fleet_control_path(const char *name);
 
+/* Beside it: where `up` notes the pid of the lab's first process, so that `down` can wait for its
+ * end; caller frees. */
+char *fleet_control_note(const char *name);
+
 /* Connects to the fleet `name`. An unknown name is ERROR_USAGE with the remedy. */
 struct error *fleet_control_connect(const char *name, struct jsonline *connection);
 
@@ -26,5 +30,5 @@ struct error *fleet_control_request(
 /* Names of the fleets whose keeper answers, as an array of strings; stale sockets are left out. */
 struct error *fleet_control_list(json_t **names);
 
-/* Removes sockets that nobody serves; *removed counts them. */
+/* Removes sockets that nobody serves, with their notes; *removed counts them. */
 struct error *fleet_control_sweep(size_t *removed);
