@@ -8,7 +8,9 @@
 #include "mechanisms/mechanism.h"
 
 #include <getopt.h>
+#include <glob.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct error *names_of_mechanisms(void)
 {
@@ -116,6 +118,30 @@ static struct error *print_papers(void)
 	return NULL;
 }
 
+/* Runs with a journal that have not come to the end of their plan. */
+static void print_unfinished(const char *results)
+{
+	_cleanup_free_ char *pattern = format_string("%s/runs/*/journal.jsonl", results);
+	glob_t found;
+
+	if (glob(pattern, 0, NULL, &found) != 0)
+		return;
+	for (size_t i = 0, shown = 0; i < found.gl_pathc; i++) {
+		char *dir = found.gl_pathv[i];
+
+		*strrchr(dir, '/') = '\0';
+		_cleanup_free_ char *complete = format_string("%s/complete", dir);
+
+		if (access(complete, F_OK) == 0)
+			continue;
+		if (shown++ == 0)
+			puts("\nunder way, or cut short:");
+		printf("  %s   to go on: fleetlab run --resume=%s\n", strrchr(dir, '/') + 1,
+			strrchr(dir, '/') + 1);
+	}
+	globfree(&found);
+}
+
 static struct error *print_runs(void)
 {
 	_cleanup_free_ char *results = fs_results_dir();
@@ -135,6 +161,7 @@ static struct error *print_runs(void)
 	if (count > 10)
 		printf("  … and %zu more: fleetlab list --names runs\n", count - 10);
 	record_list_destroy(paths, count);
+	print_unfinished(results);
 	return NULL;
 }
 
