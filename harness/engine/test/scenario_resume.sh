@@ -1,0 +1,106 @@
+#!/bin/sh
+# shellcheck disable=SC2317 # functions are called by check and wait_until
+# A run that is cut short, by kill -9, ^C or its budget, goes on at the next trial; nothing is done
+# twice and nothing half-done counts. Two runs at once would measure each other.
+. ci/scenario-lib.sh
+
+# Slow enough to be met in the middle: 24 trials of 0.3 s.
+slow='-p readings=6 -p base_us=50000'
+# complete_once N: the record that the last fl named holds each of N trials once, in order.
+complete_once() {
+	record=$(sed -n 's/^fleetlab: record: //p' "$SCRATCH/err")
+	grep -q '"state": *"complete"' "$record" || return 1
+	done=$("$FLEETLAB" report "$record" | sed -n 's/^trials: \([0-9]*\) planned, \([0-9]*\) ended.*/\1 \2/p')
+	[ "$done" = "$1 $1" ] && [ "$(trial_lines "$record")" = "$(seq 0 $(($1 - 1)))" ]
+}
+# The trials' indices as the journal of this run has them.
+trial_lines() {
+	sed -n 's/^{"trial":{"index":\([0-9]*\),.*/\1/p' "${1%.json}/journal.jsonl"
+}
+
+# kill -9
+# shellcheck disable=SC2086
+fl_start killed run null --profile smoke -e effect $slow
+check 'a run is under way' wait_until 30 has_trials 2
+kill -KILL "$started"
+fl_wait killed "$started"
+check 'nothing of it runs on' wait_until 10 nothing_runs
+check 'it left no record' [ -z "$(ls "$FLEETLAB_RESULTS"/runs/*.json 2>/dev/null)" ]
+fl list
+check 'the list tells how to go on' out_has 'fleetlab run --resume=[0-9]'
+before=$(trials_in)
+fl run --resume
+check 'it goes on' exited 0
+check 'where it was' err_has "goes on: $before of 24 trials are done"
+check 'and completes, each trial once' complete_once 24
+check 'the claims are graded over both halves' out_has '^ *N1 *reproduced'
+fl run --resume
+check 'there is nothing more to resume' exited 1
+check 'which is said' err_has 'no unfinished run'
+check 'with a remedy' has_remedy
+
+# A line cut in half, as by a power cut.
+rm -rf "$FLEETLAB_RESULTS/runs"
+# shellcheck disable=SC2086
+fl_start cut run null --profile smoke -e effect $slow
+check 'another run is under way' wait_until 30 has_trials 3
+kill -KILL "$started"
+fl_wait cut "$started"
+wait_until 10 nothing_runs
+journal=$(ls "$FLEETLAB_RESULTS"/runs/*/journal.jsonl)
+truncate -s -40 "$journal"
+before=$(($(wc -l <"$journal") - 1))
+fl run --resume
+check 'half a line is dropped' err_has "goes on: $before of 24 trials are done"
+check 'and its trial done again' complete_once 24
+
+# ^C, and the same for TERM
+rm -rf "$FLEETLAB_RESULTS/runs"
+# shellcheck disable=SC2086
+fl_start stopped run null --profile smoke -e effect $slow
+check 'a third run is under way' wait_until 30 has_trials 1
+kill -INT "$started"
+fl_wait stopped "$started"
+check '^C: exit status 130' exited 130
+check 'its record says interrupted' grep -q '"state": *"interrupted"' "$FLEETLAB_RESULTS"/runs/*.json
+check 'how to go on is told' err_has 'fleetlab run --resume='
+check 'nothing runs on' nothing_runs
+# shellcheck disable=SC2046
+fl_start again $(sed -n 's/.*to go on: fleetlab \(run --resume=.*\)/\1/p' "$SCRATCH/err")
+more=$(($(trials_in) + 1))
+check 'it goes on' wait_until 30 has_trials "$more"
+kill -TERM "$started"
+fl_wait again "$started"
+check 'TERM interrupts as well' exited 130
+fl run --resume=latest
+check 'and resumes as well' complete_once 24
+check 'one record, not three' [ "$(ls "$FLEETLAB_RESULTS"/runs/*.json | wc -l)" = 1 ]
+
+# Budgets. 24 trials take 8 s: a budget of 3 s ends before them, one of 30 s has time to spare.
+begin=$(date +%s)
+# shellcheck disable=SC2086
+fl run null --profile smoke -e effect $slow --budget 3s
+took=$(($(date +%s) - begin))
+check 'a budget of 3 s ends' [ "$took" -le 8 ]
+check 'without failure' exited 0
+check 'and is named in the record' grep -q '"state": *"budget"' "$(sed -n 's/^fleetlab: record: //p' "$SCRATCH/err")"
+fl run null --profile smoke -e effect -p base_us=2000 --budget 6s
+check 'spare time is used for more trials' out_has '^trials: \(2[5-9]\|[3-9][0-9]\|[1-9][0-9][0-9]\) planned'
+check 'and the run completes or ends by its budget' exited 0
+
+# Two at once
+fl_start first run null --profile quick -e effect -p readings=20 -p base_us=100000
+first=$started
+is_holding() { grep -q "\"pid\":${first}[,}]" /run/fleetlab/run.lock; }
+check 'one run holds the host' wait_until 20 is_holding
+fl run null --profile smoke -e effect
+check 'a second one is refused' exited 1
+check "with the first one's pid" err_has "pid $first"
+check 'and a remedy' has_remedy
+fl_start second run null --profile smoke -e evidence --wait 60s
+kill -INT "$first"
+fl_wait second "$started"
+check 'with --wait it runs afterwards' out_has '4 planned, 4 ended'
+fl_wait first "$first"
+check 'and the first one ends by its ^C' exited 130
+finish
