@@ -15,10 +15,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PORT_NAME "org.fleetlab.control.0"
@@ -87,16 +89,42 @@ static void say_failed(void)
 		_exit(1);
 }
 
+/* A byte from the port. A clone begins with no host at the other end (reads give 0 bytes): the
+ * kernel tells by SIGIO when one has come. */
+static void read_byte(int port, char *byte)
+{
+	const struct timespec second = {.tv_sec = 1};
+	sigset_t io;
+	ssize_t n;
+
+	sigemptyset(&io);
+	sigaddset(&io, SIGIO);
+	while ((n = read(port, byte, 1)) != 1) {
+		if (n < 0 && errno != EINTR)
+			die_errno("cannot read the control port");
+		if (n == 0)
+			sigtimedwait(&io, NULL, &second);
+	}
+}
+
+static void ask_for_signals(int port)
+{
+	sigset_t io;
+
+	sigemptyset(&io);
+	sigaddset(&io, SIGIO);
+	sigprocmask(SIG_BLOCK, &io, NULL);
+	if (fcntl(port, F_SETOWN, getpid()) < 0 ||
+		fcntl(port, F_SETFL, fcntl(port, F_GETFL) | O_ASYNC) < 0)
+		die_errno("cannot hear of the host's coming");
+}
+
 /* One line of words from the port; what is longer than `size` is refused. */
 static void read_line(int port, char *line, size_t size)
 {
+	ask_for_signals(port);
 	for (size_t used = 0; used < size; used++) {
-		ssize_t n;
-
-		while ((n = read(port, line + used, 1)) < 0 && errno == EINTR)
-			;
-		if (n <= 0)
-			die("the host has left the control port");
+		read_byte(port, line + used);
 		if (line[used] == '\n') {
 			line[used] = '\0';
 			return;
