@@ -1,6 +1,8 @@
 # Builds fleetlab and its guest programs below build/, out of the tree. See 'make help'.
 #   SANITIZE=1  address and undefined-behaviour sanitizers (its own directory below build/)
 
+MAKEFLAGS += --jobs=$(shell nproc)
+
 VERSION  := 0.1.0
 COMMIT   := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 PREFIX   ?= /usr/local
@@ -13,6 +15,10 @@ ifneq ($(MAKECMDGOALS),help)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES))
 endif
+
+# Commands are shown short; V=1 shows them whole.
+Q     := $(if $(filter 1,$(V)),,@)
+brief  = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS   ?= -O2 -g
@@ -37,20 +43,24 @@ GUEST         := build/guest/fleetlab-guest
 all: $(B)/fleetlab
 
 $(B)/fleetlab: $(B)/harness/main.o $(B)/libfleetlab.a
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call brief,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/libfleetlab.a: $(OBJECTS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call brief,AR,$@)
+	$(Q)$(AR) rcs $@ $^
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+	$(call brief,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 # What is compiled into the binary: the guest program and the papers' published values.
 $(B)/harness/base/embedded_files.o: harness/base/embedded.S $(GUEST) $(PAPERS) $(wildcard workloads/tiny-init/* results/schema/*)
 	@mkdir -p $(@D)
-	$(CC) -I. -c -o $@ $<
+	$(call brief,AS,$<)
+	$(Q)$(CC) -I. -c -o $@ $<
 
 $(B)/harness/base/version.o: CPPFLAGS += -DFLEETLAB_VERSION='"$(VERSION)"' -DFLEETLAB_COMMIT='"$(COMMIT)"'
 $(B)/harness/base/version.o: $(B)/commit
@@ -61,21 +71,25 @@ $(B)/commit: FORCE
 FORCE:
 
 $(GUEST): $(GUEST_SOURCES:%.c=build/guest/%.o)
-	$(CC) -static -Wl,--gc-sections -s -o $@ $^ -lpthread -lm
+	$(call brief,LD,$@)
+	$(Q)$(CC) -static -Wl,--gc-sections -s -o $@ $^ -lpthread -lm
 
 build/guest/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) -I. -D_GNU_SOURCE -MMD -MP $(GUEST_CFLAGS) -c -o $@ $<
+	$(call brief,CC,$<)
+	$(Q)$(CC) -I. -D_GNU_SOURCE -MMD -MP $(GUEST_CFLAGS) -c -o $@ $<
 
 $(B)/%: %.c $(B)/libfleetlab.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libfleetlab.a $(LIBS) -lcmocka
+	$(call brief,LD,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libfleetlab.a $(LIBS) -lcmocka
 
 # The guest library's tests need nothing of the harness; some run the guest program as processes.
 SHM_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard workloads/shm/*.c))
 $(filter $(B)/workloads/%,$(TESTBINS)): $(B)/%: %.c $(SHM_OBJECTS) $(GUEST)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -DGUEST='"$(abspath $(GUEST))"' $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(SHM_OBJECTS) -lpthread -lcmocka
+	$(call brief,LD,$@)
+	$(Q)$(CC) $(CPPFLAGS) -DGUEST='"$(abspath $(GUEST))"' $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(SHM_OBJECTS) -lpthread -lcmocka
 
 reproduce: all
 	ci/reproduce $(B)/fleetlab
