@@ -338,6 +338,8 @@ size_t plan_extend(json_t *plan, const char *mechanism, const char *experiment)
 		copy = json_deep_copy(trial);
 		json_object_set_new(
 			copy, "index", json_integer((json_int_t)json_array_size(trials)));
+		json_object_set_new(copy, "order",
+			json_integer((json_int_t)(json_array_size(trials) - before)));
 		json_object_set_new(copy, "block", json_integer(last_block + 1));
 		json_object_set_new(copy, "half",
 			json_integer(1 - json_integer_value(json_object_get(trial, "half"))));

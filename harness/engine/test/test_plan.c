@@ -1,0 +1,398 @@
+/* Plans: balanced order from a seed, overrides that reach their parameters, names that are checked.
+ */
+#include "harness/base/test/support.h"
+#include "harness/engine/plan.h"
+
+static const struct mechanism *both[2];
+
+static int find_mechanisms(void **state)
+{
+	(void)state;
+	both[0] = mechanism_find("null");
+	both[1] = mechanism_find("shmipc");
+	return both[0] && both[1] ? 0 : -1;
+}
+
+static struct plan_options options_for(size_t count, enum profile profile)
+{
+	return (struct plan_options){
+		.mechanisms = both, .mechanism_count = count, .profile = profile, .seed = 42};
+}
+
+static json_t *make_plan(struct plan_options options)
+{
+	json_t *plan = NULL;
+
+	assert_ok(plan_create(&options, &plan));
+	return plan;
+}
+
+static const char *text(const json_t *trial, const char *name)
+{
+	const char *value = json_string_value(json_object_get(trial, name));
+
+	assert_non_null(value);
+	return value;
+}
+
+static json_int_t number(const json_t *trial, const char *name)
+{
+	assert_true(json_is_integer(json_object_get(trial, name)));
+	return json_integer_value(json_object_get(trial, name));
+}
+
+static const char *parameter(const json_t *trial, const char *name)
+{
+	return text(json_object_get(trial, "parameters"), name);
+}
+
+static bool same_block(const json_t *a, const json_t *b)
+{
+	return json_equal(json_object_get(a, "mechanism"), json_object_get(b, "mechanism")) &&
+	       json_equal(json_object_get(a, "experiment"), json_object_get(b, "experiment")) &&
+	       json_equal(json_object_get(a, "block"), json_object_get(b, "block"));
+}
+
+/* Trials of the block that begins at `first`. */
+static size_t block_size(const json_t *trials, size_t first)
+{
+	size_t size = 1;
+
+	while (first + size < json_array_size(trials) &&
+		same_block(json_array_get(trials, first), json_array_get(trials, first + size)))
+		size++;
+	return size;
+}
+
+static void half_1_is_the_reverse_of_half_0(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *plan = make_plan(options_for(2, PROFILE_QUICK));
+	const json_t *trials = json_object_get(plan, "trials");
+	size_t size;
+
+	assert_true(json_array_size(trials) > 0);
+	for (size_t first = 0; first < json_array_size(trials); first += size) {
+		size = block_size(trials, first);
+		assert_int_equal(size % 2, 0);
+		for (size_t i = 0; i < size; i++) {
+			const json_t *trial = json_array_get(trials, first + i);
+			const json_t *mirror = json_array_get(trials, first + size - 1 - i);
+
+			assert_int_equal(number(trial, "index"), first + i);
+			assert_int_equal(number(trial, "order"), i);
+			assert_int_equal(number(trial, "half"), i >= size / 2);
+			assert_string_equal(text(trial, "variant"), text(mirror, "variant"));
+		}
+	}
+}
+
+static void every_variant_runs_twice_a_block(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *plan = make_plan(options_for(2, PROFILE_PAPER));
+	const json_t *trials = json_object_get(plan, "trials");
+	size_t size;
+
+	for (size_t first = 0; first < json_array_size(trials); first += size) {
+		const json_t *trial = json_array_get(trials, first);
+		const struct mechanism *mechanism = mechanism_find(text(trial, "mechanism"));
+		const struct experiment *experiment =
+			mechanism_experiment(mechanism, text(trial, "experiment"));
+		size_t variants = 0;
+
+		size = block_size(trials, first);
+		for (; experiment->variants[variants]; variants++) {
+			size_t times = 0;
+
+			for (size_t i = 0; i < size / 2; i++)
+				times += strcmp(text(json_array_get(trials, first + i), "variant"),
+						 experiment->variants[variants]) == 0;
+			assert_int_equal(times, 1);
+		}
+		assert_int_equal(size, 2 * variants);
+	}
+}
+
+static void blocks_of_experiments_take_turns(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *plan = make_plan(options_for(2, PROFILE_QUICK));
+	const json_t *trials = json_object_get(plan, "trials");
+	json_int_t last = 0;
+	size_t size, i;
+	json_t *trial;
+
+	/* All first blocks come before any second one, and so on. */
+	json_array_foreach (trials, i, trial) {
+		assert_true(number(trial, "block") >= last);
+		last = number(trial, "block");
+	}
+	assert_true(last > 0);
+	/* And no two blocks of one experiment stand beside each other while others are left. */
+	for (size_t first = 0; first < json_array_size(trials); first += size) {
+		size = block_size(trials, first);
+		if (number(json_array_get(trials, first), "block") > 0 || first + size >= i)
+			continue;
+		assert_false(
+			strcmp(text(json_array_get(trials, first), "experiment"),
+				text(json_array_get(trials, first + size), "experiment")) == 0);
+	}
+}
+
+static void a_plan_follows_from_its_seed(void **state)
+{
+	(void)state;
+	struct plan_options options = options_for(2, PROFILE_QUICK);
+	_cleanup_json_ json_t *plan = make_plan(options);
+	_cleanup_json_ json_t *same = make_plan(options);
+
+	options.seed = 43;
+	_cleanup_json_ json_t *other = make_plan(options);
+
+	assert_true(json_equal(plan, same));
+	assert_false(json_equal(json_object_get(plan, "trials"), json_object_get(other, "trials")));
+	assert_int_equal(number(plan, "seed"), 42);
+	assert_string_equal(text(plan, "profile"), "quick");
+}
+
+static void presets_go_from_experiment_to_profile_to_variant(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *plan = make_plan(options_for(2, PROFILE_PAPER));
+	json_t *trial;
+	size_t i, seen = 0;
+
+	json_array_foreach (json_object_get(plan, "trials"), i, trial) {
+		if (strcmp(text(trial, "mechanism"), "shmipc") != 0)
+			continue;
+		if (strcmp(text(trial, "experiment"), "sweep") == 0) {
+			assert_string_equal(parameter(trial, "workload"), "sweep");
+			assert_string_equal(parameter(trial, "warmup"), "1");
+			assert_string_equal(parameter(trial, "runs"), "100"); /* the profile's */
+			seen |= 1;
+		}
+		if (strcmp(text(trial, "variant"), "tcp-e1000") == 0) {
+			assert_string_equal(parameter(trial, "nic"), "e1000");
+			assert_string_equal(parameter(trial, "transport"), "tcp");
+			seen |= 2;
+		}
+		if (strcmp(text(trial, "variant"), "shm-polling") == 0)
+			assert_string_equal(parameter(trial, "nic"), "virtio-net-pci");
+	}
+	assert_int_equal(seen, 3);
+}
+
+static void an_override_beats_presets_by_either_name(void **state)
+{
+	(void)state;
+	struct plan_options options = options_for(2, PROFILE_QUICK);
+	_cleanup_json_ json_t *overrides = json_pack("{s:s, s:s, s:s}", "memory_mib", "256",
+		"null.memory_mib", "512", "null.effect", "3");
+	json_t *trial;
+	size_t i;
+
+	options.overrides = overrides;
+	_cleanup_json_ json_t *plan = make_plan(options);
+
+	json_array_foreach (json_object_get(plan, "trials"), i, trial) {
+		bool null = strcmp(text(trial, "mechanism"), "null") == 0;
+
+		assert_string_equal(parameter(trial, "memory_mib"), null ? "512" : "256");
+		if (null) /* also where the variant has a preset for it */
+			assert_string_equal(parameter(trial, "effect"), "3");
+	}
+}
+
+static void unknown_names_are_refused_with_the_nearest(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *value, *says;
+	} rows[] = {
+		{"memory_mb", "256", "-p memory_mib=256"},
+		{"shmipc.base_us", "5000", "no parameter 'shmipc.base_us'"}, /* it is null's */
+		{"elephant_in_the_room", "1", "lists its parameters"},
+		{"readings", "0", "a whole number from 1 to 1000"},
+		{"readings", "1001", "'1001' is not"},
+		{"readings", "2.5", "whole number"},
+		{"readings", "5x", "whole number"},
+		{"readings", "", "whole number"},
+		{"readings", "nan", "whole number"},
+		{"effect", "0.01", "a number from 0.1 to 100 x"},
+		{"effect", "inf", "a number"},
+		{"pin", "yes", "true or false"},
+		{"behaviour", "explode", "one of: plain crash"},
+		{"behaviour", "plain crash", "one of"},
+		{"behaviour", "", "one of"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct plan_options options = options_for(2, PROFILE_QUICK);
+		_cleanup_json_ json_t *overrides = json_pack("{s:s}", rows[i].name, rows[i].value);
+		json_t *plan = NULL;
+
+		options.overrides = overrides;
+		assert_fails(plan_create(&options, &plan), ERROR_USAGE, rows[i].says);
+		assert_null(plan);
+	}
+}
+
+static void the_ends_of_a_range_are_in_it(void **state)
+{
+	(void)state;
+	for (size_t m = 0; m < 2; m++) {
+		for (const struct param *param = both[m]->params; param->name; param++) {
+			char value[40];
+
+			assert_ok(param_check(both[m], param, param->initial));
+			if (param->type != PARAM_INTEGER && param->type != PARAM_REAL)
+				continue;
+			snprintf(value, sizeof(value), "%.17g", param->min);
+			assert_ok(param_check(both[m], param, value));
+			snprintf(value, sizeof(value), "%.17g", param->max);
+			assert_ok(param_check(both[m], param, value));
+			snprintf(value, sizeof(value), "%.17g", param->max * 2 + 1);
+			assert_fails(param_check(both[m], param, value), ERROR_USAGE, param->name);
+			snprintf(value, sizeof(value), "%.17g", param->min - 1);
+			assert_fails(param_check(both[m], param, value), ERROR_USAGE, param->name);
+		}
+	}
+}
+
+/* The names of the variants that a plan for this claim has, as a set: {"experiment/variant":true}.
+ */
+static char *variants_for(struct plan_options options, const char *claim)
+{
+	options.only_claim = claim;
+	_cleanup_json_ json_t *plan = make_plan(options);
+	_cleanup_json_ json_t *names = json_object();
+	json_t *trial;
+	size_t i;
+
+	json_array_foreach (json_object_get(plan, "trials"), i, trial) {
+		_cleanup_free_ char *key =
+			format_string("%s/%s", text(trial, "experiment"), text(trial, "variant"));
+
+		json_object_set_new(names, key, json_true());
+	}
+	return json_dumps(names, JSON_SORT_KEYS | JSON_COMPACT);
+}
+
+static void a_claim_narrows_the_plan_to_what_it_needs(void **state)
+{
+	(void)state;
+	_cleanup_free_ char *n1 = variants_for(options_for(2, PROFILE_QUICK), "N1");
+	_cleanup_free_ char *lower = variants_for(options_for(2, PROFILE_QUICK), "n1");
+	_cleanup_free_ char *n3 = variants_for(options_for(2, PROFILE_QUICK), "N3");
+
+	assert_string_equal(n1, "{\"effect/delay\":true,\"effect/none\":true}");
+	assert_string_equal(lower, n1);
+	assert_string_equal(n3, "{\"evidence/no-evidence\":true}");
+}
+
+static void options_that_leave_nothing_are_refused(void **state)
+{
+	(void)state;
+	struct plan_options wrong_mechanism = options_for(1, PROFILE_QUICK);
+	struct plan_options unknown = options_for(2, PROFILE_QUICK);
+	struct plan_options variant = options_for(2, PROFILE_QUICK);
+	struct plan_options profile = options_for(1, PROFILE_QUICK);
+	json_t *plan = NULL;
+
+	wrong_mechanism.only_claim = "C1";
+	assert_fails(plan_create(&wrong_mechanism, &plan), ERROR_USAGE, "nothing to run");
+	unknown.only_claim = "N9";
+	assert_fails(plan_create(&unknown, &plan), ERROR_USAGE, "N");
+	variant.only_variant = "no-such-variant";
+	assert_fails(plan_create(&variant, &plan), ERROR_USAGE, "nothing to run");
+	profile.only_experiment = "failure"; /* is in the smoke profile only */
+	assert_fails(plan_create(&profile, &plan), ERROR_USAGE, "nothing to run");
+	assert_null(plan);
+}
+
+static void one_variant_or_experiment_can_be_chosen(void **state)
+{
+	(void)state;
+	struct plan_options options = options_for(2, PROFILE_QUICK);
+	json_t *trial;
+	size_t i;
+
+	options.only_variant = "shm-polling";
+	options.only_experiment = "roundtrip";
+	_cleanup_json_ json_t *plan = make_plan(options);
+
+	assert_int_equal(json_array_size(json_object_get(plan, "trials")), 8); /* 4 blocks */
+	json_array_foreach (json_object_get(plan, "trials"), i, trial) {
+		assert_string_equal(text(trial, "variant"), "shm-polling");
+		assert_string_equal(text(trial, "experiment"), "roundtrip");
+	}
+}
+
+static void a_plan_tells_time_and_disk(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *plan = make_plan(options_for(2, PROFILE_QUICK));
+	double seconds = 0;
+	json_t *trial;
+	size_t i;
+
+	json_array_foreach (json_object_get(plan, "trials"), i, trial)
+		seconds += plan_trial_seconds(trial);
+	assert_true(seconds > 0);
+	assert_true(json_real_value(json_object_get(plan, "expected_s")) == seconds);
+	assert_true(number(plan, "expected_disk_bytes") > 0);
+	assert_null(json_object_get(plan, "budget_s")); /* none was given */
+}
+
+static void an_extension_repeats_the_last_block_the_other_way_round(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *plan = make_plan(options_for(2, PROFILE_SMOKE));
+	json_t *trials = json_object_get(plan, "trials");
+	size_t before = json_array_size(trials), last = 0, i;
+	double expected = json_real_value(json_object_get(plan, "expected_s"));
+	json_t *trial;
+
+	assert_int_equal(plan_extend(plan, "null", "no-such-experiment"), 0);
+	assert_int_equal(json_array_size(trials), before);
+	assert_int_equal(plan_extend(plan, "null", "effect"), 8);
+	assert_int_equal(json_array_size(trials), before + 8);
+	json_array_foreach (trials, i, trial) {
+		assert_int_equal(number(trial, "index"), i);
+		if (i < before && strcmp(text(trial, "experiment"), "effect") == 0)
+			last = i;
+	}
+	for (i = 0; i < 8; i++) {
+		const json_t *added = json_array_get(trials, before + i);
+
+		assert_string_equal(text(added, "experiment"), "effect");
+		assert_int_equal(number(added, "block"), 3); /* smoke has 0, 1 and 2 */
+		assert_int_equal(number(added, "half"), i >= 4);
+		assert_int_equal(number(added, "order"), i);
+		assert_string_equal(
+			text(added, "variant"), text(json_array_get(trials, last - i), "variant"));
+	}
+	assert_true(json_real_value(json_object_get(plan, "expected_s")) > expected);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(half_1_is_the_reverse_of_half_0),
+		cmocka_unit_test(every_variant_runs_twice_a_block),
+		cmocka_unit_test(blocks_of_experiments_take_turns),
+		cmocka_unit_test(a_plan_follows_from_its_seed),
+		cmocka_unit_test(presets_go_from_experiment_to_profile_to_variant),
+		cmocka_unit_test(an_override_beats_presets_by_either_name),
+		cmocka_unit_test(unknown_names_are_refused_with_the_nearest),
+		cmocka_unit_test(the_ends_of_a_range_are_in_it),
+		cmocka_unit_test(a_claim_narrows_the_plan_to_what_it_needs),
+		cmocka_unit_test(options_that_leave_nothing_are_refused),
+		cmocka_unit_test(one_variant_or_experiment_can_be_chosen),
+		cmocka_unit_test(a_plan_tells_time_and_disk),
+		cmocka_unit_test(an_extension_repeats_the_last_block_the_other_way_round),
+	};
+
+	return cmocka_run_group_tests(tests, find_mechanisms, NULL);
+}
