@@ -1,0 +1,88 @@
+/* Spare time goes to the claim that is least decided, among those that the plan can serve. */
+#include "harness/base/test/support.h"
+#include "harness/engine/plan.h"
+#include "harness/engine/spare.h"
+#include "harness/record/test/synthetic.h"
+
+static const char *chosen(json_t *record, const char **mechanism)
+{
+	const char *experiment = NULL;
+
+	*mechanism = NULL;
+	if (!spare_choose(record, json_object_get(record, "trials"), mechanism, &experiment)) {
+		assert_null(*mechanism);
+		assert_null(experiment);
+		return NULL;
+	}
+	return experiment;
+}
+
+static json_t *null_record(int pairs, double noise)
+{
+	json_t *record = synthetic_record("null", "tcg");
+
+	synthetic_pairs(
+		record, "null", "effect", "delay", "none", "time", "us", 0, pairs, 1.5, noise);
+	return record;
+}
+
+static void an_undecided_claim_gets_the_time(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *record = null_record(2, 0.3);
+	const char *mechanism;
+
+	assert_string_equal(chosen(record, &mechanism), "effect");
+	assert_string_equal(mechanism, "null");
+}
+
+static void a_wide_interval_gets_the_time(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *record = null_record(12, 0.1);
+	const char *mechanism;
+
+	assert_string_equal(chosen(record, &mechanism), "effect");
+}
+
+static void a_decided_claim_gets_nothing(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *record = null_record(40, 0.0001);
+	const char *mechanism;
+
+	assert_null(chosen(record, &mechanism));
+}
+
+static void what_is_not_planned_gets_nothing(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *record = null_record(2, 0.3);
+	const char *mechanism;
+
+	json_array_clear(json_object_get(json_object_get(record, "plan"), "trials"));
+	assert_null(chosen(record, &mechanism));
+}
+
+static void damaged_input_chooses_nothing(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *empty = json_object();
+	_cleanup_json_ json_t *none = json_array();
+	const char *mechanism = NULL, *experiment = NULL;
+
+	assert_false(spare_choose(empty, none, &mechanism, &experiment));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_undecided_claim_gets_the_time),
+		cmocka_unit_test(a_wide_interval_gets_the_time),
+		cmocka_unit_test(a_decided_claim_gets_nothing),
+		cmocka_unit_test(what_is_not_planned_gets_nothing),
+		cmocka_unit_test(damaged_input_chooses_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
