@@ -169,6 +169,18 @@ static struct error *listen_to(int fd, struct deadline deadline, struct collecte
 	}
 }
 
+/* The lab's init tells of a signal that ended the body by an exit status over 128. */
+static char *crash_reason(int status, const char *phase)
+{
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	const char *signal_name = code > 128 ? sigabbrev_np(code - 128) : NULL;
+
+	return signal_name ? format_string("crashed: SIG%s in phase '%s'", signal_name,
+				     phase ? phase : "start")
+			   : format_string("crashed with status %d in phase '%s'", code,
+				     phase ? phase : "start");
+}
+
 /* Runs one lab to its end. *reason is set when it did not end well; an error stops the run. */
 static struct error *run_lab(struct trial_job *job, struct collected *collected, char **reason)
 {
@@ -206,9 +218,7 @@ static struct error *run_lab(struct trial_job *job, struct collected *collected,
 		*reason = format_string("%s (in phase '%s')", collected->error,
 			collected->phase ? collected->phase : "start");
 	else if (!collected->done && !collected->template)
-		*reason = format_string("crashed with status %d in phase '%s'",
-			WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-			collected->phase ? collected->phase : "start");
+		*reason = crash_reason(status, collected->phase);
 	return NULL;
 }
 
