@@ -29,6 +29,19 @@ void figure_value(double value, const char *unit, char *out)
 		unit ? unit : "");
 }
 
+void figure_of_unit(double value, const char *unit, char *out)
+{
+	if (strcmp(unit, "bool") == 0 && (value == 0 || value == 1))
+		snprintf(out, FIGURE_SIZE, "%s", value == 1 ? "yes" : "no");
+	else
+		figure_number(value, out);
+}
+
+void figure_times(double ratio, char *out)
+{
+	snprintf(out, FIGURE_SIZE, ratio >= 1000 ? "%.0f x" : "%.3g x", ratio);
+}
+
 void figure_interval(double median, double low, double high, const char *unit, char *out)
 {
 	char value[FIGURE_SIZE], from[FIGURE_SIZE], to[FIGURE_SIZE];

@@ -11,6 +11,10 @@
 void figure_number(double value, char *out);
 /* The number with its unit; a unit of "" is left out, "%" multiplies nothing. */
 void figure_value(double value, const char *unit, char *out);
+/* The number alone, for a table whose heading has the unit; "yes" or "no" of a "bool". */
+void figure_of_unit(double value, const char *unit, char *out);
+/* "148 x", "2.07 x": a ratio with three digits. */
+void figure_times(double ratio, char *out);
 /* "84.1 us [81, 90.2]"; without the interval while it is unbounded. */
 void figure_interval(double median, double low, double high, const char *unit, char *out);
 /* "48.2 MB". */

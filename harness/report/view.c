@@ -5,6 +5,7 @@
 #include "harness/base/fs.h"
 #include "harness/record/paper.h"
 #include "harness/record/samples.h"
+#include "harness/report/also.h"
 #include "harness/report/series.h"
 
 #include <string.h>
@@ -162,8 +163,10 @@ static json_t *view_paper(
 	for (size_t f = 0; f < ARRAY_SIZE(fields); f++)
 		json_object_set(shown, fields[f], json_object_get(paper, fields[f]));
 	json_object_set(shown, "comparable", json_object_get(first, "comparable"));
-	if (!options->claim)
+	if (!options->claim) {
 		json_object_set_new(shown, "tables", view_tables(record, paper));
+		json_object_set_new(shown, "also", also_measured(record, paper));
+	}
 	json_object_set(shown, "claims", claims);
 	return shown;
 }

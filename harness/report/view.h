@@ -10,6 +10,7 @@
  *    "papers": [{"id", "mechanism", "short", "title", "authors", "comparable": {"ok", "reason"},
  *        "tables": [{"id", "title", "columns", "rows": [{"label", "cells": [{…published…,
  *            "ours": [{"label", "unit", "median", "low", "high", "trials"}]}]}]}],
+ *        "also": [as also_measured()],
  *        "claims": [as claims_grade(), with "text", "source", "conditions", "published"]}],
  *    "not_run": [{"id", "short"}],
  *    "trials": {"planned", "finished", "ok", "failed", "invalid", "skipped"},

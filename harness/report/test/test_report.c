@@ -158,6 +158,8 @@ static void test_tables_and_evidence_name_what_is_emulated(void **state)
 	(void)state;
 	for (const char *p = text; (p = strstr(p, "measured [95 % interval]")); p++)
 		tables++;
+	for (const char *p = text; (p = strstr(p, "  also measured: ")); p++)
+		tables++;
 	for (const char *p = text; (p = strstr(p, "emulated: a link of 1 Gbit/s, shaped")); p++)
 		notes++;
 	assert_true(tables > 5);

@@ -1,0 +1,178 @@
+/* Claims with their verdicts, for a terminal: see text.h. */
+#include "harness/record/samples.h"
+#include "harness/report/figures.h"
+#include "harness/report/formats.h"
+#include "harness/report/text.h"
+
+#include <math.h>
+#include <string.h>
+
+struct claim_columns {
+	int id, verdict, published, measured, ratio, evidence, time, disk;
+};
+
+static const struct claim_columns narrow = {8, 14, 13, 28, 8, 0, 0, 0};
+static const struct claim_columns wide = {8, 14, 13, 27, 8, 7, 7, 0};
+
+static const struct claim_columns *columns_for(const struct page *page)
+{
+	return page->width >= WIDE ? &wide : &narrow;
+}
+
+static void put_claim_head(const struct page *page)
+{
+	const struct claim_columns *columns = columns_for(page);
+	const struct cell cells[] = {
+		{columns->id, "claim", "2"},
+		{columns->verdict, "verdict", "2"},
+		{columns->published, "published", "2"},
+		{columns->measured, "measured [95 % interval]", "2"},
+		{columns->ratio, "of publ.", "2"},
+		{columns->evidence, columns->evidence ? "proven" : "", "2"},
+		{columns->time, columns->time ? "time" : "", "2"},
+		{columns->disk, page->width >= WIDE ? "disk" : "", "2"},
+	};
+
+	page_row(page, 2, cells, ARRAY_SIZE(cells));
+}
+
+/* "7/8" out of "7 of 8 trials: …". */
+static void short_evidence(const char *evidence, char *out, size_t size)
+{
+	size_t have, all;
+
+	if (sscanf(evidence, "%zu of %zu", &have, &all) == 2)
+		snprintf(out, size, "%zu/%zu", have, all);
+	else
+		snprintf(out, size, "-");
+}
+
+static void short_duration(double seconds, char *out, size_t size)
+{
+	if (seconds < 10)
+		snprintf(out, size, "%.1f s", seconds);
+	else if (seconds < 100)
+		snprintf(out, size, "%.0f s", seconds);
+	else if (seconds < 6000)
+		snprintf(out, size, "%.0f min", seconds / 60);
+	else
+		snprintf(out, size, "%.1f h", seconds / 3600);
+}
+
+/* One line: a claim's (with `claim`) or that of a further test (NULL). */
+static void put_test_row(const struct page *page, const char *id, const char *verdict,
+	const json_t *test, const json_t *claim)
+{
+	const struct claim_columns *columns = columns_for(page);
+	char published[FIGURE_SIZE], measured[FIGURE_SIZE], ratio[FIGURE_SIZE];
+	char evidence[32] = "", took[32] = "", disk[FIGURE_SIZE] = "";
+
+	figure_published(test, published);
+	figure_measured(test, measured);
+	figure_ratio_to_published(test, ratio);
+	if (claim && page->width >= WIDE) {
+		short_evidence(json_text(claim, "evidence"), evidence, sizeof(evidence));
+		short_duration(json_number(claim, "wall_s", 0), took, sizeof(took));
+		figure_bytes(json_number(claim, "disk_bytes", 0), disk);
+	}
+	const struct cell cells[] = {
+		{columns->id, id, claim ? "1" : NULL},
+		{columns->verdict, verdict, verdict_colour(verdict)},
+		{columns->published, published, NULL},
+		{columns->measured, measured, NULL},
+		{columns->ratio, ratio, NULL},
+		{columns->evidence, evidence, NULL},
+		{columns->time, took, NULL},
+		{columns->disk, disk, NULL},
+	};
+
+	page_row(page, 2, cells, ARRAY_SIZE(cells));
+}
+
+char *test_title(const json_t *test)
+{
+	const char *note = json_text(test, "note"), *best = json_text(test, "best");
+	char *title = NULL;
+
+	if (asprintf(&title, "%s%s%s", note, *note && *best ? ": " : "", best) < 0)
+		return strdup("");
+	return title;
+}
+
+void forecast_text(const json_t *forecast, char *out)
+{
+	char took[FIGURE_SIZE];
+
+	out[0] = '\0';
+	if (!forecast)
+		return;
+	figure_duration(json_number(forecast, "seconds", 0), took);
+	snprintf(out, FIGURE_SIZE, "%.0f more boots (%.40s) would probably decide",
+		json_number(forecast, "boots", 0), took);
+}
+
+/* What stands below a row: what was compared, on how many pairs, why this verdict. */
+static void put_why(const struct page *page, const json_t *paper, const json_t *test)
+{
+	const json_t *comparable = json_object_get(paper, "comparable");
+	const char *reason = json_text(test, "reason");
+	char pairs[FIGURE_SIZE], forecast[FIGURE_SIZE];
+	_cleanup_free_ char *title = test_title(test);
+
+	figure_pairs(test, pairs);
+	forecast_text(json_object_get(test, "forecast"), forecast);
+	if (strcmp(reason, json_text(comparable, "reason")) == 0)
+		reason = "another kind of host, see above";
+	page_wrap(page, 11, 11, "%s%s%s%s%s%s%s", title, *title ? "; " : "", pairs,
+		*pairs ? "; " : "", reason, *forecast ? "; " : "", forecast);
+}
+
+static void put_claim(const struct page *page, const json_t *paper, const json_t *claim)
+{
+	const json_t *tests = json_object_get(claim, "tests"), *test;
+	const json_t *published = json_object_get(claim, "published");
+	bool run = strcmp(json_text(claim, "verdict"), "not-run") != 0;
+	char took[FIGURE_SIZE], disk[FIGURE_SIZE];
+	size_t i;
+
+	put_test_row(page, json_text(claim, "id"), json_text(claim, "verdict"),
+		json_array_get(tests, 0), claim);
+	page_wrap(page, 11, 11, "%s (%s%s%s)", json_text(claim, "text"), json_text(claim, "source"),
+		json_object_get(published, "text") ? ": " : "", json_text(published, "text"));
+	json_array_foreach (tests, i, test) {
+		char id[32];
+
+		if (i > 0 && !run)
+			break;
+		snprintf(id, sizeof(id), " + %zu", i + 1);
+		if (i > 0)
+			put_test_row(page, *json_text(test, "id") ? json_text(test, "id") : id,
+				json_text(test, "verdict"), test, NULL);
+		put_why(page, paper, test);
+	}
+	if (!run || page->width >= WIDE)
+		return;
+	figure_duration(json_number(claim, "wall_s", 0), took);
+	figure_bytes(json_number(claim, "disk_bytes", 0), disk);
+	page_wrap(page, 11, 11, "evidence: %s; %s; %s on disk", json_text(claim, "evidence"), took,
+		disk);
+}
+
+void text_claims(const json_t *view, const struct page *page, const json_t *paper, bool verbose)
+{
+	const json_t *comparable = json_object_get(paper, "comparable"), *claim;
+	size_t i;
+
+	(void)verbose;
+	page_blank(page);
+	page_wrap(page, 2, 2, "claims");
+	text_emulation(view, page);
+	if (json_is_false(json_object_get(comparable, "ok")))
+		page_wrap(page, 2, 4, "comparable? ratios and shapes; absolute values not: %s",
+			json_text(comparable, "reason"));
+	else
+		page_wrap(page, 2, 4, "comparable? yes, absolute values too");
+	put_claim_head(page);
+	json_array_foreach (json_object_get(paper, "claims"), i, claim)
+		put_claim(page, paper, claim);
+}

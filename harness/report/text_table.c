@@ -1,0 +1,134 @@
+/* A paper's tables with ours beside them, for a terminal: see text.h. */
+#include "harness/record/samples.h"
+#include "harness/report/figures.h"
+#include "harness/report/formats.h"
+#include "harness/report/text.h"
+
+#include <math.h>
+#include <string.h>
+
+static int label_columns(const struct page *page)
+{
+	return page->width >= WIDE ? 46 : 30;
+}
+
+static int measured_columns(const struct page *page)
+{
+	return page->width >= WIDE ? 32 : 28;
+}
+
+/* "84.1 us [81, 90.2]" and "n=8", or "not measured". */
+static void ours_text(const json_t *ours, char *measured, char *trials, size_t size)
+{
+	snprintf(measured, FIGURE_SIZE, "not measured");
+	trials[0] = '\0';
+	if (!json_object_get(ours, "median"))
+		return;
+	figure_interval(json_number(ours, "median", NAN), json_number(ours, "low", NAN),
+		json_number(ours, "high", NAN), json_text(ours, "unit"), measured);
+	snprintf(trials, size, "n=%.0f", json_number(ours, "trials", 0));
+}
+
+static void put_ours(const struct page *page, const json_t *ours)
+{
+	char measured[FIGURE_SIZE], trials[16];
+	const struct cell cells[] = {
+		{label_columns(page) - 2, json_text(ours, "label"), NULL},
+		{-13, "", NULL},
+		{measured_columns(page), measured, NULL},
+		{0, trials, "2"},
+	};
+
+	ours_text(ours, measured, trials, sizeof(trials));
+	page_row(page, 4, cells, ARRAY_SIZE(cells));
+}
+
+/* One published value. Where a single reading stands beside it, it does so on the same line. */
+static void put_cell_line(
+	const struct page *page, int indent, const char *label, const json_t *cell)
+{
+	const json_t *ours = json_object_get(cell, "ours"), *one;
+	int columns = label_columns(page) + 2 - indent;
+	char published[FIGURE_SIZE], measured[FIGURE_SIZE] = "", trials[16] = "";
+	bool fits = text_columns(label) <= columns;
+	const struct cell line[] = {
+		{columns, fits ? label : "", NULL},
+		{-13, published, NULL},
+		{measured_columns(page), measured, NULL},
+		{0, trials, "2"},
+	};
+	size_t i;
+
+	figure_cell(cell, published);
+	if (json_array_size(ours) == 1)
+		ours_text(json_array_get(ours, 0), measured, trials, sizeof(trials));
+	if (!fits)
+		page_wrap(page, indent, indent, "%s", label);
+	page_row(page, indent, line, ARRAY_SIZE(line));
+	if (json_array_size(ours) < 2)
+		return;
+	json_array_foreach (ours, i, one)
+		put_ours(page, one);
+}
+
+static void put_row(const struct page *page, const json_t *table, const json_t *row)
+{
+	const json_t *cells = json_object_get(row, "cells"), *cell;
+	bool single = json_array_size(cells) == 1;
+	size_t c;
+
+	if (!single)
+		page_wrap(page, 2, 4, "%s", json_text(row, "label"));
+	json_array_foreach (cells, c, cell) {
+		const char *column =
+			json_string_value(json_array_get(json_object_get(table, "columns"), c));
+
+		if (single)
+			put_cell_line(page, 2, json_text(row, "label"), cell);
+		else
+			put_cell_line(page, 4, column ? column : "", cell);
+	}
+}
+
+static bool has_ours(const json_t *table)
+{
+	const json_t *row, *cell;
+	size_t r, c;
+
+	json_array_foreach (json_object_get(table, "rows"), r, row) {
+		json_array_foreach (json_object_get(row, "cells"), c, cell) {
+			if (json_array_size(json_object_get(cell, "ours")))
+				return true;
+		}
+	}
+	return false;
+}
+
+static void put_table(const json_t *view, const struct page *page, const json_t *table)
+{
+	const struct cell head[] = {
+		{label_columns(page), "", NULL},
+		{-13, "published", "2"},
+		{30, "measured [95 % interval]", "2"},
+	};
+	const json_t *row;
+	size_t r;
+
+	if (!has_ours(table)) /* a table of settings: nothing of ours stands beside it */
+		return;
+	page_blank(page);
+	page_wrap(page, 2, 4, "%s: %s", json_text(table, "id"), json_text(table, "title"));
+	text_emulation(view, page);
+	page_row(page, 2, head, ARRAY_SIZE(head));
+	json_array_foreach (json_object_get(table, "rows"), r, row)
+		put_row(page, table, row);
+}
+
+void text_tables(const json_t *view, const struct page *page, const json_t *paper)
+{
+	const json_t *table;
+	size_t i;
+
+	json_array_foreach (json_object_get(paper, "tables"), i, table)
+		put_table(view, page, table);
+}
