@@ -1,6 +1,7 @@
 /* The parent's side of a trial: see trial.h. Must survive whatever happens in the lab. */
 #include "harness/engine/trial_internal.h"
 #include "harness/base/fs.h"
+#include "harness/engine/clean.h"
 #include "harness/engine/interrupt.h"
 #include "harness/lab/lab.h"
 
@@ -326,6 +327,8 @@ struct error *trial_run(
 	_cleanup_free_ char *reason = NULL;
 	struct fleet_spec spec;
 	struct trial_job job;
+	_cleanup_json_ json_t *before = NULL;
+	_cleanup_json_ json_t *warnings = json_array();
 	char started[24];
 	int64_t begin;
 
@@ -341,6 +344,7 @@ struct error *trial_run(
 		try_(resources_image(resources, &spec.image, &job.host.image));
 	if (spec.count > 0 && spec.start == FLEET_TEMPLATE)
 		try_(provide_template(&job, resources, &reason));
+	before = clean_snapshot();
 	begin = clock_now_ns();
 	clock_format_utc(time(NULL), false, started, sizeof(started));
 	trial->deadline = deadline_after_ms((int64_t)(trial->experiment->deadline_s * 1e3));
@@ -348,5 +352,7 @@ struct error *trial_run(
 		try_(run_lab(&job, &collected, &reason));
 	*result = make_result(planned, trial, &spec, &collected, reason, started,
 		clock_seconds(begin, clock_now_ns()));
+	clean_compare(before, warnings);
+	json_object_set(*result, "warnings", warnings);
 	return NULL;
 }

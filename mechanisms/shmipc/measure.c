@@ -305,6 +305,42 @@ static struct error *measure_pointers(struct trial *trial)
 	return trial_sample(trial, "pointers_shared", NULL, same);
 }
 
+/* Every guest is one thread; all start at once and each tells the whole's result. */
+static struct error *measure_threads(struct trial *trial)
+{
+	struct fleet *fleet = trial_fleet(trial);
+	struct deadline deadline = trial_deadline(trial);
+	struct guest_job jobs[16];
+	unsigned int members = fleet_count(fleet);
+
+	for (unsigned int i = 0; i < members; i++) {
+		_cleanup_(words_deinit) struct words words = {0};
+
+		begin_shm(&words, trial, "shm-threads");
+		add(&words, "--member=%u", i);
+		add(&words, "--members=%u", members);
+		add(&words, "--limit=%lld", (long long)trial_integer(trial, "primes_below"));
+		try_(fleet_prepare(fleet, i, (const char *const *)words.words, deadline, &jobs[i]));
+	}
+	try_(fleet_release(fleet, jobs, members));
+	for (unsigned int i = 0; i < members; i++) {
+		_cleanup_(exec_result_deinit) struct exec_result output = {0};
+		_cleanup_json_ json_t *result = NULL;
+
+		try_(fleet_finish(fleet, &jobs[i], deadline, &output));
+		try_(job_json(fleet, &jobs[i], &output, &result));
+		if (i > 0)
+			continue;
+		if (!json_is_true(json_object_get(result, "verified")))
+			return bad_output(trial, "verified result");
+		try_(trial_sample(trial, "threads", NULL,
+			json_number_value(json_object_get(result, "elapsed_ns")) / 1e6));
+		try_(trial_sample(trial, "threads_alone", NULL,
+			json_number_value(json_object_get(result, "alone_ns")) / 1e6));
+	}
+	return NULL;
+}
+
 static struct error *measure_iperf3(struct trial *trial)
 {
 	_cleanup_(words_deinit) struct words server = {0};
@@ -375,6 +411,7 @@ struct error *shmipc_measure(struct trial *trial)
 		{"sweep", measure_pingpong},
 		{"handoff", measure_handoff},
 		{"pointers", measure_pointers},
+		{"threads", measure_threads},
 		{"iperf3", measure_iperf3},
 		{"access", measure_access},
 	};

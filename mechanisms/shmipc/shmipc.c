@@ -7,7 +7,7 @@
 
 static const struct param params[] = {
 	{"workload", PARAM_CHOICE, "", "roundtrip", 0, 0,
-		"roundtrip sweep handoff pointers iperf3 access",
+		"roundtrip sweep handoff pointers threads iperf3 access",
 		"what the guests do; set by the experiment"},
 	{"transport", PARAM_CHOICE, "", "shm", 0, 0, "shm tcp udp", "what carries the ints"},
 	{"mode", PARAM_CHOICE, "", "polling", 0, 0, "polling doorbell",
@@ -30,6 +30,9 @@ static const struct param params[] = {
 		"boot every guest, or clone one that has booted"},
 	{"pin", PARAM_BOOLEAN, "", "true", 0, 0, NULL,
 		"bind each guest to a processing unit of its own"},
+	{"members", PARAM_INTEGER, "guests", "3", 2, 16, NULL,
+		"threads: guests that are the application's threads"},
+	{"primes_below", PARAM_INTEGER, "", "400000", 1000, 1e9, NULL, "threads: what is counted"},
 	{"iperf_s", PARAM_INTEGER, "s", "2", 1, 600, NULL, "iperf3: how long"},
 	{0},
 };
@@ -48,6 +51,8 @@ static const struct metric metrics[] = {
 	{"handoff", "us", BETTER_LESS, "one cache line's pointer to the other guest"},
 	{"pointers_shared", "bool", BETTER_MORE,
 		"a linked structure was walked by its raw pointers"},
+	{"threads", "ms", BETTER_LESS, "an application whose threads are guests, result verified"},
+	{"threads_alone", "ms", BETTER_LESS, "the same work by one of the guests"},
 	{"access_enforced", "bool", BETTER_MORE, "outsiders see no region, readers cannot write"},
 	{"throughput", "Mbit/s", BETTER_MORE, "iperf3 between the guests, for reference"},
 	{0},
@@ -140,6 +145,20 @@ static const struct experiment experiments[] = {
 				[PROFILE_NIGHTLY] = {1, NULL},
 			},
 		.trial_s = 1.2,
+		.deadline_s = 120,
+	},
+	{
+		.name = "threads",
+		.title = "an application whose threads are VMs",
+		.variants = shm_variants,
+		.presets = PRESETS({"workload", "threads"}, {"pin", "false"}),
+		.sizes =
+			{
+				[PROFILE_QUICK] = {1, NULL},
+				[PROFILE_PAPER] = {5, paper_presets},
+				[PROFILE_NIGHTLY] = {1, NULL},
+			},
+		.trial_s = 1.8,
 		.deadline_s = 120,
 	},
 	{
@@ -240,6 +259,8 @@ static struct error *shmipc_fleet(struct trial *trial, struct fleet_spec *spec)
 	};
 	if (!shmipc_uses_region(trial))
 		return NULL;
+	if (strcmp(trial_choice(trial, "workload"), "threads") == 0)
+		spec->count = (unsigned int)trial_integer(trial, "members");
 	return plug_region(trial, strcmp(trial_choice(trial, "workload"), "access") == 0, spec);
 }
 
@@ -284,7 +305,9 @@ static struct error *await_device(struct trial *trial)
 	static const char *const argv[] = {"/sbin/fleetlab-guest", "wait-device", NULL};
 	bool access = strcmp(trial_choice(trial, "workload"), "access") == 0;
 
-	for (unsigned int i = 0; i < (access ? ACCESS_READER + 1 : 2); i++) {
+	unsigned int members = access ? ACCESS_READER + 1 : fleet_count(trial_fleet(trial));
+
+	for (unsigned int i = 0; i < members; i++) {
 		_cleanup_json_ json_t *result = NULL;
 
 		try_(fleet_run_json(trial_fleet(trial), i, argv, trial_deadline(trial), &result));
