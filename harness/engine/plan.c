@@ -230,7 +230,7 @@ static void add_expectations(json_t *plan)
 		seconds += plan_trial_seconds(trial);
 	json_object_set_new(plan, "expected_s", json_real(seconds));
 	json_object_set_new(plan, "expected_disk_bytes",
-		json_integer((json_int_t)(json_array_size(trials) * TRIAL_DISK_BYTES)));
+		json_integer((json_int_t)json_array_size(trials) * TRIAL_DISK_BYTES));
 }
 
 static size_t choose_experiments(const struct plan_options *options, const json_t *claim,
