@@ -40,6 +40,14 @@ static struct error *receive(struct qmp *qmp, struct deadline deadline, json_t *
 	return NULL;
 }
 
+/* The newest ones are kept; takes a reference of its own. */
+static void keep_event(struct qmp *qmp, json_t *message)
+{
+	if (json_array_size(qmp->events) >= MAX_EVENTS)
+		json_array_remove(qmp->events, 0);
+	json_array_append(qmp->events, message);
+}
+
 static struct error *await_answer(
 	struct qmp *qmp, const char *command, struct deadline deadline, json_t **result)
 {
@@ -49,9 +57,7 @@ static struct error *await_answer(
 
 		try_(receive(qmp, deadline, &message));
 		if (json_object_get(message, "event")) {
-			if (json_array_size(qmp->events) >= MAX_EVENTS)
-				json_array_remove(qmp->events, 0);
-			json_array_append(qmp->events, message);
+			keep_event(qmp, message);
 			continue;
 		}
 		if (json_object_get(message, "error")) {
@@ -123,25 +129,37 @@ struct error *qmp_give_fd(struct qmp *qmp, int fd, const char *name, struct dead
 	return await_answer(qmp, "getfd", deadline, NULL);
 }
 
+static bool is_event(const json_t *message, const char *name)
+{
+	const char *its_name = json_string_value(json_object_get(message, "event"));
+
+	return its_name && strcmp(its_name, name) == 0;
+}
+
 /* Takes the first kept or arriving event of this name. */
 static struct error *next_event(
 	struct qmp *qmp, const char *name, struct deadline deadline, json_t **event)
 {
-	for (;;) {
-		json_t *message;
-		size_t i;
+	json_t *kept;
+	size_t i;
 
-		json_array_foreach (qmp->events, i, message) {
-			const char *its_name = json_string_value(json_object_get(message, "event"));
-
-			if (its_name && strcmp(its_name, name) == 0) {
-				*event = json_incref(message);
-				json_array_remove(qmp->events, i);
-				return NULL;
-			}
+	json_array_foreach (qmp->events, i, kept) {
+		if (is_event(kept, name)) {
+			*event = json_incref(kept);
+			json_array_remove(qmp->events, i);
+			return NULL;
 		}
+	}
+	for (;;) {
+		_cleanup_json_ json_t *message = NULL;
+
 		try_(receive(qmp, deadline, &message));
-		json_array_append_new(qmp->events, message);
+		if (is_event(message, name)) {
+			*event = take_ptr(message);
+			return NULL;
+		}
+		if (json_object_get(message, "event"))
+			keep_event(qmp, message);
 	}
 }
 
