@@ -131,10 +131,15 @@ static void decode_member(json_t *object, const char *name, char **data, size_t 
 struct error *agent_exec_start(struct agent *agent, const char *const argv[], const void *input,
 	size_t input_size, struct deadline deadline, int64_t *pid)
 {
-	json_t *arguments =
-		json_pack("{s:s, s:b, s:[]}", "path", argv[0], "capture-output", 1, "arg");
 	_cleanup_json_ json_t *result = NULL;
-	json_t *value;
+	json_t *arguments, *value;
+
+	for (size_t i = 0; argv[i]; i++) {
+		if (!g_utf8_validate(argv[i], -1, NULL))
+			return error_new(ERROR_USAGE,
+				"cannot run %s in a guest: word %zu is not UTF-8", argv[0], i);
+	}
+	arguments = json_pack("{s:s, s:b, s:[]}", "path", argv[0], "capture-output", 1, "arg");
 
 	for (size_t i = 1; argv[i]; i++)
 		json_array_append_new(json_object_get(arguments, "arg"), json_string(argv[i]));
@@ -153,6 +158,16 @@ struct error *agent_exec_start(struct agent *agent, const char *const argv[], co
 		return error_new(ERROR_GUEST, "%s gave no pid for %s", agent->name, argv[0]);
 	*pid = json_integer_value(value);
 	return NULL;
+}
+
+/* Numbers that no program can end with are a guest's lie, and never a success. */
+static int exit_status(const json_t *code, const json_t *signal)
+{
+	json_int_t status = json_integer_value(json_is_integer(code) ? code : signal);
+
+	if (json_is_integer(code))
+		return status < 0 || status > 255 ? 255 : (int)status;
+	return status < 0 ? 128 : status > 127 ? 255 : 128 + (int)status;
 }
 
 struct error *agent_exec_poll(struct agent *agent, int64_t pid, struct deadline deadline,
@@ -174,10 +189,8 @@ struct error *agent_exec_poll(struct agent *agent, int64_t pid, struct deadline 
 		json_is_true(json_object_get(status, "err-truncated")))
 		return error_new(ERROR_GUEST,
 			"%s cut the program's output at its own limit (16 MiB)", agent->name);
-	struct exec_result filled = {
-		.exit_status = (int)(json_is_integer(code) ? json_integer_value(code) & 0xff
-							   : 128 + json_integer_value(signal)),
-	};
+	struct exec_result filled = {.exit_status = exit_status(code, signal)};
+
 	decode_member(status, "out-data", &filled.output, &filled.output_size);
 	decode_member(status, "err-data", &filled.errors, &filled.errors_size);
 	*result = filled;

@@ -19,8 +19,8 @@
 enum { PEER_MAX_LINES = 64 };
 
 struct peer {
-	const char *const *script; /* NULL-terminated; then the connection is closed */
-	int listen_fd;		   /* or -1 */
+	const char *script[PEER_MAX_LINES + 1]; /* NULL-terminated; then the connection is closed */
+	int listen_fd;				/* or -1 */
 	int fd;
 	json_t *received[PEER_MAX_LINES]; /* to be read after peer_end() */
 	size_t count;
@@ -76,6 +76,12 @@ static inline void *peer_play(void *context)
 	return NULL;
 }
 
+static inline void peer_learn(struct peer *peer, const char *const *script)
+{
+	for (size_t i = 0; script[i] && i < PEER_MAX_LINES; i++)
+		peer->script[i] = script[i];
+}
+
 static inline void peer_run(struct peer *peer)
 {
 	assert_int_equal(pthread_create(&peer->thread, NULL, peer_play, peer), 0);
@@ -88,7 +94,8 @@ static inline int peer_start(struct peer *peer, const char *const *script)
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	*peer = (struct peer){.script = script, .listen_fd = -1, .fd = pair[1]};
+	*peer = (struct peer){.listen_fd = -1, .fd = pair[1]};
+	peer_learn(peer, script);
 	peer_run(peer);
 	return pair[0];
 }
@@ -96,7 +103,8 @@ static inline int peer_start(struct peer *peer, const char *const *script)
 /* A peer that accepts one connection to `path`. */
 static inline void peer_listen(struct peer *peer, const char *path, const char *const *script)
 {
-	*peer = (struct peer){.script = script, .fd = -1};
+	*peer = (struct peer){.fd = -1};
+	peer_learn(peer, script);
 	assert_ok(unix_listen(path, &peer->listen_fd));
 	peer_run(peer);
 }
