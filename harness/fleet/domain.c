@@ -135,7 +135,7 @@ static void put_boot(FILE *out, const struct guest_spec *spec)
 
 static void put_devices(FILE *out, const struct guest_spec *spec, const char *dir)
 {
-	fprintf(out,
+	gchar *fixed = g_markup_printf_escaped(
 		"  <devices>\n"
 		"    <emulator>/usr/bin/qemu-system-x86_64</emulator>\n"
 		"    <controller type='usb' model='none'/>\n"
@@ -143,6 +143,9 @@ static void put_devices(FILE *out, const struct guest_spec *spec, const char *di
 		"    <serial type='unix'><source mode='bind' path='%s/console.sock'/>"
 		"<log file='%s/console.log' append='on'/></serial>\n",
 		dir, dir);
+
+	fputs(fixed, out);
+	g_free(fixed);
 	if (spec->disk_overlay) {
 		gchar *disk = g_markup_printf_escaped("    <disk type='file' device='disk'>"
 						      "<driver name='qemu' type='qcow2'/>"
@@ -168,6 +171,7 @@ char *guest_xml(const struct guest_spec *spec)
 {
 	_cleanup_free_ char *dir = guest_dir(spec->name);
 	bool kvm = strcmp(spec->accelerator, "kvm") == 0;
+	gchar *name = g_markup_escape_text(spec->name, -1);
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -179,8 +183,9 @@ char *guest_xml(const struct guest_spec *spec)
 		"  <name>%s</name>\n"
 		"  <memory unit='b'>%llu</memory>\n"
 		"  <vcpu current='%u'>%u</vcpu>\n",
-		kvm ? "kvm" : "qemu", spec->name, (unsigned long long)spec->memory_bytes,
-		spec->vcpus, possible_vcpus(spec));
+		kvm ? "kvm" : "qemu", name, (unsigned long long)spec->memory_bytes, spec->vcpus,
+		possible_vcpus(spec));
+	g_free(name);
 	put_boot(out, spec);
 	fprintf(out,
 		"  <features><acpi/><apic/></features>\n"
