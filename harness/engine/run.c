@@ -132,16 +132,18 @@ static struct error *check_fleets(struct run *run)
 static json_t *make_header(
 	const struct run_options *options, const char *id, json_t *facts, json_t *plan)
 {
-	json_t *command = json_array();
+	json_t *command = json_array(), *mechanisms = json_array();
 	char now[24];
 
+	for (size_t i = 0; mechanism_at(i); i++)
+		json_array_append_new(mechanisms, json_string(mechanism_at(i)->name));
 	for (int i = 0; i < options->argc; i++)
 		json_array_append_new(command, json_string(options->argv[i]));
 	clock_format_utc(time(NULL), false, now, sizeof(now));
-	return json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:o, s:O, s:O}", "schema",
+	return json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:o}, s:o, s:O, s:O}", "schema",
 		"fleetlab.run/1", "id", id, "started", now, "state", "running", "build", "version",
-		fleetlab_version, "commit", fleetlab_commit, "command", command, "host", facts,
-		"plan", plan);
+		fleetlab_version, "commit", fleetlab_commit, "mechanisms", mechanisms, "command",
+		command, "host", facts, "plan", plan);
 }
 
 static struct error *take_lock(struct run *run, const char *what)
