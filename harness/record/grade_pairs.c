@@ -2,6 +2,7 @@
  * pair trials of different blocks. */
 #include "harness/record/grade.h"
 
+#include "harness/base/fs.h"
 #include "harness/stats/pairs.h"
 
 #include <math.h>
@@ -101,6 +102,58 @@ static void put_ratio(json_t *result, const struct ratio_estimate *estimate)
 	json_object_set_new(result, "unit", json_string("x"));
 }
 
+static size_t not_positive(const double *values, size_t n)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		count += !(values[i] > 0);
+	return count;
+}
+
+static char *reading_text(const struct reading *reading)
+{
+	return format_string(fabs(reading->median) < 1000 ? "%.4g %s" : "%.0f %s", reading->median,
+		reading->unit ? reading->unit : "");
+}
+
+/* Where the metric is a difference that the paper's data explain: what was more than the whole it
+ * is taken from. NULL when that is not what happened. */
+static char *difference_text(const struct source *source, const json_t *difference)
+{
+	const json_t *whole = json_object_get(difference, "whole");
+	const json_t *part = json_object_get(difference, "part");
+	struct reading all, taken;
+
+	if (!difference || !source_reading(source, json_object_get(whole, "reading"), &all) ||
+		!source_reading(source, json_object_get(part, "reading"), &taken) ||
+		taken.median < all.median)
+		return NULL;
+	_cleanup_free_ char *more = reading_text(&taken);
+	_cleanup_free_ char *less = reading_text(&all);
+
+	return format_string("%s (%s) is larger than %s (%s): it cannot be applied here",
+		json_text(part, "name"), more, json_text(whole, "name"), less);
+}
+
+/* Ratios are of positive readings: says which are not. */
+static void say_no_ratio(const struct source *source, const json_t *test, const json_t *of,
+	const json_t *to, const double *subject, const double *baseline, size_t pairs,
+	json_t *result)
+{
+	_cleanup_free_ char *why = difference_text(source, json_object_get(test, "difference"));
+	size_t bad = not_positive(subject, pairs);
+	_cleanup_free_ char *name = test_name(test, bad ? of : to);
+
+	if (why)
+		result_conclude(result, "inconclusive", "%s", why);
+	else
+		result_conclude(result, "inconclusive",
+			"no ratio: %s of %s is zero or negative in %zu of %zu pairs",
+			json_text(bad ? of : to, "metric"), name,
+			bad ? bad : not_positive(baseline, pairs), pairs);
+}
+
 /* The paired ratio of a test's two selectors; false when the result is concluded already. */
 static bool estimate_pairs(const struct source *source, const json_t *test, const json_t *of,
 	const json_t *to, json_t *result, struct ratio_estimate *estimate)
@@ -126,7 +179,7 @@ static bool estimate_pairs(const struct source *source, const json_t *test, cons
 		return false;
 	}
 	if (!pairs_ratio(subject, baseline, pairs, source->seed, estimate)) {
-		result_conclude(result, "inconclusive", "no ratio: a reading is zero or negative");
+		say_no_ratio(source, test, of, to, subject, baseline, pairs, result);
 		return false;
 	}
 	put_ratio(result, estimate);
