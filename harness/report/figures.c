@@ -42,6 +42,17 @@ void figure_times(double ratio, char *out)
 	snprintf(out, FIGURE_SIZE, ratio >= 1000 ? "%.0f x" : "%.3g x", ratio);
 }
 
+void figure_count(const json_t *trials, char *out)
+{
+	double least = json_number_value(json_array_get(trials, 0));
+	double most = json_number_value(json_array_get(trials, 1));
+
+	if (least == most)
+		snprintf(out, FIGURE_SIZE, "%.0f", most);
+	else
+		snprintf(out, FIGURE_SIZE, "%.0f-%.0f", least, most);
+}
+
 void figure_interval(double median, double low, double high, const char *unit, char *out)
 {
 	char value[FIGURE_SIZE], from[FIGURE_SIZE], to[FIGURE_SIZE];

@@ -15,6 +15,8 @@ void figure_value(double value, const char *unit, char *out);
 void figure_of_unit(double value, const char *unit, char *out);
 /* "148 x", "2.07 x": a ratio with three digits. */
 void figure_times(double ratio, char *out);
+/* "8", or "2-8" where the cells of a row differ, of [least, most]. */
+void figure_count(const json_t *trials, char *out);
 /* "84.1 us [81, 90.2]"; without the interval while it is unbounded. */
 void figure_interval(double median, double low, double high, const char *unit, char *out);
 /* "48.2 MB". */

@@ -13,5 +13,9 @@ void junit_render(const json_t *view, FILE *out);
  * from the graded test and the paper's; caller frees. */
 char *test_title(const json_t *test);
 
+/* Why a test has its verdict; where it is the paper's host, said once for all, a pointer to that.
+ * Borrowed. */
+const char *test_reason(const json_t *paper, const json_t *test);
+
 /* "more boots: 6 pairs, 12 boots, 3 min 20 s" or ""; `out` holds FIGURE_SIZE bytes. */
 void forecast_text(const json_t *forecast, char *out);

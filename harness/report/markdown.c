@@ -1,148 +1,96 @@
-/* The report as Markdown tables, as README shows it: see report.h. */
+/* The report as Markdown, as README shows it: see report.h. */
+#include "harness/base/fs.h"
 #include "harness/record/samples.h"
 #include "harness/report/figures.h"
 #include "harness/report/formats.h"
+#include "harness/report/markdown.h"
 #include "harness/report/series.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Text that stays text: nothing of it is taken for a table, a tag or emphasis. */
-static void put(FILE *out, const char *text)
+void markdown_put(FILE *out, const char *text)
 {
-	_cleanup_free_ char *harmless = text_harmless(text);
+	_cleanup_free_ char *escaped = markdown_text(text);
 
-	for (const char *p = harmless; *p; p++) {
-		if (strchr("|<>*`[]\\_", *p))
-			fputc('\\', out);
-		fputc(*p, out);
-	}
+	fputs(escaped, out);
 }
 
-/* A figure: only brackets need care, and only before "(", which figures do not have. */
-static void put_plain(FILE *out, const char *text)
-{
-	_cleanup_free_ char *harmless = text_harmless(text);
-
-	fputs(harmless, out);
-}
-
-static void put_emulation(const json_t *view, FILE *out)
+void markdown_emulation(const json_t *view, FILE *out)
 {
 	const json_t *host = json_object_get(view, "host"), *text;
 	size_t i;
 
 	if (json_is_true(json_object_get(host, "emulated"))) {
-		fputs("Emulated: CPU by ", out);
-		put(out, json_text(host, "accelerator"));
-		fputs("; times are not those of hardware. ", out);
+		fputs(" Emulated: CPU by ", out);
+		markdown_put(out, json_text(host, "accelerator"));
+		fputs(".", out);
 	}
 	json_array_foreach (json_object_get(view, "emulated"), i, text) {
-		fputs("Emulated: ", out);
-		put(out, json_string_value(text));
-		fputs(". ", out);
+		fputs(" Emulated: ", out);
+		markdown_put(out, json_string_value(text));
+		fputs(".", out);
 	}
 	fputs("\n\n", out);
 }
 
-static void put_ours(FILE *out, const json_t *ours)
-{
-	char measured[FIGURE_SIZE] = "not measured";
+/* ---- the paper's tables ---- */
 
-	if (json_object_get(ours, "median"))
+static void add_ours(json_t *table, const json_t *ours)
+{
+	_cleanup_free_ char *label = markdown_text(json_text(ours, "label"));
+	_cleanup_free_ char *indented = format_string("&nbsp; %s", label);
+	char measured[FIGURE_SIZE] = "not measured", trials[32] = "";
+
+	if (json_object_get(ours, "median")) {
 		figure_interval(json_number(ours, "median", NAN), json_number(ours, "low", NAN),
 			json_number(ours, "high", NAN), json_text(ours, "unit"), measured);
-	fputs("| | ", out);
-	put(out, json_text(ours, "label"));
-	fputs(" | | ", out);
-	put_plain(out, measured);
-	fprintf(out, " | %.0f |\n", json_number(ours, "trials", 0));
+		snprintf(trials, sizeof(trials), "%.0f", json_number(ours, "trials", 0));
+	}
+	_cleanup_free_ char *shown = markdown_figure(measured);
+
+	markdown_row(table, 4, (const char *const[4]){indented, "", shown, trials});
 }
 
-static void put_table(const json_t *view, const json_t *table, FILE *out)
+static void add_cell(json_t *table, const json_t *row, const char *column, const json_t *cell)
 {
-	const json_t *columns = json_object_get(table, "columns");
-	const json_t *row, *cell, *ours;
-	size_t r, c, o;
+	_cleanup_free_ char *label = NULL;
+	_cleanup_free_ char *escaped = NULL;
+	char published[FIGURE_SIZE];
+	const json_t *ours;
+	size_t i;
 
-	fputs("**", out);
-	put(out, json_text(table, "id"));
-	fputs("**: ", out);
-	put(out, json_text(table, "title"));
-	fputs(". ", out);
-	put_emulation(view, out);
-	fputs("| | | published | measured [95 % interval] | trials |\n|---|---|--:|---|--:|\n",
-		out);
-	json_array_foreach (json_object_get(table, "rows"), r, row) {
+	label = format_string("%s%s%s", json_text(row, "label"), *column ? ", " : "", column);
+	escaped = markdown_text(label);
+	figure_cell(cell, published);
+	markdown_row(table, 4, (const char *const[4]){escaped, published, "", ""});
+	json_array_foreach (json_object_get(cell, "ours"), i, ours)
+		add_ours(table, ours);
+}
+
+static void put_table(const json_t *view, const json_t *published, FILE *out)
+{
+	static const char *const head[] = {"", "published", "measured [95 % interval]", "n"};
+	_cleanup_json_ json_t *table = json_array();
+	const json_t *columns = json_object_get(published, "columns"), *row, *cell;
+	bool several = json_array_size(columns) > 1;
+	size_t r, c;
+
+	markdown_row(table, ARRAY_SIZE(head), head);
+	json_array_foreach (json_object_get(published, "rows"), r, row) {
 		json_array_foreach (json_object_get(row, "cells"), c, cell) {
 			const char *column = json_string_value(json_array_get(columns, c));
-			char published[FIGURE_SIZE];
 
-			figure_cell(cell, published);
-			fputs("| ", out);
-			put(out, c == 0 ? json_text(row, "label") : "");
-			fputs(" | ", out);
-			put(out, json_array_size(columns) > 1 && column ? column : "");
-			fprintf(out, " | %s | | |\n", published);
-			json_array_foreach (json_object_get(cell, "ours"), o, ours)
-				put_ours(out, ours);
+			add_cell(table, row, several && column ? column : "", cell);
 		}
 	}
-	fputc('\n', out);
-}
-
-static void put_why(const json_t *claim, const json_t *test, bool first, FILE *out)
-{
-	_cleanup_free_ char *title = test_title(test);
-	char pairs[FIGURE_SIZE], forecast[FIGURE_SIZE];
-
-	figure_pairs(test, pairs);
-	forecast_text(json_object_get(test, "forecast"), forecast);
-	if (first) {
-		put(out, json_text(claim, "text"));
-		fputs("; ", out);
-	}
-	if (*title) {
-		put(out, title);
-		fputs("; ", out);
-	}
-	if (*pairs)
-		fprintf(out, "%s; ", pairs);
-	put(out, json_text(test, "reason"));
-	if (*forecast)
-		fprintf(out, "; %s", forecast);
-}
-
-static void put_test(const json_t *claim, const json_t *test, size_t number, FILE *out)
-{
-	const char *verdict = json_text(number ? test : claim, "verdict");
-	char published[FIGURE_SIZE], measured[FIGURE_SIZE], ratio[FIGURE_SIZE];
-	char took[FIGURE_SIZE], disk[FIGURE_SIZE];
-
-	figure_published(test, published);
-	figure_measured(test, measured);
-	figure_ratio_to_published(test, ratio);
-	figure_duration(json_number(claim, "wall_s", 0), took);
-	figure_bytes(json_number(claim, "disk_bytes", 0), disk);
-	fputs("| ", out);
-	if (number == 0)
-		fprintf(out, "**%s**", json_text(claim, "id"));
-	else
-		put(out, json_text(test, "id"));
-	fprintf(out, " | %s | %s | %s | %s | ", published, measured, ratio, verdict);
-	put_why(claim, test, number == 0, out);
-	fputs(" | ", out);
-	if (number == 0) {
-		fputs(json_is_true(json_object_get(json_object_get(claim, "comparable"), "ok"))
-				? "yes"
-				: "ratios only",
-			out);
-		fputs(" | ", out);
-		put(out, json_text(claim, "evidence"));
-		fprintf(out, " | %s | %s |\n", took, disk);
-	} else {
-		fputs(" | | | |\n", out);
-	}
+	fputs("**", out);
+	markdown_put(out, json_text(published, "id"));
+	fputs("**: ", out);
+	markdown_put(out, json_text(published, "title"));
+	fputs(".", out);
+	markdown_emulation(view, out);
+	markdown_table(table, "lrlr", out);
 }
 
 static bool is_measured(const json_t *table)
@@ -159,11 +107,105 @@ static bool is_measured(const json_t *table)
 	return false;
 }
 
+/* ---- claims ---- */
+
+/* What was claimed or compared, on how many pairs, and why this verdict. */
+static char *why_text(const json_t *paper, const json_t *claim, const json_t *test, bool first)
+{
+	const char *source = json_text(json_object_get(claim, "published"), "text");
+	_cleanup_free_ char *title = test_title(test);
+	_cleanup_free_ char *full = NULL;
+	const char *reason = test_reason(paper, test);
+	char pairs[FIGURE_SIZE], forecast[FIGURE_SIZE];
+
+	figure_pairs(test, pairs);
+	forecast_text(json_object_get(test, "forecast"), forecast);
+	if (first)
+		full = format_string("%s (%s%s%s); %s%s%s%s%s%s%s", json_text(claim, "text"),
+			json_text(claim, "source"), *source ? ": " : "", source, title,
+			*title ? "; " : "", pairs, *pairs ? "; " : "", reason,
+			*forecast ? "; " : "", forecast);
+	else
+		full = format_string("%s%s%s%s%s%s%s", title, *title ? "; " : "", pairs,
+			*pairs ? "; " : "", reason, *forecast ? "; " : "", forecast);
+	return markdown_text(full);
+}
+
+static void add_test(
+	json_t *table, const json_t *paper, const json_t *claim, const json_t *test, size_t number)
+{
+	const char *verdict = json_text(number ? test : claim, "verdict");
+	char published[FIGURE_SIZE], measured[FIGURE_SIZE], ratio[FIGURE_SIZE];
+	_cleanup_free_ char *id = number ? markdown_text(json_text(test, "id"))
+					 : format_string("**%s**", json_text(claim, "id"));
+	_cleanup_free_ char *why = why_text(paper, claim, test, number == 0);
+
+	figure_published(test, published);
+	figure_measured(test, measured);
+	figure_ratio_to_published(test, ratio);
+	_cleanup_free_ char *shown = markdown_figure(measured);
+
+	markdown_row(table, 6, (const char *const[6]){id, verdict, published, shown, ratio, why});
+}
+
+static void put_claims(const json_t *view, const json_t *paper, FILE *out)
+{
+	static const char *const head[] = {"claim", "verdict", "published",
+		"measured [95 % interval]", "of published", "what, and why this verdict"};
+	const json_t *comparable = json_object_get(paper, "comparable"), *claim, *test;
+	_cleanup_json_ json_t *table = json_array();
+	size_t i, t;
+
+	markdown_row(table, ARRAY_SIZE(head), head);
+	json_array_foreach (json_object_get(paper, "claims"), i, claim) {
+		json_array_foreach (json_object_get(claim, "tests"), t, test)
+			add_test(table, paper, claim, test, t);
+	}
+	fputs("**Claims**.", out);
+	if (json_is_false(json_object_get(comparable, "ok"))) {
+		fputs(" Ratios and shapes are graded, absolute values are not: ", out);
+		markdown_put(out, json_text(comparable, "reason"));
+		fputs(".", out);
+	}
+	markdown_emulation(view, out);
+	markdown_table(table, "llrlrl", out);
+}
+
+/* One command for each claim, and what it takes. */
+static void put_commands(const json_t *paper, FILE *out)
+{
+	static const char *const head[] = {"claim", "command", "time", "disk", "evidence"};
+	_cleanup_json_ json_t *table = json_array();
+	const json_t *claim;
+	size_t i;
+
+	markdown_row(table, ARRAY_SIZE(head), head);
+	json_array_foreach (json_object_get(paper, "claims"), i, claim) {
+		_cleanup_free_ char *evidence = markdown_text(json_text(claim, "evidence"));
+		_cleanup_free_ char *command = NULL;
+		char took[FIGURE_SIZE], disk[FIGURE_SIZE];
+
+		if (!json_object_get(claim, "command"))
+			continue;
+		command = format_string("`%s`", json_text(claim, "command"));
+		figure_duration(json_number(claim, "wall_s", 0), took);
+		figure_bytes(json_number(claim, "disk_bytes", 0), disk);
+		markdown_row(table, 5,
+			(const char *const[5]){
+				json_text(claim, "id"), command, took, disk, evidence});
+	}
+	if (json_array_size(table) < 2)
+		return;
+	fputs("**Each claim by itself**, with what its trials took here:\n\n", out);
+	markdown_table(table, "llrrl", out);
+}
+
+/* ---- the whole ---- */
+
 static void put_paper(const json_t *view, const json_t *paper, FILE *out)
 {
-	const json_t *comparable = json_object_get(paper, "comparable");
-	const json_t *table, *claim, *test;
-	size_t i, t;
+	const json_t *table;
+	size_t i;
 
 	fprintf(out, "## %s: %s (%s)\n\n", json_text(paper, "id"), json_text(paper, "short"),
 		json_text(paper, "mechanism"));
@@ -171,90 +213,113 @@ static void put_paper(const json_t *view, const json_t *paper, FILE *out)
 		if (is_measured(table))
 			put_table(view, table, out);
 	}
-	fputs("**Claims**. ", out);
-	put_emulation(view, out);
-	fputs("| claim | published | measured [95 % interval] | ratio to published | verdict | why "
-	      "| comparable? | evidence | time | disk |\n"
-	      "|---|--:|---|--:|---|---|---|---|--:|--:|\n",
-		out);
-	json_array_foreach (json_object_get(paper, "claims"), i, claim) {
-		json_array_foreach (json_object_get(claim, "tests"), t, test)
-			put_test(claim, test, t, out);
-	}
-	if (json_is_false(json_object_get(comparable, "ok"))) {
-		fputs("\nAbsolute values are not comparable: ", out);
-		put(out, json_text(comparable, "reason"));
-		fputs(".\n", out);
+	put_claims(view, paper, out);
+	markdown_also(view, paper, out);
+	put_commands(paper, out);
+}
+
+static void put_problem(FILE *out, const json_t *problem)
+{
+	fprintf(out, "- %s: trial %.0f, ", json_text(problem, "outcome"),
+		json_number(problem, "index", 0));
+	markdown_put(out, json_text(problem, "variant"));
+	fputs(": ", out);
+	markdown_put(out, json_text(problem, "reason"));
+	fputc('\n', out);
+}
+
+static void put_outlier(FILE *out, const json_t *trial)
+{
+	const json_t *readings = json_object_get(trial, "readings"), *one;
+	size_t i;
+
+	fprintf(out, "- stands apart (counted like the others): trial %.0f, ",
+		json_number(trial, "index", 0));
+	markdown_put(out, json_text(trial, "variant"));
+	json_array_foreach (readings, i, one) {
+		_cleanup_free_ char *name = series_name(one);
+		_cleanup_free_ char *text = NULL;
+		char value[FIGURE_SIZE];
+
+		figure_value(json_number(one, "value", NAN), json_text(one, "unit"), value);
+		text = format_string("%s %s %s", i ? ";" : ":", name, value);
+		markdown_put(out, text);
 	}
 	fputc('\n', out);
 }
 
-static void put_list(const json_t *view, FILE *out)
+/* Trials: how many, and with `verbose` which of them failed or stand apart. Failures of a report
+ * for people are always listed. */
+static void put_trials(const json_t *view, bool verbose, FILE *out)
 {
-	const json_t *one;
+	const json_t *trials = json_object_get(view, "trials"), *one;
+	const json_t *outliers = json_object_get(view, "outliers");
+	const json_t *problems = json_object_get(view, "problems");
 	size_t i;
 
-	json_array_foreach (json_object_get(view, "not_run"), i, one)
-		fprintf(out, "- %s: %s: not run in this record\n", json_text(one, "id"),
-			json_text(one, "short"));
-	json_array_foreach (json_object_get(view, "problems"), i, one) {
-		fprintf(out, "- %s: trial %.0f, ", json_text(one, "outcome"),
-			json_number(one, "index", 0));
-		put(out, json_text(one, "variant"));
-		fputs(": ", out);
-		put(out, json_text(one, "reason"));
+	fprintf(out, "Trials: %.0f of %.0f ok, each on a freshly booted fleet",
+		json_number(trials, "ok", 0), json_number(trials, "planned", 0));
+	if (json_array_size(outliers))
+		fprintf(out, "; %zu with a reading that stands apart, counted like the others",
+			json_array_size(outliers));
+	fputs(".\n", out);
+	if (json_array_size(problems) || verbose)
 		fputc('\n', out);
-	}
-	json_array_foreach (json_object_get(view, "outliers"), i, one) {
-		_cleanup_free_ char *name = series_name(one);
-		char value[FIGURE_SIZE];
-
-		figure_value(json_number(one, "value", NAN), json_text(one, "unit"), value);
-		fprintf(out, "- outlier (kept): trial %.0f, ", json_number(one, "index", 0));
-		put(out, json_text(one, "variant"));
-		fputs(", ", out);
-		put(out, name);
-		fprintf(out, ": %s\n", value);
-	}
+	json_array_foreach (problems, i, one)
+		put_problem(out, one);
+	if (!verbose)
+		return;
+	json_array_foreach (outliers, i, one)
+		put_outlier(out, one);
 }
 
 static void put_samples(const json_t *record, FILE *out)
 {
+	static const char *const head[] = {"trial", "variant", "metric", "samples"};
+	_cleanup_json_ json_t *table = json_array();
 	const json_t *trial, *sample;
 	size_t t, s;
 
-	fputs("\n| trial | variant | metric | samples |\n|--:|---|---|---|\n", out);
+	markdown_row(table, ARRAY_SIZE(head), head);
 	json_array_foreach (json_object_get(record, "trials"), t, trial) {
+		_cleanup_free_ char *variant = markdown_text(json_text(trial, "variant"));
+		char index[32];
+
+		snprintf(index, sizeof(index), "%.0f", json_number(trial, "index", 0));
 		json_array_foreach (json_object_get(trial, "samples"), s, sample) {
-			_cleanup_free_ char *name = series_name(sample);
+			_cleanup_free_ char *raw = series_name(sample);
+			_cleanup_free_ char *name = markdown_text(raw);
 			_cleanup_free_ char *values = json_dumps(json_object_get(sample, "values"),
 				JSON_COMPACT | JSON_REAL_PRECISION(5));
 
-			fprintf(out, "| %.0f | ", json_number(trial, "index", 0));
-			put(out, json_text(trial, "variant"));
-			fputs(" | ", out);
-			put(out, name);
-			fprintf(out, " | %s |\n", values ? values : "");
+			markdown_row(table, 4,
+				(const char *const[4]){index, variant, name, values ? values : ""});
 		}
 	}
+	fputc('\n', out);
+	markdown_table(table, "rlll", out);
 }
 
-void markdown_render(const json_t *view, const json_t *record, bool verbose, FILE *out)
+static void put_run(const json_t *view, FILE *out)
 {
 	const json_t *run = json_object_get(view, "run"), *host = json_object_get(view, "host");
-	const json_t *paper, *note;
+	_cleanup_free_ char *line = NULL;
+	char took[FIGURE_SIZE];
+	const json_t *note;
 	size_t i;
 
-	fprintf(out, "# Run %s\n\nProfile %s, seed %.0f, %s. Host: ", json_text(run, "id"),
-		json_text(run, "profile"), json_number(run, "seed", 0), json_text(run, "state"));
-	put(out, json_text(host, "cpu"));
-	fputs(", Linux ", out);
-	put(out, json_text(host, "kernel"));
-	fputs(", QEMU ", out);
-	put(out, json_text(host, "qemu"));
-	fputs(", accelerator ", out);
-	put(out, json_text(host, "accelerator"));
-	fputs(".\n\n", out);
+	figure_duration(json_number(run, "wall_s", 0), took);
+	line = format_string("Run %s, profile %s, %s in trials, on %s, Linux %s, QEMU %s, "
+			     "accelerator %s%s.",
+		json_text(run, "id"), json_text(run, "profile"), took, json_text(host, "cpu"),
+		json_text(host, "kernel"), json_text(host, "qemu"), json_text(host, "accelerator"),
+		json_is_true(json_object_get(host, "emulated"))
+			? ": the CPU is emulated, times are not those of hardware"
+			: "");
+	markdown_put(out, line);
+	if (strcmp(json_text(run, "state"), "complete") != 0)
+		fprintf(out, " **Not complete**: %s.", json_text(run, "state"));
+	fputs("\n\n", out);
 	if (json_is_true(json_object_get(run, "synthetic")))
 		fputs("**Synthetic**: made for a test, measured nowhere.\n\n", out);
 	if (json_is_true(json_object_get(run, "altered")))
@@ -263,12 +328,27 @@ void markdown_render(const json_t *view, const json_t *record, bool verbose, FIL
 			out);
 	json_array_foreach (json_object_get(run, "notes"), i, note) {
 		fputs("- ", out);
-		put(out, json_string_value(note));
+		markdown_put(out, json_string_value(note));
 		fputs("\n", out);
 	}
-	json_array_foreach (json_object_get(view, "papers"), i, paper)
-		put_paper(view, paper, out);
-	put_list(view, out);
+	if (json_array_size(json_object_get(run, "notes")))
+		fputc('\n', out);
+}
+
+void markdown_render(const json_t *view, const json_t *record, bool verbose, FILE *out)
+{
+	const json_t *one;
+	size_t i;
+
+	put_run(view, out);
+	json_array_foreach (json_object_get(view, "papers"), i, one)
+		put_paper(view, one, out);
+	json_array_foreach (json_object_get(view, "not_run"), i, one)
+		fprintf(out, "- %s: %s: %s\n", json_text(one, "id"), json_text(one, "short"),
+			json_text(one, "why"));
+	if (json_array_size(json_object_get(view, "not_run")))
+		fputc('\n', out);
+	put_trials(view, verbose, out);
 	if (verbose)
 		put_samples(record, out);
 }

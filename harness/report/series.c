@@ -41,6 +41,24 @@ json_t *series_list(const json_t *record)
 	return list;
 }
 
+/* The trial's entry in the list of flagged trials; made when it is the first reading of it. */
+static json_t *flagged_trial(json_t *flagged, const json_t *trial)
+{
+	static const char *const fields[] = {"index", "mechanism", "experiment", "variant"};
+	json_t *one;
+	size_t i;
+
+	json_array_foreach (flagged, i, one) {
+		if (json_equal(json_object_get(one, "index"), json_object_get(trial, "index")))
+			return one;
+	}
+	one = json_pack("{s:[]}", "readings");
+	for (i = 0; i < ARRAY_SIZE(fields); i++)
+		json_object_set(one, fields[i], json_object_get(trial, fields[i]));
+	json_array_append_new(flagged, one);
+	return one;
+}
+
 static void flag(const json_t *record, const json_t *series, json_t *flagged)
 {
 	const struct source source = {
@@ -62,25 +80,51 @@ static void flag(const json_t *record, const json_t *series, json_t *flagged)
 
 		if (outliers[i].reason == OUTLIER_NONE)
 			continue;
-		one = json_copy((json_t *)series);
-		json_object_set(one, "index", json_object_get(readings.items[i].trial, "index"));
-		json_object_set_new(one, "value", json_real(values[i]));
-		json_object_set_new(
-			one, "reason", json_string(outlier_reason_text(outliers[i].reason)));
-		json_array_append_new(flagged, one);
+		one = json_pack("{s:O, s:O, s:f, s:s}", "metric", json_object_get(series, "metric"),
+			"unit", json_object_get(series, "unit"), "value", values[i], "reason",
+			outlier_reason_text(outliers[i].reason));
+		if (json_object_get(series, "at"))
+			json_object_set(one, "at", json_object_get(series, "at"));
+		json_array_append_new(
+			json_object_get(
+				flagged_trial(flagged, readings.items[i].trial), "readings"),
+			one);
 	}
+}
+
+static int by_index(const void *a, const void *b)
+{
+	double one = json_number(*(json_t *const *)a, "index", 0);
+	double two = json_number(*(json_t *const *)b, "index", 0);
+
+	return (one > two) - (one < two);
+}
+
+static json_t *sorted_by_index(const json_t *flagged)
+{
+	size_t count = json_array_size(flagged);
+	_cleanup_free_ json_t **trials = calloc(count + 1, sizeof(json_t *));
+	json_t *sorted = json_array();
+
+	for (size_t i = 0; trials && i < count; i++)
+		trials[i] = json_array_get(flagged, i);
+	if (trials)
+		qsort(trials, count, sizeof(*trials), by_index);
+	for (size_t i = 0; trials && i < count; i++)
+		json_array_append(sorted, trials[i]);
+	return sorted;
 }
 
 json_t *series_outliers(const json_t *record)
 {
 	_cleanup_json_ json_t *list = series_list(record);
-	json_t *flagged = json_array();
+	_cleanup_json_ json_t *flagged = json_array();
 	const json_t *series;
 	size_t i;
 
 	json_array_foreach (list, i, series)
 		flag(record, series, flagged);
-	return flagged;
+	return sorted_by_index(flagged);
 }
 
 char *series_name(const json_t *series)

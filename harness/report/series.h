@@ -8,9 +8,10 @@
  * "variant", "metric", "at" (absent for none), "unit"}]; new reference. */
 json_t *series_list(const json_t *record);
 
-/* Trials whose value stands apart from its series (stats/summary.h): [{"index", "experiment",
- * "variant", "metric", "at", "value", "unit", "reason"}]; new reference. They stay in every
- * figure. */
+/* Trials with a value that stands apart from its series (stats/summary.h), by index: [{"index",
+ * "mechanism", "experiment", "variant", "readings": [{"metric", "at", "value", "unit",
+ * "reason"}]}]; new reference. One slow trial shows in every metric made of its time, so that a
+ * trial is the unit here too. They stay in every figure. */
 json_t *series_outliers(const json_t *record);
 
 /* "roundtrip", "latency at ints=64"; caller frees. */

@@ -92,26 +92,41 @@ static void put_problems(const json_t *view, const struct page *page, bool verbo
 	}
 }
 
+static void put_outlier(const struct page *page, const json_t *trial, bool verbose)
+{
+	const json_t *readings = json_object_get(trial, "readings"), *one;
+	size_t more = json_array_size(readings) - 1, i;
+
+	json_array_foreach (readings, i, one) {
+		_cleanup_free_ char *name = series_name(one);
+		char value[FIGURE_SIZE], rest[48] = "";
+
+		if (i > 0 && !verbose)
+			break;
+		if (more > 0 && !verbose)
+			snprintf(rest, sizeof(rest), "; and in %zu more metric%s", more,
+				more == 1 ? "" : "s");
+		figure_value(json_number(one, "value", NAN), json_text(one, "unit"), value);
+		page_wrap(page, 2, 4, "trial %.0f, %s: %s %s, %s%s", json_number(trial, "index", 0),
+			json_text(trial, "variant"), name, value, json_text(one, "reason"), rest);
+	}
+}
+
 static void put_outliers(const json_t *view, const struct page *page, bool verbose)
 {
-	const json_t *outliers = json_object_get(view, "outliers"), *one;
-	size_t i;
+	const json_t *outliers = json_object_get(view, "outliers"), *trial;
+	size_t count = json_array_size(outliers), i;
 
-	if (json_array_size(outliers))
-		page_wrap(page, 0, 2, "outliers: %zu readings stand apart (flagged, never dropped)",
-			json_array_size(outliers));
-	json_array_foreach (outliers, i, one) {
-		_cleanup_free_ char *name = series_name(one);
-		char value[FIGURE_SIZE];
-
+	if (count)
+		page_wrap(page, 0, 2,
+			"outliers: %zu trial%s apart (flagged, counted like the others)", count,
+			count == 1 ? " stands" : "s stand");
+	json_array_foreach (outliers, i, trial) {
 		if (i == MOST_LISTED / 2 && !verbose) {
-			page_wrap(page, 2, 4, "and %zu more (--verbose)",
-				json_array_size(outliers) - i);
+			page_wrap(page, 2, 4, "and %zu more (--verbose)", count - i);
 			break;
 		}
-		figure_value(json_number(one, "value", NAN), json_text(one, "unit"), value);
-		page_wrap(page, 2, 4, "trial %.0f, %s, %s: %s, %s", json_number(one, "index", 0),
-			json_text(one, "variant"), name, value, json_text(one, "reason"));
+		put_outlier(page, trial, verbose);
 	}
 }
 
@@ -172,8 +187,8 @@ void text_render(const json_t *view, const json_t *record, const struct page *pa
 	if (json_array_size(json_object_get(view, "not_run")))
 		page_blank(page);
 	json_array_foreach (json_object_get(view, "not_run"), i, other)
-		page_wrap(page, 0, 3, "%s  %s: not run in this record", json_text(other, "id"),
-			json_text(other, "short"));
+		page_wrap(page, 0, 3, "%s  %s: %s", json_text(other, "id"),
+			json_text(other, "short"), json_text(other, "why"));
 	put_problems(view, page, verbose);
 	put_outliers(view, page, verbose);
 	if (verbose)

@@ -2,6 +2,7 @@
  * than the page goes on below, with its other variants. */
 #include "harness/base/fs.h"
 #include "harness/record/samples.h"
+#include "harness/report/also.h"
 #include "harness/report/figures.h"
 #include "harness/report/text.h"
 
@@ -33,28 +34,6 @@ static void cell_texts(const json_t *row, const char *variant, char *median, cha
 	snprintf(interval, FIGURE_SIZE, "[%.20s, %.20s]", from, to);
 }
 
-/* "8", or "2-8" where the cells of a row differ. */
-static void count_text(const json_t *row, char *out, size_t size)
-{
-	const json_t *trials = json_object_get(row, "trials");
-	double least = json_number_value(json_array_get(trials, 0));
-	double most = json_number_value(json_array_get(trials, 1));
-
-	if (least == most)
-		snprintf(out, size, "%.0f", most);
-	else
-		snprintf(out, size, "%.0f-%.0f", least, most);
-}
-
-static char *row_label(const json_t *table, const json_t *row)
-{
-	const char *unit = json_text(row, "unit");
-	bool named = *json_text(table, "metric") || !*unit || strcmp(unit, "bool") == 0;
-
-	return format_string(
-		"%s%s%s", json_text(row, "label"), named ? "" : ", ", named ? "" : unit);
-}
-
 /* What stands above the labels: the coordinate of a sweep, the experiment of single figures. */
 static const char *label_head(const json_t *table)
 {
@@ -68,7 +47,7 @@ static int label_columns(const json_t *table)
 	size_t i;
 
 	json_array_foreach (json_object_get(table, "rows"), i, row) {
-		_cleanup_free_ char *label = row_label(table, row);
+		_cleanup_free_ char *label = also_label(table, row);
 
 		if (text_columns(label) > columns)
 			columns = text_columns(label);
@@ -142,12 +121,12 @@ static void put_part_head(const struct page *page, const struct part *part)
 
 static void put_part_row(const struct page *page, const struct part *part, const json_t *row)
 {
-	_cleanup_free_ char *label = row_label(part->table, row);
+	_cleanup_free_ char *label = also_label(part->table, row);
 	char medians[MOST_COLUMNS][FIGURE_SIZE], intervals[MOST_COLUMNS][FIGURE_SIZE];
 	struct cell above[MOST_COLUMNS + 2], below[MOST_COLUMNS + 2];
 	const json_t *gain = json_object_get(row, "gain");
 	bool sweep = *json_text(part->table, "coordinate"), any = false, bounded = false;
-	char ratio[FIGURE_SIZE] = "", trials[32];
+	char ratio[FIGURE_SIZE] = "", trials[FIGURE_SIZE];
 	size_t count = 0, lines = 0;
 
 	above[count] = (struct cell){sweep ? -part->label : part->label, label, NULL};
@@ -170,7 +149,7 @@ static void put_part_row(const struct page *page, const struct part *part, const
 		figure_times(json_number(gain, "ratio", NAN), ratio);
 	if (part->gain)
 		above[count++] = (struct cell){-GAIN_COLUMNS, ratio, NULL};
-	count_text(row, trials, sizeof(trials));
+	figure_count(json_object_get(row, "trials"), trials);
 	if (part->count)
 		above[count++] = (struct cell){-COUNT_COLUMNS, trials, "2"};
 	page_row(page, INDENT, above, count);

@@ -111,23 +111,31 @@ void forecast_text(const json_t *forecast, char *out)
 		json_number(forecast, "boots", 0), took);
 }
 
-/* What stands below a row: what was compared, on how many pairs, why this verdict. */
-static void put_why(const struct page *page, const json_t *paper, const json_t *test)
+const char *test_reason(const json_t *paper, const json_t *test)
 {
 	const json_t *comparable = json_object_get(paper, "comparable");
 	const char *reason = json_text(test, "reason");
+
+	return strcmp(reason, json_text(comparable, "reason")) == 0
+		       ? "another kind of host, see above"
+		       : reason;
+}
+
+/* What stands below a row: what was compared, on how many pairs, why this verdict. */
+static void put_why(const struct page *page, const json_t *paper, const json_t *test)
+{
+	const char *reason = test_reason(paper, test);
 	char pairs[FIGURE_SIZE], forecast[FIGURE_SIZE];
 	_cleanup_free_ char *title = test_title(test);
 
 	figure_pairs(test, pairs);
 	forecast_text(json_object_get(test, "forecast"), forecast);
-	if (strcmp(reason, json_text(comparable, "reason")) == 0)
-		reason = "another kind of host, see above";
 	page_wrap(page, 11, 11, "%s%s%s%s%s%s%s", title, *title ? "; " : "", pairs,
 		*pairs ? "; " : "", reason, *forecast ? "; " : "", forecast);
 }
 
-static void put_claim(const struct page *page, const json_t *paper, const json_t *claim)
+static void put_claim(
+	const struct page *page, const json_t *paper, const json_t *claim, bool verbose)
 {
 	const json_t *tests = json_object_get(claim, "tests"), *test;
 	const json_t *published = json_object_get(claim, "published");
@@ -150,7 +158,9 @@ static void put_claim(const struct page *page, const json_t *paper, const json_t
 				json_text(test, "verdict"), test, NULL);
 		put_why(page, paper, test);
 	}
-	if (!run || page->width >= WIDE)
+	if (verbose && json_object_get(claim, "command"))
+		page_wrap(page, 11, 13, "again: %s", json_text(claim, "command"));
+	if (!run || (page->width >= WIDE && !verbose))
 		return;
 	figure_duration(json_number(claim, "wall_s", 0), took);
 	figure_bytes(json_number(claim, "disk_bytes", 0), disk);
@@ -163,7 +173,6 @@ void text_claims(const json_t *view, const struct page *page, const json_t *pape
 	const json_t *comparable = json_object_get(paper, "comparable"), *claim;
 	size_t i;
 
-	(void)verbose;
 	page_blank(page);
 	page_wrap(page, 2, 2, "claims");
 	text_emulation(view, page);
@@ -174,5 +183,5 @@ void text_claims(const json_t *view, const struct page *page, const json_t *pape
 		page_wrap(page, 2, 4, "comparable? yes, absolute values too");
 	put_claim_head(page);
 	json_array_foreach (json_object_get(paper, "claims"), i, claim)
-		put_claim(page, paper, claim);
+		put_claim(page, paper, claim, verbose);
 }

@@ -6,6 +6,7 @@
 #include "harness/record/paper.h"
 #include "harness/record/samples.h"
 #include "harness/report/also.h"
+#include "harness/report/redo.h"
 #include "harness/report/series.h"
 
 #include <string.h>
@@ -124,6 +125,15 @@ static json_t *view_tables(const json_t *record, const json_t *paper)
 	return tables;
 }
 
+static void add_command(
+	json_t *shown, const json_t *record, const json_t *paper, const json_t *claim)
+{
+	_cleanup_free_ char *command = redo_command(record, paper, claim);
+
+	if (command)
+		json_object_set_new(shown, "command", json_string(command));
+}
+
 static json_t *view_claims(
 	const json_t *record, const json_t *paper, const struct report_options *options)
 {
@@ -147,6 +157,7 @@ static json_t *view_claims(
 				json_object_set(
 					shown, fields[f], json_object_get(claim, fields[f]));
 		}
+		add_command(shown, record, paper, claim);
 		json_array_append_new(claims, shown);
 	}
 	return claims;
@@ -171,17 +182,29 @@ static json_t *view_paper(
 	return shown;
 }
 
-static bool in_plan(const json_t *record, const char *mechanism)
+/* Is the mechanism one of the names below `part` of the record: "plan" or "build"? */
+static bool names_mechanism(const json_t *record, const char *part, const char *mechanism)
 {
 	const json_t *name;
 	size_t i;
 
-	json_array_foreach (
-		json_object_get(json_object_get(record, "plan"), "mechanisms"), i, name) {
+	json_array_foreach (json_object_get(json_object_get(record, part), "mechanisms"), i, name) {
 		if (strcmp(json_string_value(name), mechanism) == 0)
 			return true;
 	}
 	return false;
+}
+
+/* Records without that list, of older builds, do not tell: then nothing is said of the build. */
+static json_t *view_not_run(const json_t *record, const json_t *paper)
+{
+	const json_t *known = json_object_get(json_object_get(record, "build"), "mechanisms");
+	bool implemented =
+		!known || names_mechanism(record, "build", json_text(paper, "mechanism"));
+
+	return json_pack("{s:O, s:O, s:s}", "id", json_object_get(paper, "id"), "short",
+		json_object_get(paper, "short"), "why",
+		implemented ? "not run in this record" : "not implemented in this build");
 }
 
 static struct error *view_papers(
@@ -201,11 +224,10 @@ static struct error *view_papers(
 		try_(paper_load(id, &paper));
 		if (options->claim && !paper_claim(paper, options->claim))
 			continue;
-		if (in_plan(record, json_text(paper, "mechanism")))
+		if (names_mechanism(record, "plan", json_text(paper, "mechanism")))
 			json_array_append_new(papers, view_paper(record, paper, options));
 		else if (!synthetic || options->paper)
-			json_array_append_new(not_run, json_pack("{s:s, s:s}", "id", id, "short",
-							       json_text(paper, "short")));
+			json_array_append_new(not_run, view_not_run(record, paper));
 	}
 	return NULL;
 }

@@ -11,11 +11,11 @@
  *        "tables": [{"id", "title", "columns", "rows": [{"label", "cells": [{…published…,
  *            "ours": [{"label", "unit", "median", "low", "high", "trials"}]}]}]}],
  *        "also": [as also_measured()],
- *        "claims": [as claims_grade(), with "text", "source", "conditions", "published"]}],
- *    "not_run": [{"id", "short"}],
- *    "trials": {"planned", "finished", "ok", "failed", "invalid", "skipped"},
- *    "problems": [{"index", "experiment", "variant", "block", "outcome", "reason"}],
- *    "outliers": [{"index", "experiment", "variant", "metric", "value", "unit", "reason"}]}
+ *        "claims": [as claims_grade(), with "text", "source", "conditions", "published", and
+ * "command" where it can be run]}], "not_run": [{"id", "short", "why": "not implemented in this
+ * build"}], "trials": {"planned", "finished", "ok", "failed", "invalid", "skipped"}, "problems":
+ * [{"index", "experiment", "variant", "block", "outcome", "reason"}], "outliers": [as
+ * series_outliers()]}
  */
 #pragma once
 
