@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 struct words {
@@ -19,16 +18,8 @@ struct words {
 	bool strict;
 };
 
-/* Columns of the terminal, never above 100: lines longer than that are hard to read. 0 (the
- * default) where there is none. */
-static int terminal_width(int fd)
-{
-	struct winsize size;
-
-	if (ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-		return 0;
-	return size.ws_col > 100 ? 100 : size.ws_col;
-}
+/* Lines longer than this are hard to read. */
+#define MOST_COLUMNS 100
 
 static struct error *parse(int argc, char **argv, struct words *words)
 {
@@ -153,7 +144,9 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	if (words.output) {
 		try_(write_file(record, &words));
 	} else {
-		words.options.width = terminal_width(STDOUT_FILENO);
+		words.options.width = command_terminal_width();
+		if (words.options.width > MOST_COLUMNS)
+			words.options.width = MOST_COLUMNS;
 		words.options.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
 		try_(report_render(record, words.format, &words.options, stdout));
 	}

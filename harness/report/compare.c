@@ -5,14 +5,12 @@
  */
 #include "harness/base/fs.h"
 #include "harness/record/samples.h"
-#include "harness/report/figures.h"
-#include "harness/report/line.h"
+#include "harness/report/formats.h"
 #include "harness/report/report.h"
 #include "harness/report/series.h"
 
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 #include <string.h>
 #include <strings.h>
 
@@ -239,181 +237,6 @@ static json_t *compare_metrics(const json_t *a, const json_t *b)
 	return rows;
 }
 
-static const char *judgement(const json_t *row)
-{
-	if (!json_is_true(json_object_get(row, "bounded")))
-		return "open";
-	return json_is_true(json_object_get(row, "excludes_one")) ? "differs" : "same";
-}
-
-static void ratio_text(const json_t *row, char *out)
-{
-	if (json_object_get(row, "ratio"))
-		figure_interval(json_number(row, "ratio", NAN), json_number(row, "ratio_low", NAN),
-			json_number(row, "ratio_high", NAN), "x", out);
-	else
-		snprintf(out, FIGURE_SIZE, "-");
-}
-
-static void side_text(const json_t *side, const char *unit, char *out)
-{
-	figure_interval(json_number(side, "median", NAN), json_number(side, "low", NAN),
-		json_number(side, "high", NAN), unit, out);
-}
-
-/* The same rows for text and Markdown: name, a, b, ratio, judgement. */
-struct writer {
-	const struct page *page; /* NULL: Markdown */
-	FILE *out;
-};
-
-static void put_line(const struct writer *writer, const char *const fields[5], bool head)
-{
-	const struct page *page = writer->page;
-	bool wide = page && page->width >= 96;
-
-	if (!page) {
-		for (int i = 0; i < 5; i++) {
-			_cleanup_free_ char *harmless = text_harmless(fields[i]);
-
-			fputs("| ", writer->out);
-			for (const char *p = harmless; *p; p++)
-				fprintf(writer->out, strchr("|<>`*_", *p) ? "\\%c" : "%c", *p);
-			fputc(' ', writer->out);
-		}
-		fputs(head ? "|\n|---|---|---|---|---|\n" : "|\n", writer->out);
-		return;
-	}
-	const struct cell cells[] = {
-		{wide ? 19 : 14, fields[0], head ? "2" : NULL},
-		{wide ? 23 : 18, fields[1], head ? "2" : NULL},
-		{wide ? 23 : 18, fields[2], head ? "2" : NULL},
-		{wide ? 24 : 18, fields[3], head ? "2" : NULL},
-		{0, fields[4],
-			head				    ? "2"
-			: strcmp(fields[4], "differs") == 0 ? "33"
-							    : NULL},
-	};
-
-	page_row(page, 0, cells, ARRAY_SIZE(cells));
-}
-
-static void say(const struct writer *writer, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void say(const struct writer *writer, const char *format, ...)
-{
-	_cleanup_free_ char *text = NULL;
-	va_list args;
-
-	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		text = NULL;
-	va_end(args);
-	if (writer->page) {
-		page_wrap(writer->page, 0, 2, "%s", text ? text : "");
-	} else {
-		_cleanup_free_ char *harmless = text_harmless(text ? text : "");
-
-		fprintf(writer->out, "%s\n\n", harmless);
-	}
-}
-
-static void put_hosts(const struct writer *writer, const json_t *hosts)
-{
-	const json_t *one;
-	size_t i;
-
-	if (json_is_true(json_object_get(hosts, "comparable")))
-		say(writer, "hosts: comparable%s",
-			json_array_size(json_object_get(hosts, "differences"))
-				? "; these fields differ:"
-				: ", no field differs");
-	else
-		say(writer, "hosts: NOT comparable in absolute values: %s",
-			json_text(hosts, "reason"));
-	json_array_foreach (json_object_get(hosts, "differences"), i, one)
-		say(writer, "  %s: %s | %s", json_text(one, "field"), json_text(one, "a"),
-			json_text(one, "b"));
-}
-
-static void put_claims(const struct writer *writer, const json_t *rows)
-{
-	static const char *const head[5] = {"claim", "A", "B", "B over A", ""};
-	const json_t *row;
-	size_t i;
-
-	if (json_array_size(rows) == 0)
-		return;
-	put_line(writer, head, true);
-	json_array_foreach (rows, i, row) {
-		char a[FIGURE_SIZE], b[FIGURE_SIZE], ratio[FIGURE_SIZE];
-		_cleanup_free_ char *name = NULL;
-
-		figure_measured(json_object_get(row, "test_a"), a);
-		figure_measured(json_object_get(row, "test_b"), b);
-		ratio_text(row, ratio);
-		name = format_string("%s%s", json_text(row, "claim"),
-			strcmp(json_text(row, "a"), json_text(row, "b")) ? " (!)" : "");
-		put_line(writer,
-			(const char *const[5]){name, json_text(row, "a"), json_text(row, "b"),
-				ratio, json_object_get(row, "ratio") ? judgement(row) : ""},
-			false);
-		if (json_object_get(row, "ratio"))
-			put_line(writer, (const char *const[5]){"", a, b, "", ""}, false);
-	}
-}
-
-static void put_metrics(const struct writer *writer, const json_t *rows)
-{
-	static const char *const head[5] = {"metric", "A", "B", "B over A", ""};
-	const json_t *row;
-	const char *before = "";
-	size_t i;
-
-	json_array_foreach (rows, i, row) {
-		char a[FIGURE_SIZE], b[FIGURE_SIZE], ratio[FIGURE_SIZE];
-		_cleanup_free_ char *group = format_string(
-			"%s, %s", json_text(row, "experiment"), json_text(row, "variant"));
-		_cleanup_free_ char *name = series_name(row);
-
-		if (strcmp(json_text(row, "variant"), before) != 0) {
-			if (writer->page)
-				page_blank(writer->page);
-			else
-				fputc('\n', writer->out);
-			say(writer, "%s", group);
-			put_line(writer, head, true);
-		}
-		before = json_text(row, "variant");
-		side_text(json_object_get(row, "a"), json_text(row, "unit"), a);
-		side_text(json_object_get(row, "b"), json_text(row, "unit"), b);
-		ratio_text(row, ratio);
-		put_line(writer, (const char *const[5]){name, a, b, ratio, judgement(row)}, false);
-	}
-}
-
-static void put_comparison(const json_t *comparison, const struct writer *writer)
-{
-	const json_t *runs = json_object_get(comparison, "runs"), *run;
-	size_t i;
-
-	json_array_foreach (runs, i, run)
-		say(writer, "%s: %s, profile %s, accelerator %s%s", i ? "B" : "A",
-			json_text(run, "id"), json_text(run, "profile"),
-			json_text(run, "accelerator"),
-			json_is_true(json_object_get(run, "altered")) ? ", ALTERED" : "");
-	put_hosts(writer, json_object_get(comparison, "hosts"));
-	if (writer->page)
-		page_blank(writer->page);
-	put_claims(writer, json_object_get(comparison, "claims"));
-	put_metrics(writer, json_object_get(comparison, "metrics"));
-	if (writer->page)
-		page_blank(writer->page);
-	say(writer, "(!) = another verdict; differs = the intervals at 95 %% do not meet; same "
-		    "= they do; open = too few trials for an interval.");
-}
-
 static json_t *run_json(const struct record *record)
 {
 	const json_t *json = record->json;
@@ -427,8 +250,7 @@ static json_t *run_json(const struct record *record)
 struct error *report_compare(const struct record *a, const struct record *b,
 	enum report_format format, const struct report_options *options, FILE *out)
 {
-	const struct page page = {out, options->width ? options->width : 100, options->colour};
-	const struct writer writer = {format == REPORT_TEXT ? &page : NULL, out};
+	const struct page page = {out, page_width(options->width), options->colour};
 	_cleanup_json_ json_t *comparison = NULL;
 
 	if (format != REPORT_TEXT && format != REPORT_MARKDOWN && format != REPORT_JSON)
@@ -444,7 +266,7 @@ struct error *report_compare(const struct record *a, const struct record *b,
 		json_dumpf(comparison, out, JSON_INDENT(2));
 		fputc('\n', out);
 	} else {
-		put_comparison(comparison, &writer);
+		comparison_render(comparison, format == REPORT_TEXT ? &page : NULL, out);
 	}
 	return ferror(out) ? error_errno(errno, "cannot write the comparison") : NULL;
 }

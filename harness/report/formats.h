@@ -9,6 +9,9 @@ void markdown_render(const json_t *view, const json_t *record, bool verbose, FIL
 void csv_render(const json_t *view, FILE *out);
 void junit_render(const json_t *view, FILE *out);
 
+/* Two runs side by side (compare.c makes the JSON); `page` NULL: as Markdown to `out`. */
+void comparison_render(const json_t *comparison, const struct page *page, FILE *out);
+
 /* "(ratio) tcp-naive over shm-polling", "best network baseline here: udp": what a test compares,
  * from the graded test and the paper's; caller frees. */
 char *test_title(const json_t *test);

@@ -7,6 +7,17 @@
 #include <stdint.h>
 #include <string.h>
 
+#define DEFAULT_WIDTH 100
+#define LEAST_WIDTH 60
+#define MOST_WIDTH 200
+
+int page_width(int wanted)
+{
+	if (wanted == 0)
+		return DEFAULT_WIDTH;
+	return wanted < LEAST_WIDTH ? LEAST_WIDTH : wanted > MOST_WIDTH ? MOST_WIDTH : wanted;
+}
+
 /* Decodes one character; *length is at least 1, also for bytes that are no UTF-8. */
 static uint32_t decode(const char *text, size_t *length)
 {

@@ -14,6 +14,9 @@ struct page {
 	bool colour;
 };
 
+/* The width that a page gets for the one asked for: 60 to 200 columns, 100 for 0. */
+int page_width(int wanted);
+
 /* Columns that a text takes on a terminal (UTF-8; wide East Asian characters take two). */
 int text_columns(const char *text);
 

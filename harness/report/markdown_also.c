@@ -72,7 +72,7 @@ static void add_head(json_t *table, const json_t *also, bool gains)
 	json_array_append_new(table, cells);
 }
 
-static void put_title(const json_t *also, FILE *out)
+static void put_title(const json_t *also, bool gains, FILE *out)
 {
 	const char *metric = json_text(also, "metric"), *coordinate = json_text(also, "coordinate");
 	_cleanup_free_ char *text =
@@ -83,7 +83,7 @@ static void put_title(const json_t *also, FILE *out)
 
 	fputs("**Also measured**: ", out);
 	markdown_put(out, text);
-	fputs(".", out);
+	fputs(gains ? "; gain: best subject over best baseline." : ".", out);
 }
 
 void markdown_also(const json_t *view, const json_t *paper, FILE *out)
@@ -103,7 +103,7 @@ void markdown_also(const json_t *view, const json_t *paper, FILE *out)
 		add_head(table, also, gains);
 		json_array_foreach (json_object_get(also, "rows"), r, row)
 			add_row(table, also, row, gains);
-		put_title(also, out);
+		put_title(also, gains, out);
 		markdown_emulation(view, out);
 		markdown_table(table, right, out);
 	}

@@ -7,10 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define DEFAULT_WIDTH 100
-#define LEAST_WIDTH 60
-#define MOST_WIDTH 200
-
 struct error *report_format_parse(const char *name, enum report_format *format)
 {
 	static const char *const names[] = {
@@ -33,13 +29,6 @@ struct error *report_format_parse(const char *name, enum report_format *format)
 	near = nearest_name(name, names, ARRAY_SIZE(names));
 	return near ? error_hint(err, "did you mean %s?", near)
 		    : error_hint(err, "the formats are text, markdown, csv, json and junit");
-}
-
-static int page_width(int wanted)
-{
-	if (wanted == 0)
-		return DEFAULT_WIDTH;
-	return wanted < LEAST_WIDTH ? LEAST_WIDTH : wanted > MOST_WIDTH ? MOST_WIDTH : wanted;
 }
 
 struct error *report_render(const struct record *record, enum report_format format,

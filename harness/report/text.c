@@ -1,4 +1,5 @@
 /* The report for a terminal: see report.h. Must never print a line wider than the page. */
+#include "harness/base/fs.h"
 #include "harness/record/samples.h"
 #include "harness/report/figures.h"
 #include "harness/report/formats.h"
@@ -51,6 +52,23 @@ void text_emulation(const json_t *view, const struct page *page)
 		page_wrap(page, 2, 2, "emulated: %s", json_string_value(text));
 }
 
+/* The answer first: "in short: C1 reproduced, C2 contradicted". */
+static void put_verdicts(const struct page *page, const json_t *paper)
+{
+	_cleanup_free_ char *list = format_string("%s", "");
+	const json_t *claim;
+	size_t i;
+
+	json_array_foreach (json_object_get(paper, "claims"), i, claim) {
+		char *longer = format_string("%s%s%s %s", list, i ? ", " : "",
+			json_text(claim, "id"), json_text(claim, "verdict"));
+
+		free(list);
+		list = longer;
+	}
+	page_wrap(page, 2, 4, "in short: %s", list);
+}
+
 static void put_paper(
 	const json_t *view, const struct page *page, const json_t *paper, bool verbose)
 {
@@ -61,6 +79,7 @@ static void put_paper(
 		json_text(paper, "short"), json_text(paper, "mechanism"));
 	page_heading(page, heading);
 	page_wrap(page, 2, 2, "%s", json_text(paper, "title"));
+	put_verdicts(page, paper);
 	text_tables(view, page, paper);
 	text_claims(view, page, paper, verbose);
 	text_also(view, page, paper);
@@ -164,16 +183,61 @@ static void put_samples(const json_t *record, const struct page *page)
 	}
 }
 
-static void put_legend(const struct page *page)
+struct word {
+	const char *word, *meaning;
+};
+
+static void put_word(const struct page *page, const struct word *word)
 {
+	page_wrap(page, 2, 18, "%-15s %s", word->word, word->meaning);
+}
+
+static bool is_used(const json_t *view, const char *verdict)
+{
+	const json_t *paper, *claim, *test;
+	size_t p, c, t;
+
+	json_array_foreach (json_object_get(view, "papers"), p, paper) {
+		json_array_foreach (json_object_get(paper, "claims"), c, claim) {
+			if (strcmp(json_text(claim, "verdict"), verdict) == 0)
+				return true;
+			json_array_foreach (json_object_get(claim, "tests"), t, test) {
+				if (strcmp(json_text(test, "verdict"), verdict) == 0)
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* Only the verdicts that occur: a legend is read when it is short. */
+static void put_legend(const json_t *view, const struct page *page)
+{
+	static const struct word verdicts[] = {
+		{"reproduced", "the direction holds, and the size where the paper gives one"},
+		{"direction-only", "the direction holds, the effect is stronger or weaker"},
+		{"contradicted", "the 95 % interval excludes what the paper says"},
+		{"inconclusive", "these trials do not decide it; the reason says why"},
+		{"not-comparable", "an absolute value, on another kind of host than the paper's"},
+		{"not-run", "nothing of it was measured, or there is nothing to grade"},
+	};
+	static const struct word words[] = {
+		{"x", "a ratio, paired within blocks of trials that ran close together"},
+		{"/ paper", "measured divided by published"},
+		{"evidence", "trials in which the mechanism's work was seen from outside; "
+			     "others never count"},
+		{"n", "trials, each on a freshly booted fleet; figures are their medians"},
+		{"gain", "how much better the best subject is than the best baseline, of medians"},
+	};
+
 	page_blank(page);
-	page_wrap(page, 0, 2,
-		"verdicts: reproduced = direction and size hold; direction-only = another size; "
-		"contradicted = the interval excludes it; inconclusive = more boots needed; "
-		"not-comparable = another kind of host or guest; not-run = nothing graded.");
-	page_wrap(page, 0, 2,
-		"figures: medians over freshly booted fleets; x = ratio paired within blocks; "
-		"of publ. = measured over published; a trial without evidence never counts.");
+	page_wrap(page, 0, 2, "how to read this:");
+	for (size_t i = 0; i < ARRAY_SIZE(verdicts); i++) {
+		if (is_used(view, verdicts[i].word))
+			put_word(page, &verdicts[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		put_word(page, &words[i]);
 }
 
 void text_render(const json_t *view, const json_t *record, const struct page *page, bool verbose)
@@ -193,5 +257,5 @@ void text_render(const json_t *view, const json_t *record, const struct page *pa
 	put_outliers(view, page, verbose);
 	if (verbose)
 		put_samples(record, page);
-	put_legend(page);
+	put_legend(view, page);
 }

@@ -11,8 +11,8 @@ struct claim_columns {
 	int id, verdict, published, measured, ratio, evidence, time, disk;
 };
 
-static const struct claim_columns narrow = {8, 14, 13, 28, 8, 0, 0, 0};
-static const struct claim_columns wide = {8, 14, 13, 27, 8, 7, 7, 0};
+static const struct claim_columns narrow = {8, 14, 13, 27, 7, 0, 0, 0};
+static const struct claim_columns wide = {8, 14, 13, 27, 7, 8, 6, 0};
 
 static const struct claim_columns *columns_for(const struct page *page)
 {
@@ -27,8 +27,8 @@ static void put_claim_head(const struct page *page)
 		{columns->verdict, "verdict", "2"},
 		{columns->published, "published", "2"},
 		{columns->measured, "measured [95 % interval]", "2"},
-		{columns->ratio, "of publ.", "2"},
-		{columns->evidence, columns->evidence ? "proven" : "", "2"},
+		{columns->ratio, "/ paper", "2"},
+		{columns->evidence, columns->evidence ? "evidence" : "", "2"},
 		{columns->time, columns->time ? "time" : "", "2"},
 		{columns->disk, page->width >= WIDE ? "disk" : "", "2"},
 	};
@@ -49,11 +49,13 @@ static void short_evidence(const char *evidence, char *out, size_t size)
 
 static void short_duration(double seconds, char *out, size_t size)
 {
-	if (seconds < 10)
+	if (seconds <= 0) /* no trial */
+		snprintf(out, size, "-");
+	else if (seconds < 10)
 		snprintf(out, size, "%.1f s", seconds);
 	else if (seconds < 100)
 		snprintf(out, size, "%.0f s", seconds);
-	else if (seconds < 6000)
+	else if (seconds < 5940)
 		snprintf(out, size, "%.0f min", seconds / 60);
 	else
 		snprintf(out, size, "%.1f h", seconds / 3600);
@@ -73,7 +75,8 @@ static void put_test_row(const struct page *page, const char *id, const char *ve
 	if (claim && page->width >= WIDE) {
 		short_evidence(json_text(claim, "evidence"), evidence, sizeof(evidence));
 		short_duration(json_number(claim, "wall_s", 0), took, sizeof(took));
-		figure_bytes(json_number(claim, "disk_bytes", 0), disk);
+		if (strcmp(took, "-") != 0)
+			figure_bytes(json_number(claim, "disk_bytes", 0), disk);
 	}
 	const struct cell cells[] = {
 		{columns->id, id, claim ? "1" : NULL},
@@ -177,10 +180,13 @@ void text_claims(const json_t *view, const struct page *page, const json_t *pape
 	page_wrap(page, 2, 2, "claims");
 	text_emulation(view, page);
 	if (json_is_false(json_object_get(comparable, "ok")))
-		page_wrap(page, 2, 4, "comparable? ratios and shapes; absolute values not: %s",
+		page_wrap(page, 2, 4,
+			"graded: ratios and shapes; absolute values not, since the hosts differ "
+			"(%s)",
 			json_text(comparable, "reason"));
 	else
-		page_wrap(page, 2, 4, "comparable? yes, absolute values too");
+		page_wrap(page, 2, 4,
+			"graded: ratios, shapes and absolute values (a host of the paper's kind)");
 	put_claim_head(page);
 	json_array_foreach (json_object_get(paper, "claims"), i, claim)
 		put_claim(page, paper, claim, verbose);

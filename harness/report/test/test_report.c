@@ -113,7 +113,8 @@ static void test_text_says_what_a_reader_needs(void **state)
 {
 	static const char *const words[] = {"Table 3", "14978 us", "tcp-nodelay", "C1-best",
 		"reproduced", "not-comparable", "emulated: CPU by tcg", "SYNTHETIC",
-		"A  library sharing: not run", "[95 % interval]", "verdicts:"};
+		"A  library sharing: not run", "[95 % interval]", "in short: C1 reproduced, C2",
+		"how to read this:", "/ paper"};
 	_cleanup_record_ struct record *record = made(synthetic_shmipc(8, 150));
 	const struct report_options options = {.width = 100};
 	_cleanup_free_ char *text = render(record, REPORT_TEXT, &options);
@@ -362,6 +363,23 @@ static void test_compare_finds_what_differs(void **state)
 	assert_float_equal(json_number_value(json_object_get(first, "ratio")), 2, 0.2);
 }
 
+/* Where a row is too wide, its name gets a line of its own; no figure is cut. */
+static void test_compare_cuts_no_figure(void **state)
+{
+	static const int widths[] = {60, 80, 100, 140};
+	_cleanup_record_ struct record *a = made(synthetic_shmipc(8, 150));
+	_cleanup_record_ struct record *b = made(synthetic_shmipc(8, 300));
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(widths); i++) {
+		_cleanup_free_ char *text = compare(a, b, REPORT_TEXT, widths[i]);
+
+		assert_lines_fit(text, widths[i]);
+		assert_null(strstr(text, "…"));
+		assert_non_null(strstr(text, "roundtrip_less_syscalls, us"));
+	}
+}
+
 static void test_compare_with_itself_is_same(void **state)
 {
 	_cleanup_record_ struct record *a = made(hostile());
@@ -428,6 +446,7 @@ int main(void)
 		cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_an_altered_record_is_called_so),
 		cmocka_unit_test(test_compare_finds_what_differs),
+		cmocka_unit_test(test_compare_cuts_no_figure),
 		cmocka_unit_test(test_compare_with_itself_is_same),
 		cmocka_unit_test(test_formats_by_name),
 		cmocka_unit_test(test_figures),
