@@ -1,6 +1,7 @@
 /* Errors with a story: see error.h. Must never print and never fail. */
 #include "harness/base/error.h"
 
+#include <glib.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -15,6 +16,22 @@ static struct error out_of_memory = {
 	.message = (char *)"out of memory",
 };
 
+/* Messages quote guests and other programs, and travel as JSON, which must be UTF-8: a text that is
+ * not would be dropped on the way, and the failure with it. */
+static void make_utf8(char **text)
+{
+	gchar *valid;
+
+	if (g_utf8_validate(*text, -1, NULL))
+		return;
+	valid = g_utf8_make_valid(*text, -1);
+	free(*text);
+	*text = strdup(valid);
+	g_free(valid);
+	if (!*text)
+		abort();
+}
+
 static struct error *error_vnew(enum error_kind kind, const char *format, va_list args)
 {
 	struct error *err = calloc(1, sizeof(*err));
@@ -26,6 +43,7 @@ static struct error *error_vnew(enum error_kind kind, const char *format, va_lis
 		free(err);
 		return &out_of_memory;
 	}
+	make_utf8(&err->message);
 	return err;
 }
 
@@ -77,6 +95,8 @@ struct error *error_prefix(struct error *err, const char *format, ...)
 	va_end(args);
 	if (prefix && asprintf(&message, "%s: %s", prefix, err->message) < 0)
 		message = NULL;
+	if (message)
+		make_utf8(&message);
 	free(prefix);
 	return replace_message(err, message);
 }
@@ -90,6 +110,8 @@ struct error *error_hint(struct error *err, const char *format, ...)
 	va_start(args, format);
 	if (vasprintf(&err->remedy, format, args) < 0)
 		err->remedy = NULL;
+	else
+		make_utf8(&err->remedy);
 	va_end(args);
 	return err;
 }

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 
@@ -159,11 +160,11 @@ struct error *unix_connect(const char *path, int *fd)
 	struct sockaddr_un address;
 
 	try_(unix_address(path, &address));
-	if (s < 0 || connect(s, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return error_errno(errno, "cannot connect to %s", path);
-	/* A peer that stops reading must not block us for ever. */
+	/* A peer that stops reading, or never accepts, must not block us for ever. */
 	setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){.tv_sec = 30},
 		sizeof(struct timeval));
+	if (s < 0 || connect(s, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return error_errno(errno, "cannot connect to %s", path);
 	*fd = take_fd(&s);
 	return NULL;
 }

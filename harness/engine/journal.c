@@ -1,10 +1,12 @@
 /* The journal of a run: see journal.h. Must never leave half a line that a later read would
  * believe. */
 #include "harness/engine/journal.h"
+#include "harness/base/clock.h"
 #include "harness/base/fs.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -29,6 +31,7 @@ void journal_close(struct journal *journal)
 static struct error *open_locked(const char *dir, int flags, struct journal **journal)
 {
 	_cleanup_(cleanup_journal) struct journal *opened = calloc(1, sizeof(*opened));
+	struct deadline deadline = deadline_after_ms(1500);
 
 	if (!opened)
 		abort();
@@ -36,6 +39,10 @@ static struct error *open_locked(const char *dir, int flags, struct journal **jo
 	opened->fd = open(opened->path, flags | O_RDWR | O_CLOEXEC, 0644);
 	if (opened->fd < 0)
 		return error_errno(errno, "cannot open %s", opened->path);
+	/* The lab of a run that was killed holds the lock for as long as the kernel takes to end
+	 * it. */
+	while (flock(opened->fd, LOCK_EX | LOCK_NB) < 0 && !deadline_passed(deadline))
+		poll(NULL, 0, 20);
 	if (flock(opened->fd, LOCK_EX | LOCK_NB) < 0)
 		return error_hint(error_new(ERROR_SETUP,
 					  "this run is in progress: another process "

@@ -233,8 +233,8 @@ static void add_expectations(json_t *plan)
 		json_integer((json_int_t)json_array_size(trials) * TRIAL_DISK_BYTES));
 }
 
-static size_t choose_experiments(const struct plan_options *options, const json_t *claim,
-	struct planned_experiment chosen[MAX_EXPERIMENTS])
+static size_t choose_experiments(const struct plan_options *options, const char *paper_id,
+	const json_t *claim, struct planned_experiment chosen[MAX_EXPERIMENTS])
 {
 	size_t count = 0;
 
@@ -244,6 +244,8 @@ static size_t choose_experiments(const struct plan_options *options, const json_
 		for (const struct experiment *e = mechanism->experiments; e->name; e++) {
 			struct planned_experiment *row = &chosen[count];
 
+			if (claim && strcmp(mechanism->paper, paper_id) != 0)
+				continue;
 			if (count == MAX_EXPERIMENTS || e->sizes[options->profile].blocks == 0)
 				continue;
 			*row = (struct planned_experiment){.mechanism = mechanism, .experiment = e};
@@ -276,13 +278,12 @@ struct error *plan_create(const struct plan_options *options, json_t **plan)
 	struct planned_experiment chosen[MAX_EXPERIMENTS];
 	_cleanup_json_ json_t *paper = NULL;
 	const json_t *claim = NULL;
+	const char *paper_id = NULL;
 	json_t *made, *trials;
 	struct error *err;
 	size_t count;
 
 	if (options->only_claim) {
-		const char *paper_id;
-
 		try_(paper_find_claim(options->only_claim, &paper_id));
 		try_(paper_load(paper_id, &paper));
 		claim = paper_claim(paper, options->only_claim);
@@ -295,7 +296,7 @@ struct error *plan_create(const struct plan_options *options, json_t **plan)
 	for (size_t i = 0; i < options->mechanism_count; i++)
 		json_array_append_new(json_object_get(made, "mechanisms"),
 			json_string(options->mechanisms[i]->name));
-	count = choose_experiments(options, claim, chosen);
+	count = choose_experiments(options, paper_id, claim, chosen);
 	add_blocks(options, trials, chosen, count);
 	add_expectations(made);
 	if (json_array_size(trials) > 0) {

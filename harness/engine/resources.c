@@ -55,12 +55,7 @@ void resources_destroy(struct resources *resources)
 		free(kept->key);
 		free(kept);
 	}
-	while (resources->templates) {
-		struct kept_template *kept = resources->templates;
-
-		resources->templates = kept->next;
-		kept_template_destroy(kept);
-	}
+	resources_forget_templates(resources);
 	free(resources->accelerator);
 	free(resources);
 }
@@ -176,6 +171,16 @@ struct error *resources_template(struct resources *resources, const struct fleet
 	}
 	*template = &kept->template;
 	return NULL;
+}
+
+void resources_forget_templates(struct resources *resources)
+{
+	while (resources->templates) {
+		struct kept_template *kept = resources->templates;
+
+		resources->templates = kept->next;
+		kept_template_destroy(kept);
+	}
 }
 
 void resources_template_forget(struct resources *resources, struct template *template)

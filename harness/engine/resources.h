@@ -27,3 +27,6 @@ json_t *resources_images_json(const struct resources *resources);
 struct error *resources_template(struct resources *resources, const struct fleet_spec *spec,
 	struct template **template, bool *made);
 void resources_template_forget(struct resources *resources, struct template *template);
+
+/* Forgets all templates: the next fleets of clones have newly booted ones. */
+void resources_forget_templates(struct resources *resources);

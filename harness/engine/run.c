@@ -23,6 +23,8 @@
 /* QEMU's own memory beside the guest's, measured: PSS of an idle q35 guest less its RAM. */
 #define QEMU_OVERHEAD_BYTES ((uint64_t)48 << 20)
 
+#define LAB_END_MS 1500
+
 struct run {
 	const struct run_options *options;
 	char *dir;	/* RESULTS/runs/ID */
@@ -32,6 +34,7 @@ struct run {
 	struct resources *resources;
 	struct host_lock *lock;
 	int64_t begin_ns;
+	json_t *block;	/* of the last trial; borrowed from the plan */
 	double spent_s; /* by trials of this run, and what the plan expected of them */
 	double spent_expected_s;
 };
@@ -150,7 +153,11 @@ static struct error *take_lock(struct run *run, const char *what)
 {
 	_cleanup_free_ char *text = format_string("run %s", what);
 
-	return host_lock_acquire(text, deadline_after_ms(run->options->wait_ms), &run->lock);
+	/* The lab of a run that was killed holds its lock for as long as the kernel takes to end
+	 * it. */
+	int64_t wait_ms = run->options->wait_ms > LAB_END_MS ? run->options->wait_ms : LAB_END_MS;
+
+	return host_lock_acquire(text, deadline_after_ms(wait_ms), &run->lock);
 }
 
 static void say_plan(const struct run *run)
@@ -223,6 +230,43 @@ static struct error *find_unfinished(const char *results_dir, const char *prefix
 	return NULL;
 }
 
+static struct error *differs(const struct run *run, const char *what)
+{
+	return error_hint(error_new(ERROR_SETUP,
+				  "run %s began with another %s: its trials are not comparable",
+				  json_string_value(json_object_get(run->header, "id")), what),
+		"start a new run");
+}
+
+/* The trials of one record have one host and one build. */
+static struct error *same_host(const struct run *run, const json_t *facts)
+{
+	static const struct {
+		const char *object, *field;
+	} fields[] = {
+		{"accelerator", "name"},
+		{"qemu", "version"},
+		{"kernel", "release"},
+		{"cpu", "model"},
+		{"cpu", "microcode"},
+	};
+	const json_t *then = json_object_get(run->header, "host");
+	const char *commit =
+		json_string_value(json_object_get(json_object_get(run->header, "build"), "commit"));
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		const json_t *a =
+			json_object_get(json_object_get(then, fields[i].object), fields[i].field);
+		const json_t *b =
+			json_object_get(json_object_get(facts, fields[i].object), fields[i].field);
+
+		if (a != b && !json_equal(a, b))
+			return differs(run, fields[i].object);
+	}
+	return commit && strcmp(commit, fleetlab_commit) == 0 ? NULL
+							      : differs(run, "build of fleetlab");
+}
+
 static struct error *begin_again(struct run *run)
 {
 	_cleanup_json_ json_t *facts = NULL;
@@ -233,19 +277,18 @@ static struct error *begin_again(struct run *run)
 	run->dir = format_string("%s/runs/%s", run->options->results_dir, id);
 	try_(journal_resume(run->dir, &run->journal, &run->header, &run->trials));
 	try_(look_at_host(run, &facts));
-	json_t *then = json_object_get(json_object_get(run->header, "host"), "accelerator");
-
-	if (!json_equal(json_object_get(then, "name"),
-		    json_object_get(json_object_get(facts, "accelerator"), "name")))
-		return error_hint(
-			error_new(ERROR_SETUP, "run %s began with another accelerator", id),
-			"start a new run");
+	try_(same_host(run, facts));
 	if (run->options->plan.budget_s > 0)
 		json_object_set_new(json_object_get(run->header, "plan"), "budget_s",
 			json_real(run->options->plan.budget_s));
 	log_info("run %s goes on: %zu of %zu trials are done", id, json_array_size(run->trials),
 		json_array_size(plan_trials(run)));
-	return check_fleets(run);
+	try_(check_fleets(run));
+	_cleanup_json_ json_t *images = resources_images_json(run->resources);
+
+	return json_equal(images, json_object_get(run->header, "images"))
+		       ? NULL
+		       : differs(run, "guest image");
 }
 
 /* ---- trials ---- */

@@ -21,7 +21,7 @@ static double width_of(const json_t *claim)
 		return 0;
 	if (measured == 0 || !json_object_get(test, "low") || !json_object_get(test, "high"))
 		return undecided ? 1e6 : 0;
-	return fabs((high - low) / measured) + (undecided ? 1e3 : 0);
+	return fabs((high - low) / measured);
 }
 
 /* The plan's own copy of the names, which live as long as the plan. */

@@ -211,8 +211,12 @@ static struct error *run_lab(struct trial_job *job, struct collected *collected,
 			collected->phase ? collected->phase : "start");
 		return NULL;
 	}
-	if (err)
+	if (err && error_kind(err) == ERROR_INTERRUPTED)
 		return take_ptr(err);
+	if (err) {
+		*reason = format_string("%s", error_message(err));
+		return NULL;
+	}
 	if (!lab_wait(&lab, deadline_after_ms(LAB_END_MS), &status))
 		*reason = format_string("the lab did not end");
 	else if (collected->error)
@@ -293,6 +297,30 @@ static const char *outcome_of(const struct trial *trial, const struct collected 
 	return "ok";
 }
 
+/* The plan has texts, as they are given; a record has numbers and truth values. */
+static json_t *typed_parameters(const struct trial *trial)
+{
+	json_t *typed = json_object();
+	const char *name;
+	json_t *text;
+
+	json_object_foreach (trial->parameters, name, text) {
+		const struct param *param = mechanism_param(trial->mechanism, name);
+		const char *value = json_string_value(text);
+
+		if (param && value && param->type == PARAM_BOOLEAN)
+			json_object_set_new(typed, name, json_boolean(strcmp(value, "true") == 0));
+		else if (param && value && param->type == PARAM_INTEGER)
+			json_object_set_new(
+				typed, name, json_integer((json_int_t)strtod(value, NULL)));
+		else if (param && value && param->type == PARAM_REAL)
+			json_object_set_new(typed, name, json_real(strtod(value, NULL)));
+		else
+			json_object_set(typed, name, text);
+	}
+	return typed;
+}
+
 static json_t *make_result(json_t *planned, const struct trial *trial,
 	const struct fleet_spec *spec, struct collected *collected, const char *reason,
 	const char *started, double wall_s)
@@ -300,7 +328,7 @@ static json_t *make_result(json_t *planned, const struct trial *trial,
 	const char *why = NULL;
 	const char *outcome = outcome_of(trial, collected, reason, &why);
 	json_t *result = json_copy(planned);
-	json_t *parameters = json_copy(trial->parameters);
+	json_t *parameters = typed_parameters(trial);
 	json_object_update(parameters, collected->effective);
 	json_object_set_new(result, "parameters", parameters);
 	json_object_set_new(result, "role", json_string(role_name(trial->variant->role)));

@@ -1,6 +1,7 @@
 /* What a mechanism's hooks may do with their trial: declared in mechanisms/mechanism.h. */
 #include "harness/engine/trial_internal.h"
 
+#include <glib.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -68,14 +69,19 @@ void *trial_keep(struct trial *trial, void *allocation)
 }
 
 /* A parent that is gone takes the lab along: nothing to do about a failed line. */
-static void tell(struct trial *trial, json_t *line)
+static struct error *tell(struct trial *trial, json_t *line)
 {
+	if (!line)
+		return error_new(
+			ERROR_INTERNAL, "a reading of %s cannot be told", trial->mechanism->name);
 	error_destroy(jsonline_send(trial->out_fd, line, "the run"));
+	return NULL;
 }
 
 void trial_effective(struct trial *trial, const char *param, json_t *value)
 {
-	tell(trial, json_pack("{s:{s:o}}", "effective", param, value));
+	error_destroy(tell(
+		trial, json_pack("{s:{s:o}}", "effective", param, value ? value : json_null())));
 }
 
 struct error *trial_sample(struct trial *trial, const char *metric, json_t *at, double value)
@@ -87,21 +93,24 @@ struct error *trial_sample(struct trial *trial, const char *metric, json_t *at, 
 		return error_new(ERROR_INTERNAL, "mechanism %s gave %s for metric '%s'",
 			trial->mechanism->name, row ? "no finite number" : "a sample", metric);
 	}
-	tell(trial, json_pack("{s:{s:s, s:s, s:o*, s:f}}", "sample", "metric", metric, "unit",
-			    row->unit, "at", at, "value", value));
-	return NULL;
+	return tell(trial, json_pack("{s:{s:s, s:s, s:o*, s:f}}", "sample", "metric", metric,
+				   "unit", row->unit, "at", at, "value", value));
 }
 
 struct error *trial_evidence(struct trial *trial, const char *name, bool ok, double value,
 	const char *unit, const char *format, ...)
 {
-	char text[400];
+	gchar *raw, *text;
 	va_list args;
+	struct error *err;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	raw = g_strdup_vprintf(format, args);
 	va_end(args);
-	tell(trial, json_pack("{s:{s:s, s:s, s:f, s:s, s:b}}", "evidence", "name", name, "text",
-			    text, "value", value, "unit", unit, "ok", ok));
-	return NULL;
+	text = g_utf8_make_valid(raw, -1); /* it may quote a guest */
+	g_free(raw);
+	err = tell(trial, json_pack("{s:{s:s, s:s, s:f, s:s, s:b}}", "evidence", "name", name,
+				  "text", text, "value", value, "unit", unit, "ok", ok));
+	g_free(text);
+	return err;
 }

@@ -242,7 +242,8 @@ static struct error *plug_in(struct fleet *fleet, const struct guest *guest)
 	for (size_t i = 0; i < fleet->spec.plug_count; i++) {
 		const struct plug_spec *plug = &fleet->spec.plugs[i];
 
-		if (plug->guests == 0 || (plug->guests >> guest->number & 1))
+		if (plug->guests == PLUG_ALL ||
+			(guest->number < 64 && plug->guests >> guest->number & 1))
 			try_(plug_one(stack, guest, plug, fleet->deadline));
 	}
 	return NULL;

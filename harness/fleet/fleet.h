@@ -22,8 +22,10 @@ enum fleet_start {
 struct plug_spec {
 	const char *command;   /* "object-add", "chardev-add", "device_add" */
 	const char *arguments; /* JSON text; "@GUEST@" stands for the guest's name */
-	uint64_t guests;       /* bit i: guest i; 0: every guest */
+	uint64_t guests;       /* bit i: guest i, of the first 64; or PLUG_ALL */
 };
+
+#define PLUG_ALL UINT64_MAX
 
 /* What fleet an experiment wants. Plain data; strings and arrays are borrowed. */
 struct fleet_spec {

@@ -146,6 +146,7 @@ lab_init(const struct lab_options *options, struct wires *wires)
 	cleanup_close(&wires->alive[1]);
 	cleanup_close(&wires->setup[0]);
 	signal(SIGINT, SIG_IGN); /* ^C is the opener's business; it ends the lab in order */
+	signal(SIGTERM, SIG_DFL);
 	err = lab_setup(options);
 	if (err) {
 		dprintf(wires->setup[1], "E%s", error_message(err));

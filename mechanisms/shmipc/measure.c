@@ -155,7 +155,7 @@ static double number_at(const json_t *object, const char *name, size_t i)
 	return json_number_value(json_array_get(json_object_get(object, name), i));
 }
 
-/* Cost in microseconds of one call of this kind, the median of its runs, per call. */
+/* Cost in microseconds of one call of this kind: the least of its runs, per call. */
 static double cost_us(const json_t *costs, const char *name)
 {
 	double calls = json_number_value(json_object_get(costs, "calls"));

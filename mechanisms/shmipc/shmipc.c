@@ -217,7 +217,7 @@ static struct error *plug_region(struct trial *trial, bool access, struct fleet_
 	struct region_spec region = shmipc_region(trial);
 	struct plug_spec *plugs = trial_keep(trial, calloc(4, sizeof(*plugs)));
 	bool doorbell = strcmp(trial_choice(trial, "mode"), "doorbell") == 0;
-	uint64_t writers = access ? 3 : 0;
+	uint64_t writers = access ? 3 : PLUG_ALL;
 
 	try_(doorbell ? region_doorbell_plugs(&region, "members", writers, plugs)
 		      : region_plugs(&region, "members", REGION_READ_WRITE, writers, plugs));
