@@ -392,12 +392,3 @@ json_t *also_measured(const json_t *record, const json_t *paper)
 	}
 	return tables;
 }
-
-char *also_label(const json_t *table, const json_t *row)
-{
-	const char *unit = json_text(row, "unit");
-	bool named = *json_text(table, "metric") || !*unit || strcmp(unit, "bool") == 0;
-
-	return format_string(
-		"%s%s%s", json_text(row, "label"), named ? "" : ", ", named ? "" : unit);
-}

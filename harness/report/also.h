@@ -18,6 +18,3 @@
  * subject is than the best baseline, of medians; only where the unit says which way is better.
  */
 json_t *also_measured(const json_t *record, const json_t *paper);
-
-/* A row's label with its unit where the table's title does not say it; caller frees. */
-char *also_label(const json_t *table, const json_t *row);

@@ -2,6 +2,7 @@
 #include "harness/report/figures.h"
 
 #include "harness/base/clock.h"
+#include "harness/base/fs.h"
 #include "harness/record/samples.h"
 
 #include <math.h>
@@ -189,4 +190,13 @@ const char *verdict_colour(const char *verdict)
 	int rank = verdict_rank(verdict);
 
 	return rank >= 0 && rank < (int)ARRAY_SIZE(colours) ? colours[rank] : NULL;
+}
+
+char *figure_label(const json_t *table, const json_t *row)
+{
+	const char *unit = json_text(row, "unit");
+	bool named = *json_text(table, "metric") || !*unit || strcmp(unit, "bool") == 0;
+
+	return format_string(
+		"%s%s%s", json_text(row, "label"), named ? "" : ", ", named ? "" : unit);
 }

@@ -37,3 +37,7 @@ void figure_cell(const json_t *cell, char *out);
 
 /* SGR colour of a verdict. */
 const char *verdict_colour(const char *verdict);
+
+/* The label of a row of also_measured()'s tables, with its unit where the table's title does not
+ * say it; caller frees. */
+char *figure_label(const json_t *table, const json_t *row);

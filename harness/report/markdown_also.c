@@ -1,7 +1,6 @@
 /* What was measured beyond the paper's tables, in Markdown: see markdown.h. */
 #include "harness/base/fs.h"
 #include "harness/record/samples.h"
-#include "harness/report/also.h"
 #include "harness/report/figures.h"
 #include "harness/report/markdown.h"
 
@@ -30,7 +29,7 @@ static void append_text(json_t *cells, const char *text)
 static void add_row(json_t *table, const json_t *also, const json_t *row, bool gains)
 {
 	const json_t *trials = json_object_get(row, "trials"), *gain = json_object_get(row, "gain");
-	_cleanup_free_ char *label = also_label(also, row);
+	_cleanup_free_ char *label = figure_label(also, row);
 	_cleanup_free_ char *escaped = markdown_text(label);
 	json_t *cells = json_array();
 	const json_t *variant;

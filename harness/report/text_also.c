@@ -2,7 +2,6 @@
  * than the page goes on below, with its other variants. */
 #include "harness/base/fs.h"
 #include "harness/record/samples.h"
-#include "harness/report/also.h"
 #include "harness/report/figures.h"
 #include "harness/report/text.h"
 
@@ -47,7 +46,7 @@ static int label_columns(const json_t *table)
 	size_t i;
 
 	json_array_foreach (json_object_get(table, "rows"), i, row) {
-		_cleanup_free_ char *label = also_label(table, row);
+		_cleanup_free_ char *label = figure_label(table, row);
 
 		if (text_columns(label) > columns)
 			columns = text_columns(label);
@@ -121,7 +120,7 @@ static void put_part_head(const struct page *page, const struct part *part)
 
 static void put_part_row(const struct page *page, const struct part *part, const json_t *row)
 {
-	_cleanup_free_ char *label = also_label(part->table, row);
+	_cleanup_free_ char *label = figure_label(part->table, row);
 	char medians[MOST_COLUMNS][FIGURE_SIZE], intervals[MOST_COLUMNS][FIGURE_SIZE];
 	struct cell above[MOST_COLUMNS + 2], below[MOST_COLUMNS + 2];
 	const json_t *gain = json_object_get(row, "gain");
