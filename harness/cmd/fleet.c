@@ -79,6 +79,7 @@ static struct error *serve_fleet(struct up_job *job, struct fleet **fleet)
 
 		slowest = ready > slowest ? ready : slowest;
 	}
+	lab_settle();
 	return jsonline_send(job->out_fd, json_pack("{s:f}", "ready_s", slowest), "fleet up");
 }
 

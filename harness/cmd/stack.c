@@ -4,6 +4,22 @@
 #include "harness/fleet/stack.h"
 
 #include <getopt.h>
+#include <libvirt/libvirt.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+/* What libvirt learns about QEMU holds for this QEMU, this libvirt and this kernel. */
+static char *capabilities_path(const char *cache_dir)
+{
+	struct utsname kernel = {0};
+	struct stat qemu = {0};
+
+	uname(&kernel);
+	if (stat("/usr/bin/qemu-system-x86_64", &qemu) < 0)
+		qemu.st_mtime = 0;
+	return format_string("%s/libvirt-capabilities-%d-%lld-%s", cache_dir, LIBVIR_VERSION_NUMBER,
+		(long long)qemu.st_mtime, kernel.release);
+}
 
 static struct error *run(int argc, char **argv, int *exit_status)
 {
@@ -13,7 +29,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 		{0},
 	};
 	_cleanup_free_ char *cache_dir = fs_cache_dir();
-	_cleanup_free_ char *cache = format_string("%s/libvirt-capabilities", cache_dir);
+	_cleanup_free_ char *cache = capabilities_path(cache_dir);
 	const char *root = NULL;
 	int listen_fd = -1;
 	int option;

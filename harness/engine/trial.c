@@ -365,7 +365,7 @@ struct error *trial_run(
 	job = (struct trial_job){
 		.trial = trial,
 		.spec = &spec,
-		.host = {.accelerator = resources_accelerator(resources)},
+		.host = {.accelerator = resources_accelerator(resources), .log_dir = log_dir},
 	};
 	trial->log_dir = log_dir;
 	if (spec.count > 0)

@@ -89,8 +89,6 @@ int trial_lab_body(void *context)
 	err = run_hooks(job);
 	if (trial->mechanism->teardown)
 		trial->mechanism->teardown(trial);
-	if (trial->fleet)
-		error_destroy(fleet_save_logs(trial->fleet, trial->log_dir));
 	if (err) {
 		tell(trial, json_pack("{s:s, s:s*}", "error", error_message(err), "remedy",
 				    error_remedy(err)));

@@ -195,7 +195,7 @@ struct error *clone_start(const char *name, json_t *argv, const char *log_path,
 	if (err) {
 		_cleanup_free_ char *log = fs_read_line(log_path);
 
-		kill(child, SIGKILL); /* reaped by the stack's SIGCHLD disposition */
+		kill(child, SIGKILL); /* reaped when the lab ends */
 		if (log && log[0])
 			err = error_prefix(err, "%s", log);
 		return error_prefix(err, "cannot clone guest %s", name);

@@ -11,6 +11,11 @@ char *guest_dir(const char *name)
 	return format_string("%s/g/%s", lab_dir(), name);
 }
 
+char *guest_log(const char *name, const char *kind)
+{
+	return format_string("%s/log/%s.%s", lab_dir(), name, kind);
+}
+
 char *guest_tap(const char *name, size_t nic)
 {
 	return format_string("%sn%zu", name, nic);
@@ -135,14 +140,15 @@ static void put_boot(FILE *out, const struct guest_spec *spec)
 
 static void put_devices(FILE *out, const struct guest_spec *spec, const char *dir)
 {
+	_cleanup_free_ char *log = guest_log(spec->name, "console");
 	gchar *fixed = g_markup_printf_escaped(
 		"  <devices>\n"
 		"    <emulator>/usr/bin/qemu-system-x86_64</emulator>\n"
 		"    <controller type='usb' model='none'/>\n"
 		"    <memballoon model='virtio'/>\n"
 		"    <serial type='unix'><source mode='bind' path='%s/console.sock'/>"
-		"<log file='%s/console.log' append='on'/></serial>\n",
-		dir, dir);
+		"<log file='%s' append='on'/></serial>\n",
+		dir, log);
 
 	fputs(fixed, out);
 	g_free(fixed);

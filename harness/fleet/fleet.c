@@ -257,7 +257,7 @@ static struct error *meet(struct fleet *fleet, struct guest *guest)
 	struct error *err = agent_open(agent, guest->name, fleet->deadline, &guest->agent);
 
 	if (err) {
-		_cleanup_free_ char *log = format_string("%s/console.log", guest->dir);
+		_cleanup_free_ char *log = guest_log(guest->name, "console");
 		_cleanup_free_ char *text = fs_read_line(log);
 		const char *last = text ? strrchr(text, '\n') : NULL;
 
@@ -322,6 +322,19 @@ static struct error *create_network(struct fleet *fleet)
 	return err;
 }
 
+/* guest_log() leads to `log_dir`, or to a directory of the lab's own. */
+static struct error *provide_log_dir(const char *log_dir)
+{
+	_cleanup_free_ char *link = format_string("%s/log", lab_dir());
+	_cleanup_free_ char *target = log_dir ? realpath(log_dir, NULL) : NULL;
+
+	if (!log_dir)
+		return fs_make_dirs(link);
+	if (!target || (symlink(target, link) < 0 && errno != EEXIST))
+		return error_errno(errno, "cannot lead the guests' logs to %s", log_dir);
+	return NULL;
+}
+
 static struct error *prepare(const struct fleet_spec *spec, const struct fleet_host *host,
 	const char *only_name, unsigned int count, struct deadline deadline, struct fleet **fleet)
 {
@@ -345,6 +358,7 @@ static struct error *prepare(const struct fleet_spec *spec, const struct fleet_h
 		made->count++;
 		try_(fs_make_dirs(guest->dir));
 	}
+	try_(provide_log_dir(host->log_dir));
 	try_(create_network(made));
 	if (count > 0)
 		try_(start_stack(made));
@@ -498,33 +512,5 @@ struct error *fleet_guest_pss(const struct fleet *fleet, unsigned int guest, uin
 	if (!line)
 		return error_new(ERROR_SETUP, "%s has no line 'Pss:'", path);
 	*bytes = strtoull(line + 5, NULL, 10) << 10;
-	return NULL;
-}
-
-static void save_log(const char *from, const char *to)
-{
-	_cleanup_free_ char *text = NULL;
-	size_t size;
-	struct error *err = fs_read(from, 64 << 20, &text, &size);
-
-	if (!err && size > 0)
-		err = fs_write_atomic(to, text, size);
-	error_destroy(err); /* a guest that never started has no log */
-}
-
-struct error *fleet_save_logs(const struct fleet *fleet, const char *directory)
-{
-	try_(fs_make_dirs(directory));
-	for (unsigned int i = 0; i < fleet->count; i++) {
-		const struct guest *guest = &fleet->guests[i];
-		_cleanup_free_ char *console = format_string("%s/console.log", guest->dir);
-		_cleanup_free_ char *qemu = format_string("%s/qemu.log", guest->dir);
-		_cleanup_free_ char *to_console =
-			format_string("%s/%s.console", directory, guest->name);
-		_cleanup_free_ char *to_qemu = format_string("%s/%s.qemu", directory, guest->name);
-
-		save_log(console, to_console);
-		save_log(qemu, to_qemu);
-	}
 	return NULL;
 }

@@ -61,6 +61,8 @@ struct fleet_host {
 	const char *accelerator; /* "kvm" or "tcg" */
 	const struct image *image;
 	const struct template *template; /* for FLEET_TEMPLATE */
+	const char *log_dir; /* where NAME.console and NAME.qemu are written; NULL: they end with
+				the lab */
 };
 
 /* Creates the links, starts the stack and all guests in parallel, and returns when every guest's
@@ -116,6 +118,3 @@ struct error *fleet_run_json(struct fleet *fleet, unsigned int guest, const char
 /* Parses what a finished job printed; consumes nothing. */
 struct error *job_json(const struct fleet *fleet, const struct guest_job *job,
 	const struct exec_result *result, json_t **value);
-
-/* Copies every guest's console log and QEMU messages to DIRECTORY/NAME.console and NAME.qemu. */
-struct error *fleet_save_logs(const struct fleet *fleet, const char *directory);

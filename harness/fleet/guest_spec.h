@@ -46,8 +46,11 @@ struct guest_spec {
 	const char *disk_overlay; /* qcow2 over the image's disk; NULL when the image has none */
 };
 
-/* The guest's own directory in the lab: sockets and console log. Caller frees. */
+/* The guest's own directory in the lab, for its sockets. Caller frees. */
 char *guest_dir(const char *name);
+/* Where a guest's log of this kind ("console", "qemu") is: through a link in the lab to the trial's
+ * own directory, so that it outlives the lab however that ends. Caller frees. */
+char *guest_log(const char *name, const char *kind);
 /* Name of the tap of a guest's n-th NIC ("g0n0"), at most 15 characters; caller frees. */
 char *guest_tap(const char *name, size_t nic);
 /* MAC address of a guest's n-th NIC from the guest's number: locally administered, unique in the

@@ -11,6 +11,7 @@ struct qmp {
 	char *name;	/* "QEMU of NAME" */
 	json_t *events; /* array of those not yet asked for */
 	int fd;
+	json_int_t id; /* of the command under way */
 };
 
 /* Events kept at most; a chatty or hostile QEMU cannot grow us without bound. */
@@ -60,6 +61,9 @@ static struct error *await_answer(
 			keep_event(qmp, message);
 			continue;
 		}
+		/* An answer that came after its deadline is not this command's. */
+		if (json_integer_value(json_object_get(message, "id")) != qmp->id)
+			continue;
 		if (json_object_get(message, "error")) {
 			json_unpack(message, "{s:{s:s}}", "error", "desc", &description);
 			return error_new(ERROR_GUEST, "%s refused '%s': %s", qmp->name, command,
@@ -78,7 +82,8 @@ static struct error *await_answer(
 struct error *qmp_execute(struct qmp *qmp, const char *command, json_t *arguments,
 	struct deadline deadline, json_t **result)
 {
-	json_t *message = json_pack("{s:s, s:o*}", "execute", command, "arguments", arguments);
+	json_t *message = json_pack(
+		"{s:s, s:I, s:o*}", "execute", command, "id", ++qmp->id, "arguments", arguments);
 
 	try_(jsonline_send(qmp->fd, message, qmp->name));
 	return await_answer(qmp, command, deadline, result);
@@ -105,8 +110,9 @@ struct error *qmp_open(int fd, const char *name, struct deadline deadline, struc
 
 struct error *qmp_give_fd(struct qmp *qmp, int fd, const char *name, struct deadline deadline)
 {
-	_cleanup_free_ char *text =
-		format_string("{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"%s\"}}\n", name);
+	_cleanup_free_ char *text = format_string(
+		"{\"execute\":\"getfd\",\"id\":%lld,\"arguments\":{\"fdname\":\"%s\"}}\n",
+		(long long)++qmp->id, name);
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int))];

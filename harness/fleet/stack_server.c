@@ -123,15 +123,13 @@ static struct error *op_native(struct server *server, json_t *request, json_t *a
 
 static struct error *op_clone(struct server *server, json_t *request, json_t *answer)
 {
-	_cleanup_free_ char *dir = NULL;
 	_cleanup_free_ char *log = NULL;
 	struct qmp *qmp;
 	const char *name;
 	pid_t pid;
 
 	try_(get_string(request, "name", &name));
-	dir = guest_dir(name);
-	log = format_string("%s/qemu.log", dir);
+	log = guest_log(name, "qemu");
 	try_(clone_start(name, json_object_get(request, "argv"), log,
 		deadline_after_ms(REQUEST_TIMEOUT_MS), &pid, &qmp));
 	add_guest(server, name, pid, qmp);

@@ -93,6 +93,7 @@ static int reap_until(pid_t body, int alive_fd)
 
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGCHLD);
+	sigaddset(&mask, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signal_fd < 0)
@@ -115,8 +116,10 @@ static int reap_until(pid_t body, int alive_fd)
 			return 125;
 		if (pfds[1].revents & (POLLHUP | POLLERR))
 			return 126;
-		while (read(signal_fd, &info, sizeof(info)) > 0)
-			;
+		while (read(signal_fd, &info, sizeof(info)) > 0) {
+			if (info.ssi_signo == SIGUSR1)
+				alive_fd = -1; /* lab_settle() */
+		}
 	}
 }
 
@@ -164,7 +167,12 @@ lab_init(const struct lab_options *options, struct wires *wires)
 		_exit(125);
 	cleanup_close(&wires->setup[1]);
 	wires->setup[1] = -1;
-	_exit(reap_until(body, options->detached ? -1 : wires->alive[0]));
+	_exit(reap_until(body, wires->alive[0]));
+}
+
+void lab_settle(void)
+{
+	kill(1, SIGUSR1);
 }
 
 static struct error *read_setup(int fd)

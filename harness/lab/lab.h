@@ -21,8 +21,9 @@ typedef int lab_body(void *context);
 
 struct lab_options {
 	const char *name; /* hostname of the lab */
-	bool detached; /* lives on when its opener ends (`fleet up`); it then ends with its body */
-	bool mask_kvm; /* hide /dev/kvm: the probe said that it does not work */
+	bool detached;	  /* lives on when its opener ends (`fleet up`), once its body says
+			     lab_settle() */
+	bool mask_kvm;	  /* hide /dev/kvm: the probe said that it does not work */
 	lab_body *body;
 	void *context;
 };
@@ -44,6 +45,9 @@ bool lab_wait(struct lab *lab, struct deadline deadline, int *status);
 /* Ends the lab with all that runs in it and waits for the kernel to finish. Harmless when it ended.
  */
 void lab_kill(struct lab *lab);
+
+/* Inside a detached lab: from now on it does not end with its opener, but with its body. */
+void lab_settle(void);
 
 /* Inside a lab: its private directory (a tmpfs). Short, since socket paths are. */
 const char *lab_dir(void);

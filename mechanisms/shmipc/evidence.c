@@ -7,6 +7,7 @@
 #include "harness/base/fs.h"
 #include "harness/lab/network.h"
 #include "workloads/guest/content.h"
+#include "workloads/shm/layout.h"
 
 /* Frames that a link carries without our doing: ARP, router solicitations, the agent never. */
 #define STRAY_BYTES 20000
@@ -59,6 +60,44 @@ static size_t find_content(const uint32_t *words, size_t word_count, uint64_t in
 	return longest;
 }
 
+/* Words of the data pages that point into the region as the guests have mapped it. */
+static size_t count_pointers(const unsigned char *memory, size_t size, uint64_t address)
+{
+	size_t count = 0;
+
+	for (size_t at = REGION_PAGE_BYTES; at < size; at += sizeof(uint64_t)) {
+		uint64_t word;
+
+		memcpy(&word, memory + at, sizeof(word));
+		count += word >= address && word < address + size;
+	}
+	return count;
+}
+
+/* Where no payload is looked for: every guest has joined the region, by the table in its header,
+ * and what was shared stands there as raw pointers. */
+static struct error *members_evidence(
+	struct trial *trial, const unsigned char *memory, size_t pages)
+{
+	const struct shmipc *state = trial_state(trial);
+	const struct region_header *header = (const struct region_header *)(const void *)memory;
+	bool pointers = strcmp(trial_choice(trial, "workload"), "pointers") == 0;
+	unsigned int members = fleet_count(trial_fleet(trial)), joined = 0;
+	size_t size, found;
+
+	region_memory(state->region, &size);
+	for (unsigned int i = 0; i < members && i < REGION_MEMBERS; i++)
+		joined += header->members[i].generation > 0;
+	try_(trial_evidence(trial, "members", joined == members, joined, "guests",
+		"the host sees that %u of %u guests have joined the region, and %zu written pages",
+		joined, members, pages));
+	if (!pointers)
+		return NULL;
+	found = count_pointers(memory, size, (uint64_t)trial_integer(trial, "address"));
+	return trial_evidence(trial, "pointers", found >= 100, (double)found, "pointers",
+		"the host finds %zu words in the region that are addresses within it", found);
+}
+
 static struct error *region_evidence(struct trial *trial)
 {
 	const struct shmipc *state = trial_state(trial);
@@ -69,8 +108,7 @@ static struct error *region_evidence(struct trial *trial)
 	for (size_t at = 0; at < size; at += REGION_PAGE_BYTES)
 		pages += memcmp(memory + at, zero, REGION_PAGE_BYTES) != 0;
 	if (state->payload_bytes == 0)
-		return trial_evidence(trial, "region", pages > 1, (double)pages, "pages",
-			"the host sees %zu written pages in the region", pages);
+		return members_evidence(trial, memory, pages);
 	found = find_content((const uint32_t *)(const void *)memory, size / 4, state->last_ints,
 		state->last_run);
 	return trial_evidence(trial, "region",

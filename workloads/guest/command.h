@@ -70,3 +70,4 @@ void command_later(int argc, char **argv);
 
 /* Runs the command argv[0] of this program; dies when there is none of that name. */
 void run_command(int argc, char **argv);
+void command_shm_poke(int argc, char **argv);

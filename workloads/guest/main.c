@@ -32,6 +32,8 @@ static const struct command commands[] = {
 		"a pointer there and back through a shared region", command_shm_handoff},
 	{"shm-pointers", "--role build|walk [--append N] …",
 		"pointer structures that several guests walk and change", command_shm_pointers},
+	{"shm-poke", "[--offset N] [--value V]", "write one word into a region, permitted or not",
+		command_shm_poke},
 	{"shm-threads", "--member I --members M [--limit N] …",
 		"an application whose threads are guests", command_shm_threads},
 	{"shm-members", "", "who is in a shared region", command_shm_members},
