@@ -15,17 +15,16 @@ struct error *await_byte(const struct guest *guest, const char *wanted, const ch
 {
 	for (;;) {
 		struct pollfd pfd = {.fd = guest->control_fd, .events = POLLIN};
-		int ready = poll(&pfd, 1, deadline_left_ms(deadline));
 		char byte;
 
 		if (deadline_passed(deadline))
-			ready = 0; /* a guest that writes for ever must not hold us */
-		if (ready < 0 && errno != EINTR)
-			return error_errno(errno, "cannot wait for guest %s", guest->name);
-		if (ready == 0 && deadline_passed(deadline))
 			return error_new(ERROR_TIMEOUT,
 				"deadline passed while waiting for %s in guest %s", what,
 				guest->name);
+		int ready = poll(&pfd, 1, deadline_left_ms(deadline));
+
+		if (ready < 0 && errno != EINTR)
+			return error_errno(errno, "cannot wait for guest %s", guest->name);
 		if (ready <= 0)
 			continue;
 		ssize_t n = read(guest->control_fd, &byte, 1);
@@ -61,8 +60,12 @@ struct error *fleet_prepare(struct fleet *fleet, unsigned int guest_number,
 	int64_t pid;
 	char heard;
 
-	for (size_t i = 0; argv[i] && count + 1 < ARRAY_SIZE(words); i++)
+	for (size_t i = 0; argv[i]; i++) {
+		if (count + 1 == ARRAY_SIZE(words))
+			return error_new(ERROR_INTERNAL, "a job of more than %zu words",
+				ARRAY_SIZE(words) - 4);
 		words[count++] = argv[i];
+	}
 	words[count] = NULL;
 	drain(guest);
 	try_(agent_exec_start(guest->agent, words, NULL, 0, deadline, &pid));
