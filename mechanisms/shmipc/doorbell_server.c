@@ -53,7 +53,15 @@ static bool send_message(int socket, int64_t value, int fd)
 		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
 	}
-	return sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(wire);
+	return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(wire);
+}
+
+/* Tells one peer of another. One that does not listen has missed something and must go: it is hung
+ * up on, which the loop then sees, rather than waited for. */
+static void tell_peer(const struct peer *peer, int64_t value, int fd)
+{
+	if (!send_message(peer->fd, value, fd))
+		shutdown(peer->fd, SHUT_RDWR);
 }
 
 static void drop_peer(struct doorbell_server *server, struct peer *peer)
@@ -63,9 +71,8 @@ static void drop_peer(struct doorbell_server *server, struct peer *peer)
 	peer->fd = -1;
 	atomic_fetch_sub(&server->count, 1);
 	for (size_t i = 0; i < MAX_PEERS; i++) {
-		/* A failure shows up as this peer's own hang-up. */
 		if (server->peers[i].fd >= 0)
-			(void)send_message(server->peers[i].fd, peer->id, -1);
+			tell_peer(&server->peers[i], peer->id, -1);
 	}
 }
 
@@ -81,7 +88,7 @@ static bool introduce(struct doorbell_server *server, struct peer *peer)
 
 		if (other == peer || other->fd < 0)
 			continue;
-		(void)send_message(other->fd, peer->id, peer->eventfd);
+		tell_peer(other, peer->id, peer->eventfd);
 		sent = send_message(peer->fd, other->id, other->eventfd);
 	}
 	return sent && send_message(peer->fd, peer->id, peer->eventfd);
