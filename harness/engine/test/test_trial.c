@@ -119,7 +119,11 @@ static void a_good_trial_is_ok_with_all_its_readings(void **state)
 	assert_string_equal(text(json_array_get(evidence, 0), "name"), "clock");
 	assert_string_equal(text(result, "role"), "subject");
 	assert_string_equal(text(result, "boot"), "none");
-	assert_string_equal(text(json_object_get(result, "parameters"), "effect"), "1.5");
+	const json_t *parameters = json_object_get(result, "parameters");
+
+	assert_true(json_real_value(json_object_get(parameters, "effect")) == 1.5);
+	assert_int_equal(json_integer_value(json_object_get(parameters, "readings")), 5);
+	assert_string_equal(text(parameters, "behaviour"), "plain");
 	assert_true(json_real_value(json_object_get(result, "wall_s")) > 0);
 }
 
