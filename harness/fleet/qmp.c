@@ -62,7 +62,8 @@ static struct error *await_answer(
 			continue;
 		}
 		/* An answer that came after its deadline is not this command's. */
-		if (json_integer_value(json_object_get(message, "id")) != qmp->id)
+		if (json_object_get(message, "id") &&
+			json_integer_value(json_object_get(message, "id")) != qmp->id)
 			continue;
 		if (json_object_get(message, "error")) {
 			json_unpack(message, "{s:{s:s}}", "error", "desc", &description);

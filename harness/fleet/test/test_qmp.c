@@ -44,7 +44,9 @@ static struct error *execute(struct talk *talk, json_t **result)
 static void a_command_goes_out_and_its_answer_comes_back(void **state)
 {
 	(void)state;
-	_talk_(talk, "{\"return\":{\"n\":5},\"id\":7}\n", "{\"return\":[]}\n");
+	/* A late answer to the command before comes first. */
+	_talk_(talk, "{\"return\":{\"n\":9},\"id\":1}\n{\"return\":{\"n\":5},\"id\":2}\n",
+		"{\"return\":[]}\n");
 	_cleanup_json_ json_t *result = NULL;
 
 	assert_ok(qmp_execute(talk.qmp, "query-x", json_pack("{s:i}", "a", 1), SOON, &result));
@@ -53,8 +55,8 @@ static void a_command_goes_out_and_its_answer_comes_back(void **state)
 	qmp_close(take_ptr(talk.qmp));
 	peer_end(&talk.peer);
 	assert_int_equal(talk.peer.count, 3); /* qmp_capabilities was the first */
-	_cleanup_json_ json_t *wanted =
-		json_pack("{s:s, s:{s:i}}", "execute", "query-x", "arguments", "a", 1);
+	_cleanup_json_ json_t *wanted = json_pack(
+		"{s:s, s:i, s:{s:i}}", "execute", "query-x", "id", 2, "arguments", "a", 1);
 
 	assert_true(json_equal(talk.peer.received[1], wanted));
 	assert_null(json_object_get(talk.peer.received[2], "arguments"));
