@@ -70,6 +70,33 @@ static json_t *parameters_of(const struct plan_options *options, const struct me
 	return parameters;
 }
 
+/* What a variant presets is what it is: with another value, results would stand under its name that
+ * are not its own. */
+static struct error *check_not_preset(
+	const struct mechanism *mechanism, const char *param, const char *value)
+{
+	const char *having = NULL;
+	bool preset = false;
+
+	for (const struct variant *variant = mechanism->variants; variant->name; variant++) {
+		for (const struct preset *p = variant->presets; p && p->param; p++) {
+			if (strcmp(p->param, param) != 0)
+				continue;
+			preset = true;
+			if (!having && strcmp(p->value, value) == 0)
+				having = variant->name;
+		}
+	}
+	if (!preset)
+		return NULL;
+	struct error *err = error_new(ERROR_USAGE,
+		"-p %s=%s: this parameter tells the variants of %s apart and cannot be set", param,
+		value, mechanism->name);
+
+	return having ? error_hint(err, "--variant %s", having)
+		      : error_hint(err, "fleetlab show %s lists the variants", mechanism->name);
+}
+
 static struct error *check_override(
 	const struct plan_options *options, const char *name, const char *value)
 {
@@ -90,6 +117,7 @@ static struct error *check_override(
 				continue;
 			known = true;
 			try_(param_check(mechanism, param, value));
+			try_(check_not_preset(mechanism, param->name, value));
 		}
 	}
 	if (known)

@@ -39,7 +39,7 @@ static const struct variant variants[] = {
 		PRESETS({"behaviour", "no-evidence"})},
 	{"false-evidence", ROLE_SUBJECT, "proves that it did not act",
 		PRESETS({"behaviour", "false-evidence"})},
-	{"guests", ROLE_SUBJECT, "boots real guests", PRESETS({"guests", "2"})},
+	{"guests", ROLE_SUBJECT, "boots real guests", NULL},
 	{0},
 };
 
@@ -89,6 +89,7 @@ static const struct experiment experiments[] = {
 		.name = "boot",
 		.title = "guests that answer",
 		.variants = guest_variants,
+		.presets = PRESETS({"guests", "2"}),
 		.sizes = {[PROFILE_SMOKE] = {1, NULL}, [PROFILE_QUICK] = {1, NULL}},
 		.trial_s = 2,
 		.deadline_s = 180,

@@ -141,8 +141,21 @@ static struct error *network_evidence(struct trial *trial)
 		(unsigned long long)bytes, region ? ": the ints did not go this way" : "");
 }
 
+/* A variant that is called shared memory must have had some, whatever its parameters were. */
+static bool is_without_its_region(const struct trial *trial)
+{
+	const struct mechanism *mechanism = mechanism_find("shmipc");
+
+	return mechanism_variant(mechanism, trial_variant(trial))->role == ROLE_SUBJECT &&
+	       !shmipc_uses_region(trial);
+}
+
 struct error *shmipc_evidence(struct trial *trial)
 {
+	if (is_without_its_region(trial))
+		try_(trial_evidence(trial, "region", false, 0, "bytes",
+			"there was no region: the ints went by %s",
+			trial_choice(trial, "transport")));
 	if (shmipc_uses_region(trial))
 		try_(region_evidence(trial));
 	return network_evidence(trial);
