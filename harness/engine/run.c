@@ -349,7 +349,7 @@ static struct error *run_one(struct run *run, struct progress *progress)
 	struct error *err = journal_append(run->journal, "trial", result);
 
 	if (err)
-		return error_hint(err, "make room, then: fleetlab run --resume %s",
+		return error_hint(err, "make room, then: fleetlab run --resume=%s",
 			json_string_value(json_object_get(run->header, "id")));
 	json_array_append(run->trials, result);
 	run->spent_s += clock_seconds(begin, clock_now_ns());
@@ -430,7 +430,11 @@ static struct error *finish(struct run *run, const char *state, json_t **record,
 	json_object_set_new(made, "state", json_string(state));
 	json_object_set_new(made, "finished", json_string(now));
 	json_object_set(made, "trials", run->trials);
-	try_(record_save(made, run->options->results_dir, path));
+	struct error *err = record_save(made, run->options->results_dir, path);
+
+	if (err)
+		return error_hint(err, "every trial is in the journal; fleetlab run --resume=%s",
+			json_string_value(json_object_get(run->header, "id")));
 	if (strcmp(state, "complete") == 0)
 		error_destroy(fs_write_atomic(complete, "", 0));
 	*record = take_ptr(made);
