@@ -4,7 +4,7 @@
 # directories) set: every process that a script can see is its own, and nothing of it outlives it.
 # Must never wait without a deadline.
 set -u
-passed=0 failed=0 status=0 last=''
+passed=0 failed=0 status=0 last='' shown=''
 
 # fl WORDS…: runs fleetlab; $status, $SCRATCH/out and $SCRATCH/err tell how it went.
 fl() {
@@ -23,8 +23,10 @@ check() {
 	fi
 	failed=$((failed + 1))
 	printf '  FAILED: %s\n    wanted: %s\n    after:  %s (exit status %s)\n' "$text" "$*" "$last" "$status"
+	[ "$shown" = "$last" ] && return 1
+	shown=$last
 	for stream in out err; do
-		[ -s "$SCRATCH/$stream" ] && tail -n 25 "$SCRATCH/$stream" | cut -c 1-400 | sed "s/^/    $stream: /"
+		[ -s "$SCRATCH/$stream" ] && tail -n 20 "$SCRATCH/$stream" | cut -c 1-400 | sed "s/^/    $stream: /"
 	done
 	return 1
 }

@@ -1,0 +1,65 @@
+#!/bin/sh
+# shellcheck disable=SC2317 # functions are called by check and wait_until
+# The disk is full in the middle of a run: the journal survives, and the run goes on when there is
+# room again. And a results directory that cannot be written to is found out before anything runs.
+. ci/scenario-lib.sh
+
+disk=$SCRATCH/disk
+mkdir "$disk"
+mount -t tmpfs -o size=1m,nr_inodes=400 small "$disk" || exit 1
+FLEETLAB_RESULTS=$disk
+export FLEETLAB_RESULTS
+
+# fill KIB: leaves that much room.
+fill() {
+	head -c $(((1024 - $(du -sk "$disk" | cut -f1) - $1) * 1024)) /dev/zero >"$disk/ballast"
+}
+kib_of_journal() {
+	fl run null --profile smoke -e "$1"
+	du -k "$FLEETLAB_RESULTS"/runs/*/journal.jsonl | cut -f1
+	rm -rf "$FLEETLAB_RESULTS/runs"
+}
+
+# Room for the plan, and some of the trials: these take as much as the plan.
+fill $(($(kib_of_journal effect) * 3 / 4))
+fl run null --profile smoke -e effect
+check 'a full disk: exit status 1' exited 1
+check 'the journal is named' err_has 'journal.jsonl'
+check 'and the reason' err_has 'No space left on device'
+check 'and how to go on' err_has 'try: make room, then: fleetlab run --resume'
+done_before=$(trials_in)
+check 'some trials had been done' [ "$done_before" -gt 0 ]
+check 'but not all' [ "$done_before" -lt 24 ]
+fl run --resume
+check 'without room it fails again' exited 1
+check 'and loses nothing' has_trials "$done_before"
+rm "$disk/ballast"
+fl run --resume
+check 'with room again it goes on' exited 0
+check 'and completes' out_has '24 planned, 24 ended: 24 ok'
+
+# A record that does not fit: the journal has all, the record is written by the next try.
+rm -rf "${disk:?}/runs"
+fill $(($(kib_of_journal evidence) + 4))
+fl run null --profile smoke -e evidence
+check 'no room for the record: exit status 1' exited 1
+check 'a reason' err_has 'No space left on device'
+check 'and a remedy' has_remedy
+rm "$disk/ballast"
+fl run --resume
+check 'resumed, there is a record' out_has '4 planned, 4 ended'
+
+# Not writable
+mkdir "$SCRATCH/readonly"
+mount -t tmpfs -o ro none "$SCRATCH/readonly" || exit 1
+fl run null --profile smoke --results "$SCRATCH/readonly"
+check 'a read-only results directory: exit status 1' exited 1
+check 'named' err_has readonly
+check 'with a remedy' has_remedy
+check 'before any trial' not err_has 'trial 1 of'
+echo x >"$SCRATCH/file"
+fl run null --profile smoke --results "$SCRATCH/file"
+check 'a file in its place: exit status 1' exited 1
+check 'named' err_has "$SCRATCH/file"
+check 'with a remedy' has_remedy
+finish
