@@ -59,6 +59,18 @@ static struct error *parse_size(const char *option, const char *text, uint64_t *
 	return *bytes ? NULL : error_new(ERROR_USAGE, "%s %s: less than 1M", option, text);
 }
 
+static struct error *parse_vcpus(const char *text, unsigned int *vcpus)
+{
+	char *end;
+	long value = strtol(text, &end, 10);
+
+	if (end == text || *end || value < 1 || value > 64)
+		return error_hint(
+			error_new(ERROR_USAGE, "--vcpus %s: not 1 to 64", text), "--vcpus 2");
+	*vcpus = (unsigned int)value;
+	return NULL;
+}
+
 /* ---- up ---- */
 
 static struct error *serve_fleet(struct up_job *job, struct fleet **fleet)
@@ -183,6 +195,14 @@ static struct error *boot_fleet(const struct fleet_words *words, struct fleet_sp
 
 	job.host.accelerator = resources_accelerator(resources);
 	try_(resources_image(resources, &spec->image, &job.host.image));
+	if (spec->memory_bytes < job.host.image->memory_min_bytes)
+		return error_hint(
+			error_new(ERROR_USAGE, "image %s needs %llu MiB, --memory gives %llu MiB",
+				job.host.image->name,
+				(unsigned long long)job.host.image->memory_min_bytes >> 20,
+				(unsigned long long)spec->memory_bytes >> 20),
+			"--memory %lluM",
+			(unsigned long long)job.host.image->memory_min_bytes >> 20);
 	if (job.host.image->disk)
 		spec->start = FLEET_COLD;
 	if (spec->start == FLEET_TEMPLATE) {
@@ -214,8 +234,9 @@ static struct error *claim_name(const char *name, int *listen_fd)
 
 	if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(name) || !name[0] ||
 		strlen(name) > 40)
-		return error_new(ERROR_USAGE,
-			"fleet name '%s': lower-case letters, digits and '-', at most 40", name);
+		return error_hint(
+			error_new(ERROR_USAGE, "--name '%s' cannot be a fleet's name", name),
+			"lower-case letters, digits and '-', at most 40: --name web-1");
 	try_(fs_make_dirs(dir));
 	try_(fleet_control_sweep(&removed));
 	struct error *err = unix_connect(path, &fd);
@@ -316,9 +337,11 @@ static struct error *list(const struct fleet_words *words, int argc, char **argv
 	json_t *name;
 	size_t i;
 
-	(void)argc;
-	(void)argv;
 	(void)exit_status;
+	if (argc > 0)
+		return error_hint(
+			error_new(ERROR_USAGE, "fleet list takes no argument '%s'", argv[0]),
+			"fleetlab fleet list");
 	try_(fleet_control_list(&names));
 	json_array_foreach (names, i, name) {
 		json_t *status;
@@ -530,7 +553,7 @@ static struct error *take_options(struct fleet_words *words, int argc, char **ar
 		else if (option == 'm')
 			try_(parse_size("--memory", optarg, &words->memory_bytes));
 		else if (option == 'c')
-			words->vcpus = (unsigned int)atoi(optarg);
+			try_(parse_vcpus(optarg, &words->vcpus));
 		else if (option == 'C')
 			words->cold = true;
 		else if (option == 'j')
@@ -540,10 +563,10 @@ static struct error *take_options(struct fleet_words *words, int argc, char **ar
 		else if (option != 't')
 			return command_bad_option(argc, argv);
 		else if (!duration_parse_ms(optarg, &words->timeout_ms))
-			return error_new(ERROR_USAGE, "--timeout %s: not a time", optarg);
+			return error_hint(
+				error_new(ERROR_USAGE, "--timeout %s: not a time", optarg),
+				"--timeout 90s or 5m");
 	}
-	if (words->vcpus < 1 || words->vcpus > 64)
-		return error_new(ERROR_USAGE, "--vcpus: 1 to 64");
 	return NULL;
 }
 
@@ -578,10 +601,9 @@ static struct error *run(int argc, char **argv, int *exit_status)
 
 const struct command command_fleet = {
 	.name = "fleet",
-	.arguments = "up N | list | exec GUEST -- COMMAND… | console GUEST | down [options]",
+	.arguments = "up N|list|exec GUEST -- COMMAND…|console GUEST|down [options]",
 	.summary = "start, use and end a fleet of guests by hand",
-	.help = "A fleet lives in namespaces of its own until `fleet down` (or until its keeper "
-		"dies).\n"
+	.help = "A fleet lives in namespaces of its own until `fleet down`, or its keeper's end.\n"
 		"Guests are called g0, g1, …\n"
 		"\n"
 		"options:\n"
@@ -594,9 +616,8 @@ const struct command command_fleet = {
 		"  --stdin          exec: pass standard input on to the command\n"
 		"  --json           list as JSON\n"
 		"\n"
-		"exec passes standard input on, prints the command's output and errors, and exits "
-		"with its\n"
-		"status. console ends with ^].\n"
+		"exec prints the command's output and errors, and exits with its status.\n"
+		"console ends with ^].\n"
 		"\n"
 		"examples:\n"
 		"  fleetlab fleet up 32\n"

@@ -180,7 +180,9 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	if (!names && optind < argc)
 		names = argv[optind++];
 	if (optind < argc)
-		return error_new(ERROR_USAGE, "list: one kind of name at a time");
+		return error_hint(error_new(ERROR_USAGE, "list: one kind at a time, not also '%s'",
+					  argv[optind]),
+			"fleetlab list %s", names);
 	if (names)
 		return print_names(names);
 	try_(print_papers());

@@ -39,6 +39,10 @@ static struct error *add_mechanism(struct run_words *words, const char *name)
 	if (*count == MAX_MECHANISMS)
 		return error_new(ERROR_USAGE, "more than %d mechanisms", MAX_MECHANISMS);
 	words->mechanisms[*count] = mechanism_find(name);
+	for (size_t i = 0; i < *count; i++) {
+		if (words->mechanisms[i] == words->mechanisms[*count])
+			return NULL; /* named twice: run once */
+	}
 	if (words->mechanisms[*count]) {
 		(*count)++;
 		return NULL;
@@ -78,7 +82,9 @@ static struct error *parse_seed(const char *text, uint64_t *seed)
 	unsigned long long value = strtoull(text, &end, 10);
 
 	if (end == text || *end || text[0] == '-' || value > INT64_MAX)
-		return error_new(ERROR_USAGE, "--seed %s: not a whole number of at least 0", text);
+		return error_hint(
+			error_new(ERROR_USAGE, "--seed %s: not a whole number of at least 0", text),
+			"--seed 1, or none: one is drawn and printed");
 	*seed = value;
 	return NULL;
 }
@@ -204,7 +210,7 @@ static struct error *check_names(const struct run_words *words)
 	struct error *err = error_new(
 		ERROR_USAGE, "there is no %s '%s'", variant ? "experiment" : "variant", word);
 
-	return near ? error_hint(err, "'%s'", near)
+	return near ? error_hint(err, "--%s %s", variant ? "experiment" : "variant", near)
 		    : error_hint(err, "fleetlab show MECHANISM lists them");
 }
 
@@ -261,6 +267,11 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	words.options.plan.seed = random;
 	while ((option = getopt_long(argc, argv, "p:e:", long_options, NULL)) != -1)
 		try_(take_option(&words, option, argc, argv));
+	if (words.options.resume && optind < argc)
+		return error_hint(error_new(ERROR_USAGE,
+					  "--resume goes on as planned: it takes no mechanism '%s'",
+					  argv[optind]),
+			"fleetlab run --resume, or --resume=ID");
 	for (int i = optind; i < argc; i++)
 		try_(add_mechanism(&words, argv[i]));
 	if (optind == argc)

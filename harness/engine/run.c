@@ -111,11 +111,15 @@ static struct error *check_fleets(struct run *run)
 			continue;
 		try_(resources_image(run->resources, &spec.image, &image));
 		if (spec.memory_bytes < image->memory_min_bytes)
-			return error_new(ERROR_USAGE,
-				"image %s needs %llu MiB, this fleet's guests have "
-				"%llu MiB",
-				image->name, (unsigned long long)image->memory_min_bytes >> 20,
-				(unsigned long long)spec.memory_bytes >> 20);
+			return error_hint(
+				error_new(ERROR_USAGE,
+					"image %s needs %llu MiB, this fleet's guests have "
+					"%llu MiB",
+					image->name,
+					(unsigned long long)image->memory_min_bytes >> 20,
+					(unsigned long long)spec.memory_bytes >> 20),
+				"-p memory_mib=%llu",
+				(unsigned long long)image->memory_min_bytes >> 20);
 		need = spec.count * (spec.memory_bytes + QEMU_OVERHEAD_BYTES);
 		if (need > most) {
 			most = need;
@@ -225,7 +229,7 @@ static struct error *find_unfinished(const char *results_dir, const char *prefix
 	if (!best)
 		return error_hint(error_new(ERROR_USAGE, "there is no unfinished run '%s' in %s",
 					  prefix, runs),
-			"fleetlab list runs");
+			"fleetlab list");
 	*id = take_ptr(best);
 	return NULL;
 }

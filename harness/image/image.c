@@ -109,7 +109,8 @@ static struct error *choose_kind(const struct image_request *request, struct ord
 			"an image from a file takes neither a kind nor packages: it is what it is");
 	order->from = realpath(request->from, NULL);
 	if (!order->from)
-		return error_errno(errno, "cannot use %s as an image", request->from);
+		return error_hint(error_errno(errno, "cannot use %s as an image", request->from),
+			"a qcow2 disk or a tarball of a root file system that you can read");
 	try_(from_detect(order->from, &format));
 	order->kind = format == FROM_QCOW2 ? &from_disk : &from_tarball;
 	order->name = format_string("user:%s", strrchr(order->from, '/') + 1);

@@ -176,7 +176,8 @@ struct error *record_find(const char *results_dir, const char *what, char **path
 
 	if (strchr(what, '/') || (stat(what, &status) == 0 && S_ISREG(status.st_mode))) {
 		if (stat(what, &status) != 0)
-			return error_errno(errno, "cannot read record %s", what);
+			return error_hint(error_errno(errno, "cannot read record %s", what),
+				"fleetlab list shows the runs");
 		*path = format_string("%s", what);
 		return NULL;
 	}
