@@ -25,6 +25,7 @@ victims_of() {
 has_victim() {
 	has_ended "$started" || [ -n "$(victims_of "$kind")" ]
 }
+has_trial_or_ended() { has_trials 1 || has_ended "$started"; }
 
 host_state >"$SCRATCH/before"
 kinds='parent init body stack qemu'
@@ -36,8 +37,11 @@ while [ "$hits" -lt "$COUNT" ] && [ "$misses" -lt "$COUNT" ]; do
 	kind=$1
 	rm -rf "$FLEETLAB_RESULTS/runs"
 	fl_start killed run shmipc --profile smoke -e roundtrip --variant shm-polling
+	# From when the first such process is there, or from the end of the first trial on.
 	wait_until 30 has_victim
-	draw 450 # of 10 ms each: from the first such process on, to about the end of the run
+	draw 2
+	[ "$drawn" = 0 ] || wait_until 60 has_trial_or_ended
+	draw $((drawn == 0 ? 400 : 100)) # of 10 ms each
 	delay_until=$(($(date +%s%N) + drawn * 10000000))
 	is_due() { [ "$(date +%s%N)" -ge "$delay_until" ] || has_ended "$started"; }
 	wait_until 30 is_due
