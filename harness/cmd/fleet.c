@@ -7,6 +7,7 @@
 #include "harness/engine/resources.h"
 #include "harness/host/accelerator.h"
 #include "harness/host/facts.h"
+#include "harness/host/qemu.h"
 #include "harness/lab/lab.h"
 
 #include <ctype.h>
@@ -20,7 +21,6 @@
 #include <termios.h>
 
 #define UP_TIMEOUT_MS 300000
-#define QEMU "qemu-system-x86_64"
 
 struct fleet_words {
 	const char *name; /* of the fleet */
@@ -257,6 +257,8 @@ static struct error *up(const struct fleet_words *words, int argc, char **argv, 
 	_cleanup_(accelerator_deinit) struct accelerator accelerator = {0};
 	_cleanup_(cleanup_resources) struct resources *resources = NULL;
 	_cleanup_free_ char *path = fleet_control_path(words->name);
+	_cleanup_free_ char *qemu = NULL;
+	_cleanup_free_ char *version = NULL;
 	_cleanup_close_ int listen_fd = -1;
 	char *end;
 	long count = argc == 1 ? strtol(argv[0], &end, 10) : 0;
@@ -268,7 +270,9 @@ static struct error *up(const struct fleet_words *words, int argc, char **argv, 
 			"fleetlab fleet up 4");
 	try_(check_memory((unsigned int)count, words->memory_bytes));
 	try_(claim_name(words->name, &listen_fd));
-	err = accelerator_find(QEMU, NULL, deadline_after_ms(60000), &accelerator);
+	err = qemu_usable(QEMU_DEFAULT, deadline_after_ms(10000), &qemu, &version);
+	if (!err)
+		err = accelerator_find(qemu, NULL, deadline_after_ms(60000), &accelerator);
 	if (!err) {
 		struct fleet_spec spec = {
 			.image = {.kind = words->image},

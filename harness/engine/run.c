@@ -11,6 +11,7 @@
 #include "harness/host/facts.h"
 #include "harness/host/knobs.h"
 #include "harness/host/lock.h"
+#include "harness/host/qemu.h"
 #include "harness/record/record.h"
 
 #include <dirent.h>
@@ -19,7 +20,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define QEMU "qemu-system-x86_64"
 /* QEMU's own memory beside the guest's, measured: PSS of an idle q35 guest less its RAM. */
 #define QEMU_OVERHEAD_BYTES ((uint64_t)48 << 20)
 
@@ -64,6 +64,8 @@ static double budget_s(const struct run *run)
 static struct error *look_at_host(struct run *run, json_t **facts)
 {
 	_cleanup_(accelerator_deinit) struct accelerator accelerator = {0};
+	_cleanup_free_ char *qemu = NULL;
+	_cleanup_free_ char *version = NULL;
 	_cleanup_json_ json_t *warnings = json_array();
 	struct deadline deadline = deadline_after_ms(60000);
 	json_t *warning;
@@ -72,8 +74,9 @@ static struct error *look_at_host(struct run *run, json_t **facts)
 	try_(knobs_recover(warnings));
 	json_array_foreach (warnings, i, warning)
 		log_warning("%s", json_string_value(warning));
-	try_(accelerator_find(QEMU, NULL, deadline, &accelerator));
-	try_(host_facts(QEMU, &accelerator, deadline, facts));
+	try_(qemu_usable(QEMU_DEFAULT, deadline, &qemu, &version));
+	try_(accelerator_find(qemu, NULL, deadline, &accelerator));
+	try_(host_facts(qemu, &accelerator, deadline, facts));
 	run->resources = resources_create(accelerator.name);
 	return NULL;
 }

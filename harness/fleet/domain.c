@@ -143,12 +143,12 @@ static void put_devices(FILE *out, const struct guest_spec *spec, const char *di
 	_cleanup_free_ char *log = guest_log(spec->name, "console");
 	gchar *fixed = g_markup_printf_escaped(
 		"  <devices>\n"
-		"    <emulator>/usr/bin/qemu-system-x86_64</emulator>\n"
+		"    <emulator>%s</emulator>\n"
 		"    <controller type='usb' model='none'/>\n"
 		"    <memballoon model='virtio'/>\n"
 		"    <serial type='unix'><source mode='bind' path='%s/console.sock'/>"
 		"<log file='%s' append='on'/></serial>\n",
-		dir, log);
+		spec->emulator ? spec->emulator : "/usr/bin/qemu-system-x86_64", dir, log);
 
 	fputs(fixed, out);
 	g_free(fixed);

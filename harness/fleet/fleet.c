@@ -3,6 +3,7 @@
 #include "harness/base/fs.h"
 #include "harness/base/parallel.h"
 #include "harness/base/process.h"
+#include "harness/host/qemu.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,6 +73,7 @@ static struct guest_spec guest_spec_of(const struct fleet *fleet, const char *na
 	return (struct guest_spec){
 		.name = name,
 		.image = fleet->host.image,
+		.emulator = fleet->emulator,
 		.accelerator = fleet->host.accelerator,
 		.memory_bytes = spec->memory_bytes,
 		.vcpus = spec->vcpus,
@@ -360,8 +362,10 @@ static struct error *prepare(const struct fleet_spec *spec, const struct fleet_h
 	}
 	try_(provide_log_dir(host->log_dir));
 	try_(create_network(made));
-	if (count > 0)
+	if (count > 0) {
+		try_(qemu_find(QEMU_DEFAULT, &made->emulator));
 		try_(start_stack(made));
+	}
 	*fleet = take_ptr(made);
 	return NULL;
 }
@@ -397,6 +401,7 @@ void fleet_close(struct fleet *fleet)
 	}
 	free(fleet->guests);
 	free(fleet->stack_socket);
+	free(fleet->emulator);
 	free(fleet);
 }
 

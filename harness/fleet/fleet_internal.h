@@ -24,6 +24,7 @@ struct guest {
 struct fleet {
 	struct fleet_spec spec;
 	struct fleet_host host;
+	char *emulator; /* path of QEMU: the one in PATH, which is what host facts speak of */
 	struct deadline deadline; /* for everything until it is open */
 	int64_t begin_ns;
 	char *stack_socket;

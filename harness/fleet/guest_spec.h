@@ -34,6 +34,7 @@ struct nic_spec {
 struct guest_spec {
 	const char *name; /* letters, digits and '-', at most 10 */
 	const struct image *image;
+	const char *emulator;	 /* path of QEMU; NULL: where distributions have it */
 	const char *accelerator; /* "kvm" or "tcg" */
 	uint64_t memory_bytes;	 /* a multiple of 1 MiB */
 	unsigned int vcpus;

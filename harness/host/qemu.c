@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { OLDEST_MAJOR = 6, OLDEST_MINOR = 2 };
+
 struct error *qemu_find(const char *qemu, char **path)
 {
 	const char *search = getenv("PATH");
@@ -38,8 +40,28 @@ struct error *qemu_version(const char *qemu, struct deadline deadline, char **ve
 
 	try_(process_check(argv, NULL, deadline, &output));
 	if (sscanf(output, "QEMU emulator version %m[0-9.]", &found) != 1)
-		return error_new(ERROR_SETUP, "%s --version printed no version of QEMU", qemu);
+		return error_hint(
+			error_new(ERROR_SETUP, "%s --version printed no version of QEMU", qemu),
+			"reinstall QEMU: apt-get install --reinstall qemu-system-x86");
 	*version = found;
+	return NULL;
+}
+
+struct error *qemu_usable(const char *qemu, struct deadline deadline, char **path, char **version)
+{
+	_cleanup_free_ char *its_path = NULL;
+	_cleanup_free_ char *its_version = NULL;
+	int major = 0, minor = 0;
+
+	try_(qemu_find(qemu, &its_path));
+	try_(qemu_version(its_path, deadline, &its_version));
+	if (sscanf(its_version, "%d.%d", &major, &minor) == 2 &&
+		(major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR)))
+		return error_hint(error_new(ERROR_SETUP, "%s is version %s, older than %d.%d",
+					  its_path, its_version, OLDEST_MAJOR, OLDEST_MINOR),
+			"Debian 12 has 7.2: apt-get install qemu-system-x86");
+	*path = take_ptr(its_path);
+	*version = take_ptr(its_version);
 	return NULL;
 }
 

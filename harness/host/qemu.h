@@ -15,6 +15,10 @@ struct error *qemu_find(const char *qemu, char **path);
 /* "7.2.22" as of `qemu --version`; caller frees. */
 struct error *qemu_version(const char *qemu, struct deadline deadline, char **version);
 
+/* Finds QEMU (as qemu_find) and its version (as qemu_version), and refuses one that is too old for
+ * fleetlab: 6.2 is the oldest that its command lines were tried with. Both texts: caller frees. */
+struct error *qemu_usable(const char *qemu, struct deadline deadline, char **path, char **version);
+
 /* Asks over QMP, without a guest: {version: "7.2.22", devices: [NAME], objects: [NAME],
  * migration: [CAPABILITY], machines: [NAME]}. Caller owns it. */
 struct error *qemu_features(const char *qemu, struct deadline deadline, json_t **features);
