@@ -46,10 +46,14 @@ struct error *cache_lock(struct cache *cache)
 	_cleanup_close_ int fd = -1;
 	bool told = false;
 
-	try_(fs_make_dirs(cache->directory));
+	struct error *err = fs_make_dirs(cache->directory);
+
+	if (err)
+		return error_hint(err, "another place for images: FLEETLAB_CACHE=DIR");
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0)
-		return error_errno(errno, "cannot open %s", path);
+		return error_hint(error_errno(errno, "cannot open %s", path),
+			"another place for images: FLEETLAB_CACHE=DIR");
 	if (watch < 0 || inotify_add_watch(watch, path, IN_CLOSE) < 0)
 		return error_errno(errno, "cannot watch %s", path);
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
