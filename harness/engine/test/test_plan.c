@@ -188,7 +188,7 @@ static void an_override_beats_presets_by_either_name(void **state)
 	(void)state;
 	struct plan_options options = options_for(2, PROFILE_QUICK);
 	_cleanup_json_ json_t *overrides = json_pack("{s:s, s:s, s:s}", "memory_mib", "256",
-		"null.memory_mib", "512", "null.effect", "3");
+		"null.memory_mib", "512", "null.guests", "3");
 	json_t *trial;
 	size_t i;
 
@@ -199,8 +199,8 @@ static void an_override_beats_presets_by_either_name(void **state)
 		bool null = strcmp(text(trial, "mechanism"), "null") == 0;
 
 		assert_string_equal(parameter(trial, "memory_mib"), null ? "512" : "256");
-		if (null) /* also where the variant has a preset for it */
-			assert_string_equal(parameter(trial, "effect"), "3");
+		if (null) /* also where the experiment has a preset for it */
+			assert_string_equal(parameter(trial, "guests"), "3");
 	}
 }
 
@@ -222,6 +222,10 @@ static void unknown_names_are_refused_with_the_nearest(void **state)
 		{"effect", "0.01", "a number from 0.1 to 100 x"},
 		{"effect", "inf", "a number"},
 		{"pin", "yes", "true or false"},
+		/* what makes a variant what it is */
+		{"transport", "tcp", "--variant tcp-nodelay"},
+		{"shmipc.transport", "shm", "tells the variants of shmipc apart"},
+		{"effect", "1.4", "tells the variants of null apart"},
 		{"behaviour", "explode", "one of: plain crash"},
 		{"behaviour", "plain crash", "one of"},
 		{"behaviour", "", "one of"},
