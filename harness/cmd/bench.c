@@ -267,8 +267,8 @@ const struct command command_bench = {
 	.name = "bench",
 	.arguments = "[--guests 1,8,32,64]",
 	.summary = "measure fleetlab itself: time to ready, memory per clone",
-	.help = "Clones and cold boots of the same numbers of guests in one run, their ratio, and "
-		"the floor.\n"
+	.help = "Clones and cold boots of the same numbers of guests in one run, their\n"
+		"ratio, and the floor.\n"
 		"\n"
 		"options:\n"
 		"  --guests LIST  how many guests, comma-separated (1,8,32,64: several minutes)\n"

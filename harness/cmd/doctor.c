@@ -115,11 +115,10 @@ const struct command command_doctor = {
 	.name = "doctor",
 	.arguments = "[--json | --facts] [--fresh]",
 	.summary = "what this host can do, with a remedy for what it cannot",
-	.help = "Tries what a run needs: a probe boot for the accelerator, namespaces, links, "
-		"QEMU's and\n"
-		"libvirt's features. Nothing on the host is changed. The accelerator's answer is "
-		"remembered\n"
-		"until QEMU, the kernel, the CPU or its microcode change.\n"
+	.help = "Tries what a run needs: a probe boot for the accelerator, namespaces, links,\n"
+		"QEMU's and libvirt's features. Nothing on the host is changed. The\n"
+		"accelerator's answer is remembered until QEMU, the kernel, the CPU or its\n"
+		"microcode change.\n"
 		"\n"
 		"options:\n"
 		"  --json    {ready, checks: [{name, status, value, remedy}]} on standard output\n"

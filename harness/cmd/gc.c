@@ -33,11 +33,9 @@ const struct command command_gc = {
 	.name = "gc",
 	.arguments = "",
 	.summary = "give back host knobs and remove what dead processes have left",
-	.help = "Labs leave nothing behind, whatever dies. What can stay after kill -9 is a host "
-		"knob that a\n"
-		"run had borrowed (noted in a journal before it was changed) and the socket of a "
-		"fleet.\n"
-		"Every fleetlab run does this too before it begins.\n"
+	.help = "Labs leave nothing behind, whatever dies. What can stay after kill -9 is a\n"
+		"host knob that a run had borrowed (noted in a journal before it was changed)\n"
+		"and the socket of a fleet. Every fleetlab run does this too before it begins.\n"
 		"\n"
 		"example:\n"
 		"  fleetlab gc\n",

@@ -312,9 +312,8 @@ const struct command command_image = {
 	.name = "image",
 	.arguments = "build KIND|--from FILE | list | show NAME | rm NAME...",
 	.summary = "build, list, show and remove what guests boot",
-	.help = "Images are built from the distribution's packages, without installing anything "
-		"on\n"
-		"this host, and kept in $FLEETLAB_CACHE, $XDG_CACHE_HOME/fleetlab or\n"
+	.help = "Images are built from the distribution's packages, without installing\n"
+		"anything on this host, and kept in $FLEETLAB_CACHE, $XDG_CACHE_HOME/fleetlab or\n"
 		"~/.cache/fleetlab, where every use verifies their content.\n\n"
 		"kinds:\n"
 		"  tiny     kernel and initramfs: busybox, guest agent, fleetlab's guest program;\n"

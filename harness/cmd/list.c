@@ -194,8 +194,8 @@ const struct command command_list = {
 	.arguments = "[KIND]",
 	.summary = "list mechanisms, claims, runs, fleets",
 	.help = "Without a kind: the papers with their mechanisms, and the latest runs.\n"
-		"With one (mechanisms, claims, profiles, runs, images, fleets): their names, one a "
-		"line.\n"
+		"With one (mechanisms, claims, profiles, runs, images, fleets): their names,\n"
+		"one a line.\n"
 		"\n"
 		"examples:\n"
 		"  fleetlab list\n"

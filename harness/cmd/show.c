@@ -9,8 +9,8 @@
 
 static const char *better_text(enum better better)
 {
-	return better == BETTER_LESS   ? "less is better"
-	       : better == BETTER_MORE ? "more is better"
+	return better == BETTER_LESS   ? ", less is better"
+	       : better == BETTER_MORE ? ", more is better"
 				       : "";
 }
 
@@ -52,8 +52,8 @@ static struct error *print_claims(const char *paper_id)
 	size_t i;
 
 	try_(paper_load(paper_id, &paper));
-	printf("\nclaims of paper %s (%s):\n", paper_id,
-		json_string_value(json_object_get(paper, "title")));
+	printf("\nclaims of paper %s, %s:\n", paper_id,
+		json_string_value(json_object_get(paper, "short")));
 	json_array_foreach (json_object_get(paper, "claims"), i, claim)
 		printf("  %-5s %s\n", json_string_value(json_object_get(claim, "id")),
 			json_string_value(json_object_get(claim, "text")));
@@ -67,8 +67,8 @@ static struct error *show_mechanism(const struct mechanism *mechanism)
 		printf("  %-18s %-8s  %s\n", v->name, role_name(v->role), v->help);
 	puts("\nmetrics:");
 	for (const struct metric *m = mechanism->metrics; m->name; m++)
-		printf("  %-18s %-8s  %s%s%s\n", m->name, m->unit, m->help,
-			m->better == BETTER_NEITHER ? "" : "; ", better_text(m->better));
+		printf("  %-23s  %s\n  %-23s  in %s%s\n", m->name, m->help, "", m->unit,
+			better_text(m->better));
 	print_params(mechanism);
 	print_experiments(mechanism);
 	return print_claims(mechanism->paper);

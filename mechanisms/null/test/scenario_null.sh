@@ -27,7 +27,7 @@ check 'the record holds the verdicts' out_has '"verdict": *"reproduced"'
 
 fl run null --profile smoke -e failure
 check 'a crash and a hang: exit status 2' exited 2
-check 'the crash is named with its phase' out_has "crash, .*crashed with status 139 in phase 'measure'"
+check 'the crash is named with its phase' out_has "crash, .*crashed: SIGSEGV in phase 'measure'"
 check 'the hang is named with its phase' out_has "hang, .*hung: the deadline passed in phase 'measure'"
 check 'a run survives both' out_has '4 planned, 4 ended: 0 ok, 4 failed'
 fl report latest --strict
