@@ -13,7 +13,7 @@
 /* Replies that mean something: the first awaits no line; the second waits for our hang-up. */
 #define PEER_GREETS "!"
 #define PEER_WAITS "wait"
-/* Stands for the "id" of the arguments that were received last. */
+/* Stands for the "id" of the line that was received last, or of its arguments. */
 #define PEER_ID "@ID@"
 
 enum { PEER_MAX_LINES = 64 };
@@ -34,7 +34,8 @@ static inline void peer_say(const struct peer *peer, const char *reply)
 	const char *place = strstr(reply, PEER_ID);
 	json_int_t id = 0;
 
-	if (place && peer->count > 0)
+	if (place && peer->count > 0 &&
+		json_unpack(peer->received[peer->count - 1], "{s:I}", "id", &id) < 0)
 		json_unpack(peer->received[peer->count - 1], "{s:{s:I}}", "arguments", "id", &id);
 	bytes = place ? format_string("%.*s%lld%s", (int)(place - reply), reply, (long long)id,
 				place + strlen(PEER_ID))

@@ -7,7 +7,8 @@
 
 #define SOON deadline_after_ms(TEST_TIMEOUT_MS)
 #define GREETING PEER_GREETS "{\"QMP\":{\"version\":{}}}\n"
-#define OK "{\"return\":{}}\n"
+#define ANSWER(member) "{" member ",\"id\":" PEER_ID "}\n"
+#define OK ANSWER("\"return\":{}")
 #define EVENT(name) "{\"event\":\"" name "\"}\n"
 #define MIGRATION(status) "{\"event\":\"MIGRATION\",\"data\":{\"status\":" status "}}\n"
 
@@ -72,7 +73,7 @@ static void a_wrong_greeting_is_refused(void **state)
 		{{NULL}, "has ended"},
 		{{PEER_GREETS "{\"hello\":1}\n", NULL}, "no QMP greeting"},
 		{{PEER_GREETS "SSH-2.0\n", NULL}, "no JSON object"},
-		{{GREETING, "{\"error\":{\"desc\":\"not now\"}}\n", NULL}, "not now"},
+		{{GREETING, ANSWER("\"error\":{\"desc\":\"not now\"}"), NULL}, "not now"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -94,8 +95,8 @@ static void a_wrong_greeting_is_refused(void **state)
 static void a_refusal_carries_qemus_words(void **state)
 {
 	(void)state;
-	_talk_(talk, "{\"error\":{\"class\":\"GenericError\",\"desc\":\"no such thing\"}}\n",
-		"{\"error\":7}\n", "{\"error\":{\"desc\":[]}}\n", OK);
+	_talk_(talk, ANSWER("\"error\":{\"class\":\"GenericError\",\"desc\":\"no such thing\"}"),
+		ANSWER("\"error\":7"), ANSWER("\"error\":{\"desc\":[]}"), OK);
 	json_t *result = NULL;
 
 	assert_fails(execute(&talk, &result), ERROR_GUEST, "QEMU of g0 refused 'query-x': no such");
@@ -103,6 +104,18 @@ static void a_refusal_carries_qemus_words(void **state)
 	assert_fails(execute(&talk, &result), ERROR_GUEST, "no description");
 	assert_null(result);
 	assert_ok(execute(&talk, NULL)); /* and the conversation goes on */
+}
+
+/* One that was given up waiting for, and comes now. */
+static void an_answer_to_an_earlier_command_is_discarded(void **state)
+{
+	(void)state;
+	_talk_(talk, "{\"return\":{\"n\":9},\"id\":1}\n{\"error\":{\"desc\":\"late\"},\"id\":1}"
+		     "\n" ANSWER("\"return\":{\"n\":5}"));
+	_cleanup_json_ json_t *result = NULL;
+
+	assert_ok(execute(&talk, &result));
+	assert_int_equal(json_integer_value(json_object_get(result, "n")), 5);
 }
 
 static void a_dead_qemu_is_told_with_a_remedy(void **state)
@@ -202,6 +215,8 @@ static void a_flood_of_events_is_bounded(void **state)
 /* Takes one line and the descriptor that came with it. */
 static void *take_descriptor(void *context)
 {
+	static const char first[] = "{\"return\":{},\"id\":1}\n";
+	static const char second[] = "{\"return\":{},\"id\":2}\n";
 	int *fds = context; /* socket, then what came */
 	char line[200];
 	union {
@@ -217,10 +232,10 @@ static void *take_descriptor(void *context)
 	/* The capabilities come first. */
 	(void)!send(fds[0], "{\"QMP\":{}}\n", 11, MSG_NOSIGNAL);
 	(void)!recv(fds[0], line, sizeof(line), 0);
-	(void)!send(fds[0], OK, strlen(OK), MSG_NOSIGNAL);
+	(void)!send(fds[0], first, strlen(first), MSG_NOSIGNAL);
 	if (recvmsg(fds[0], &message, MSG_CMSG_CLOEXEC) > 0 && CMSG_FIRSTHDR(&message))
 		memcpy(&fds[1], CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
-	(void)!send(fds[0], OK, strlen(OK), MSG_NOSIGNAL);
+	(void)!send(fds[0], second, strlen(second), MSG_NOSIGNAL);
 	return NULL;
 }
 
@@ -254,6 +269,7 @@ int main(void)
 		cmocka_unit_test(a_command_goes_out_and_its_answer_comes_back),
 		cmocka_unit_test(a_wrong_greeting_is_refused),
 		cmocka_unit_test(a_refusal_carries_qemus_words),
+		cmocka_unit_test(an_answer_to_an_earlier_command_is_discarded),
 		cmocka_unit_test(a_dead_qemu_is_told_with_a_remedy),
 		cmocka_unit_test(silence_ends_at_the_deadline),
 		cmocka_unit_test(events_between_are_kept),
