@@ -111,13 +111,48 @@ static json_t *cpu_facts(const json_t *topology)
 		"turbo", string_or_null(turbo()));
 }
 
+/* The words of the kernel's command line that decide about speed, in order. The others are nobody's
+ * business: records travel, and a command line may hold paths, addresses and keys. */
+static json_t *kernel_parameters(void)
+{
+	static const char *const kept[] = {"mitigations", "isolcpus", "nohz_full", "rcu_nocbs",
+		"idle", "processor.", "intel_idle.", "intel_pstate", "amd_pstate", "cpuidle",
+		"hugepages", "hugepagesz", "default_hugepagesz", "transparent_hugepage",
+		"numa_balancing", "nosmt", "maxcpus", "mem", "swiotlb", "iommu", "intel_iommu",
+		"amd_iommu", "clocksource", "tsc", "preempt", "skew_tick", "psi", "swapaccount",
+		"cgroup", "systemd.unified", "kvm"};
+	_cleanup_free_ char *line = fs_read_line("/proc/cmdline");
+	_cleanup_free_ char *text = NULL;
+	char *save = NULL;
+	size_t size;
+	FILE *out;
+
+	if (!line)
+		return json_null();
+	out = open_memstream(&text, &size);
+	if (!out)
+		abort();
+	for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		if (strcmp(word, "--") == 0)
+			break; /* the rest is for init */
+		for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+			if (strncmp(word, kept[i], strlen(kept[i])) == 0) {
+				fprintf(out, "%s%s", ftell(out) > 0 ? " " : "", word);
+				break;
+			}
+		}
+	}
+	fclose(out);
+	return json_string(text);
+}
+
 static json_t *kernel_facts(void)
 {
 	struct utsname name;
 
 	uname(&name);
 	return json_pack("{s:s, s:s, s:o, s:s}", "release", name.release, "version", name.version,
-		"cmdline", string_or_null(fs_read_line("/proc/cmdline")), "machine", name.machine);
+		"cmdline", kernel_parameters(), "machine", name.machine);
 }
 
 static char *distribution(void)

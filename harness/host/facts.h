@@ -6,7 +6,7 @@
  *                  threads, smt, governor, turbo: "on" or "off"}
  *   topology      {summary, packages, cores, threads, numa_nodes, caches, xml}: see topology.h
  *   memory        {total_bytes, swap_bytes, huge_page_bytes}
- *   kernel        {release, version, cmdline, machine}
+ *   kernel        {release, version, cmdline, machine}; of cmdline only what decides about speed
  *   distribution  "Debian GNU/Linux 12 (bookworm)"
  *   virtualized   {is, how}: is this host itself a guest; how: "KVMKVMKVM, QEMU Standard PC"
  *   accelerator   {name, reason, kvm} or null

@@ -75,6 +75,23 @@ static char *summarize(hwloc_topology_t topology)
 	return format_string("%s, %s, %s, %s%s%s", packages, cores, threads, nodes, l2, l3);
 }
 
+/* Takes the machine's name and the like out of hwloc's export: a record says what a host is, not
+ * which. */
+static void drop_identity(char *xml)
+{
+	static const char *const names[] = {"HostName", "LinuxCgroup", "ProcessName",
+		"DMIProductUUID", "DMIBoardSerial", "DMIChassisSerial", "DMIProductSerial"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_free_ char *start = format_string("    <info name=\"%s\"", names[i]);
+		char *line = strstr(xml, start);
+		char *end = line ? strchr(line, '\n') : NULL;
+
+		if (end)
+			memmove(line, end + 1, strlen(end + 1) + 1);
+	}
+}
+
 struct error *host_topology(json_t **out)
 {
 	_cleanup_(cleanup_topology) hwloc_topology_t topology = NULL;
@@ -86,6 +103,7 @@ struct error *host_topology(json_t **out)
 	summary = summarize(topology);
 	if (hwloc_topology_export_xmlbuffer(topology, &xml, &length, 0) < 0)
 		return error_new(ERROR_SETUP, "hwloc cannot export the topology of this host");
+	drop_identity(xml);
 	*out = json_pack("{s:s, s:i, s:i, s:i, s:i, s:o, s:s}", "summary", summary, "packages",
 		count(topology, HWLOC_OBJ_PACKAGE), "cores", count(topology, HWLOC_OBJ_CORE),
 		"threads", count(topology, HWLOC_OBJ_PU), "numa_nodes",
