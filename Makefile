@@ -95,10 +95,10 @@ reproduce: all
 	ci/reproduce $(B)/fleetlab
 
 unit-test: $(TESTBINS)
-	ci/run-unit-tests $(TESTBINS)
+	+ci/run-unit-tests $(TESTBINS)
 
 test: all
-	ci/run-tests $(if $(filter 1,$(SANITIZE)),--unit-only)
+	+ci/run-tests $(if $(filter 1,$(SANITIZE)),--unit-only)
 
 bench: all
 	ci/bench $(B)/fleetlab

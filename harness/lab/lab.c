@@ -114,12 +114,14 @@ static int reap_until(pid_t body, int alive_fd)
 		}
 		if (poll(pfds, 2, -1) < 0 && errno != EINTR)
 			return 125;
-		if (pfds[1].revents & (POLLHUP | POLLERR))
-			return 126;
+		/* Signals first: lab_settle() comes before its opener's end, and both may be here
+		 * now. */
 		while (read(signal_fd, &info, sizeof(info)) > 0) {
 			if (info.ssi_signo == SIGUSR1)
-				alive_fd = -1; /* lab_settle() */
+				alive_fd = -1;
 		}
+		if (alive_fd >= 0 && (pfds[1].revents & (POLLHUP | POLLERR)))
+			return 126;
 	}
 }
 

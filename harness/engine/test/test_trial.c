@@ -40,7 +40,8 @@ static int close_resources(void **state)
 		}                                                                                  \
 	} while (0)
 
-/* The first planned trial of this variant, with `overrides` (taken over). */
+/* The first planned trial of this variant, its parameters as `overrides` (taken over) say: also
+ * those that a user cannot set, since they tell variants apart. */
 static json_t *plan_one(
 	const char *mechanism, const char *experiment, const char *variant, json_t *overrides)
 {
@@ -51,13 +52,15 @@ static json_t *plan_one(
 		.mechanisms = &m,
 		.mechanism_count = 1,
 		.profile = PROFILE_SMOKE,
-		.overrides = overrides,
 		.only_experiment = experiment,
 		.only_variant = variant,
 	};
 
 	assert_ok(plan_create(&options, &plan));
-	return json_incref(json_array_get(json_object_get(plan, "trials"), 0));
+	json_t *planned = json_array_get(json_object_get(plan, "trials"), 0);
+
+	json_object_update(json_object_get(planned, "parameters"), owned);
+	return json_incref(planned);
 }
 
 static json_t *run(const char *experiment, const char *variant, json_t *overrides)
