@@ -259,6 +259,13 @@ static struct error *run(int argc, char **argv, int *exit_status)
 			return command_bad_option(argc, argv);
 		counts = optarg;
 	}
+	if (optind < argc)
+		return error_hint(
+			error_new(ERROR_USAGE, "bench takes no argument '%s'", argv[optind]),
+			"fleetlab bench --guests %s", argv[optind]);
+	if (counts[0] < '1' || strspn(counts, "0123456789,") != strlen(counts))
+		return error_hint(error_new(ERROR_USAGE, "--guests %s: not numbers", counts),
+			"fleetlab bench --guests 1,8");
 	interrupt_catch();
 	return bench(counts);
 }

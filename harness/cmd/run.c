@@ -139,6 +139,13 @@ static const struct option long_options[] = {
 	{0},
 };
 
+/* What a resumed run has been planned with stands in its journal. */
+static bool is_of_the_plan(int option)
+{
+	return option == 'P' || option == 'p' || option == 'e' || option == OPT_ONLY ||
+	       option == OPT_VARIANT || option == OPT_SEED;
+}
+
 static struct error *take_option(struct run_words *words, int option, int argc, char **argv)
 {
 	struct run_options *options = &words->options;
@@ -162,12 +169,19 @@ static struct error *take_option(struct run_words *words, int option, int argc, 
 		return parse_seed(optarg, &options->plan.seed);
 	case OPT_BUDGET:
 		try_(parse_time("--budget", optarg, &ms));
+		if (ms == 0)
+			return error_hint(
+				error_new(ERROR_USAGE, "--budget %s: no time at all", optarg),
+				"--budget 20m");
 		options->plan.budget_s = (double)ms / 1e3;
 		return NULL;
 	case OPT_RESUME:
 		options->resume = optarg ? optarg : "latest";
 		return NULL;
 	case OPT_RESULTS:
+		if (!optarg[0])
+			return error_hint(error_new(ERROR_USAGE, "--results '': not a directory"),
+				"--results DIR");
 		free(words->results_dir);
 		words->results_dir = format_string("%s", optarg);
 		return NULL;
@@ -260,13 +274,21 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	_cleanup_json_ json_t *record = NULL;
 	_cleanup_free_ char *path = NULL;
 	uint32_t random = 0;
+	bool planned = false;
 	int option;
 
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		abort();
 	words.options.plan.seed = random;
-	while ((option = getopt_long(argc, argv, "p:e:", long_options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "p:e:", long_options, NULL)) != -1) {
+		planned = planned || is_of_the_plan(option);
 		try_(take_option(&words, option, argc, argv));
+	}
+	if (planned && words.options.resume)
+		return error_hint(
+			error_new(ERROR_USAGE, "--resume goes on with the run's own plan: no other "
+					       "profile, parameters, seed or choice"),
+			"fleetlab run --resume=%s", words.options.resume);
 	if (words.options.resume && optind < argc)
 		return error_hint(error_new(ERROR_USAGE,
 					  "--resume goes on as planned: it takes no mechanism '%s'",
