@@ -25,6 +25,19 @@ void agent_close(struct agent *agent)
 	free(agent);
 }
 
+static struct error *error_gone(const struct agent *agent)
+{
+	return error_hint(error_new(ERROR_GUEST, "%s is gone: the guest has ended", agent->name),
+		"look at the guest's console log");
+}
+
+static bool has_hung_up(const struct agent *agent)
+{
+	struct pollfd pfd = {.fd = agent->fd};
+
+	return poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLHUP | POLLERR));
+}
+
 static struct error *receive(struct agent *agent, struct deadline deadline, json_t **answer)
 {
 	struct error *err;
@@ -36,9 +49,7 @@ static struct error *receive(struct agent *agent, struct deadline deadline, json
 		return err;
 	}
 	if (!value)
-		return error_hint(
-			error_new(ERROR_GUEST, "%s is gone: the guest has ended", agent->name),
-			"look at the guest's console log");
+		return error_gone(agent);
 	*answer = value;
 	return NULL;
 }
@@ -75,8 +86,13 @@ struct error *agent_execute(struct agent *agent, const char *command, json_t *ar
 		json_decref(arguments);
 		return err;
 	}
-	try_(jsonline_send(agent->fd,
-		json_pack("{s:s, s:o*}", "execute", command, "arguments", arguments), agent->name));
+	err = jsonline_send(agent->fd,
+		json_pack("{s:s, s:o*}", "execute", command, "arguments", arguments), agent->name);
+	if (err && has_hung_up(agent)) {
+		error_destroy(err);
+		return error_gone(agent);
+	}
+	try_(err);
 	try_(receive(agent, deadline, &answer));
 	json_unpack(answer, "{s:{s:s}}", "error", "desc", &description);
 	value = json_object_get(answer, "return");
