@@ -77,7 +77,9 @@ has_ended() { ! is_alive "$1"; }
 processes() {
 	for dir in /proc/[0-9]*; do
 		pid=${dir#/proc/}
-		[ "$pid" != $$ ] && is_alive "$pid" || continue
+		if [ "$pid" = $$ ] || ! is_alive "$pid"; then
+			continue
+		fi
 		{
 			cat "$dir/comm"
 			tr '\0' ' ' <"$dir/cmdline"

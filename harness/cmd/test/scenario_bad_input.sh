@@ -1,5 +1,5 @@
 #!/bin/sh
-# shellcheck disable=SC2317 # functions are called by check and wait_until
+# shellcheck disable=SC2317,SC1091,SC2154 # called by check and wait_until; the library is beside
 # Bad input of every kind ends with status 1, one message that names the thing, and a remedy.
 . ci/scenario-lib.sh
 

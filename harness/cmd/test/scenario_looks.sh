@@ -1,5 +1,5 @@
 #!/bin/sh
-# shellcheck disable=SC2317 # functions are called by check and wait_until
+# shellcheck disable=SC2317,SC1091,SC2154 # called by check and wait_until; the library is beside
 # What people see: help with examples that fits a terminal, reports that fit it too, no colour and no
 # control characters where nobody looks.
 . ci/scenario-lib.sh

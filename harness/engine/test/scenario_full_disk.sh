@@ -1,5 +1,5 @@
 #!/bin/sh
-# shellcheck disable=SC2317 # functions are called by check and wait_until
+# shellcheck disable=SC2317,SC1091,SC2154 # called by check and wait_until; the library is beside
 # The disk is full in the middle of a run: the journal survives, and the run goes on when there is
 # room again. And a results directory that cannot be written to is found out before anything runs.
 . ci/scenario-lib.sh

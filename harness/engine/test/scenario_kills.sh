@@ -1,5 +1,5 @@
 #!/bin/sh
-# shellcheck disable=SC2317 # functions are called by check and wait_until
+# shellcheck disable=SC2317,SC1091,SC2154 # called by check and wait_until; the library is beside
 # kill -9 of each kind of process at random moments of a run: nothing of it stays on the host, and
 # what is not the run itself costs one trial. COUNT kills (20); SEED repeats a series.
 . ci/scenario-lib.sh

@@ -1,5 +1,5 @@
 #!/bin/sh
-# shellcheck disable=SC2317 # functions are called by check and wait_until
+# shellcheck disable=SC2317,SC1091,SC2154 # called by check and wait_until; the library is beside
 # A fleet for people: up, list, exec, down; every guest is itself; what dies is told, and whatever
 # dies nothing stays.
 . ci/scenario-lib.sh
@@ -106,7 +106,7 @@ fl fleet exec --name two g0 -- hostname
 check 'which answers' out_has '^g0$'
 keepers=$(processes '^fleetlab-body .*--name one')
 check 'the keeper of the first is found' [ "$(echo "$keepers" | wc -w)" = 1 ]
-kill -KILL $keepers
+kill -KILL "$keepers"
 one_is_gone() { [ -z "$(processes '(--name one|guest=g0.*/one/)')" ]; }
 check 'kill -9 of a keeper ends its lab' wait_until 10 one_is_gone
 fl fleet list

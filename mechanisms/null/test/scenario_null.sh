@@ -1,5 +1,5 @@
 #!/bin/sh
-# shellcheck disable=SC2317 # functions are called by check and wait_until
+# shellcheck disable=SC2317,SC1091,SC2154 # called by check and wait_until; the library is beside
 # The harness on itself: known effects are found, none is found where there is none, what fails is
 # named, what proves nothing is never graded, and a changed record does not pass.
 . ci/scenario-lib.sh
