@@ -86,16 +86,10 @@ static struct error *lab_setup(const struct lab_options *options)
 
 /* Reaps children until `body` has ended and returns its exit status; ends early (and with it the
  * whole lab) when the opener is gone. */
-static int reap_until(pid_t body, int alive_fd)
+static int reap_until(pid_t body, int alive_fd, const sigset_t *heeded)
 {
-	sigset_t mask;
-	int signal_fd;
+	int signal_fd = signalfd(-1, heeded, SFD_CLOEXEC | SFD_NONBLOCK);
 
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGCHLD);
-	sigaddset(&mask, SIGUSR1);
-	sigprocmask(SIG_BLOCK, &mask, NULL);
-	signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signal_fd < 0)
 		return 125;
 	for (;;) {
@@ -140,6 +134,7 @@ static void detach_from_terminal(void)
 static void __attribute__((noreturn))
 lab_init(const struct lab_options *options, struct wires *wires)
 {
+	sigset_t heeded, before;
 	struct error *err;
 	pid_t body;
 
@@ -157,8 +152,15 @@ lab_init(const struct lab_options *options, struct wires *wires)
 		dprintf(wires->setup[1], "E%s", error_message(err));
 		_exit(125);
 	}
+	/* Before there is a body that could send one: an init loses signals that it does not block.
+	 */
+	sigemptyset(&heeded);
+	sigaddset(&heeded, SIGCHLD);
+	sigaddset(&heeded, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &heeded, &before);
 	body = fork();
 	if (body == 0) {
+		sigprocmask(SIG_SETMASK, &before, NULL);
 		cleanup_close(&wires->alive[0]);
 		cleanup_close(&wires->setup[1]);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -169,7 +171,7 @@ lab_init(const struct lab_options *options, struct wires *wires)
 		_exit(125);
 	cleanup_close(&wires->setup[1]);
 	wires->setup[1] = -1;
-	_exit(reap_until(body, wires->alive[0]));
+	_exit(reap_until(body, wires->alive[0], &heeded));
 }
 
 void lab_settle(void)

@@ -11,7 +11,9 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -25,15 +27,15 @@ struct host_view {
 
 static void look(struct host_view *view)
 {
-	DIR *dir = opendir("/sys/class/net");
+	struct if_nameindex *devices = if_nameindex();
 	size_t size;
-	FILE *devices = open_memstream(&view->devices, &size);
+	FILE *names = open_memstream(&view->devices, &size);
 
-	assert_non_null(dir);
-	for (struct dirent *entry; (entry = readdir(dir));)
-		fprintf(devices, "%s ", entry->d_name);
-	closedir(dir);
-	fclose(devices);
+	assert_non_null(devices);
+	for (struct if_nameindex *device = devices; device->if_name; device++)
+		fprintf(names, "%s ", device->if_name);
+	if_freenameindex(devices);
+	fclose(names);
 	assert_ok(fs_read("/proc/self/mountinfo", 1 << 20, &view->mounts, NULL));
 }
 
@@ -74,9 +76,10 @@ static int after(void **state)
 		}                                                                                  \
 	} while (0)
 
-/* A pipe into the lab. The body writes a byte when it is up; end of file is the end of all. */
+/* A pipe out of the lab. The body writes a byte when it is up; end of file is the end of all. */
 struct witness {
 	int ours, theirs;
+	int ask[2]; /* asks a settled body; -1 without one */
 };
 
 static struct witness witness_open(void)
@@ -84,7 +87,7 @@ static struct witness witness_open(void)
 	int pair[2];
 
 	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
-	return (struct witness){pair[0], pair[1]};
+	return (struct witness){pair[0], pair[1], {-1, -1}};
 }
 
 static void await_up(struct witness *witness)
@@ -130,10 +133,9 @@ static int family(void *context)
 	return wait_for_ever();
 }
 
-static void open_family(bool detached, struct witness *witness, struct lab *lab)
+static void open_family(struct witness *witness, struct lab *lab)
 {
-	struct lab_options options = {
-		.name = "test", .detached = detached, .body = family, .context = witness};
+	struct lab_options options = {.name = "test", .body = family, .context = witness};
 
 	*witness = witness_open();
 	assert_ok(lab_open(&options, lab));
@@ -168,6 +170,7 @@ static int run_body(lab_body *body, void *context, bool mask_kvm)
 static int sees_only_itself(void *context)
 {
 	DIR *dir = opendir("/proc");
+	sigset_t blocked;
 	int processes = 0;
 	char name[64];
 
@@ -178,6 +181,7 @@ static int sees_only_itself(void *context)
 	closedir(dir);
 	check(processes == 2); /* the init and this one */
 	check(getppid() == 1);
+	check(sigprocmask(SIG_SETMASK, NULL, &blocked) == 0 && sigisemptyset(&blocked));
 	check(gethostname(name, sizeof(name)) == 0 && strcmp(name, "test-lab") == 0);
 	return 0;
 }
@@ -193,7 +197,7 @@ static int has_only_loopback(void *context)
 	struct if_nameindex *devices = if_nameindex();
 	_cleanup_free_ char *flags = NULL;
 	_cleanup_free_ char *path = format_string("%s/sys/class/net/lo/flags", lab_dir());
-	_cleanup_free_ char *host_device = format_string("%s/sys/class/net/eth0", lab_dir());
+	_cleanup_free_ char *host_device = format_string("%s/sys/class/net/host0", lab_dir());
 
 	(void)context;
 	check(devices && devices[0].if_name && strcmp(devices[0].if_name, "lo") == 0);
@@ -378,7 +382,7 @@ static void killing_the_init_ends_everything(void **state)
 	_cleanup_(lab_kill) struct lab lab;
 	int status;
 
-	open_family(false, &witness, &lab);
+	open_family(&witness, &lab);
 	assert_int_equal(kill(lab.init_pid, SIGKILL), 0);
 	assert_all_ended(&witness);
 	assert_true(lab_wait(&lab, SOON, &status));
@@ -392,7 +396,7 @@ static void lab_kill_ends_everything(void **state)
 	struct lab lab;
 	int status;
 
-	open_family(false, &witness, &lab);
+	open_family(&witness, &lab);
 	assert_false(lab_wait(&lab, deadline_after_ms(0), &status));
 	lab_kill(&lab);
 	assert_all_ended(&witness);
@@ -419,7 +423,7 @@ static void killing_the_body_ends_everything(void **state)
 	_cleanup_(lab_kill) struct lab lab;
 	int status;
 
-	open_family(false, &witness, &lab);
+	open_family(&witness, &lab);
 	pid_t body = body_of(&lab);
 
 	assert_true(body > 1);
@@ -437,25 +441,24 @@ static void letting_go_of_the_lab_ends_everything(void **state)
 	_cleanup_(lab_kill) struct lab lab;
 	int status;
 
-	open_family(false, &witness, &lab);
+	open_family(&witness, &lab);
 	close(take_fd(&lab.alive_fd));
 	assert_all_ended(&witness);
 	assert_true(lab_wait(&lab, SOON, &status));
 	assert_int_equal(WEXITSTATUS(status), 126);
 }
 
-/* Opens a family's lab in a process of its own, which is then killed. */
-static pid_t open_in_a_child(bool detached, struct witness *witness, pid_t *init)
+/* Opens a lab in a process of its own, which is then killed. */
+static pid_t open_in_a_child(bool detached, lab_body *body, struct witness *witness, pid_t *init)
 {
 	int pids[2];
 
-	*witness = witness_open();
 	assert_int_equal(pipe2(pids, O_CLOEXEC), 0);
 	pid_t opener = fork();
 
 	if (opener == 0) {
 		struct lab_options options = {
-			.name = "test", .detached = detached, .body = family, .context = witness};
+			.name = "test", .detached = detached, .body = body, .context = witness};
 		struct lab lab;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -476,8 +479,8 @@ static pid_t open_in_a_child(bool detached, struct witness *witness, pid_t *init
 static void killing_the_opener_ends_everything(void **state)
 {
 	skip_without_root();
-	struct witness witness;
-	pid_t init, opener = open_in_a_child(false, &witness, &init);
+	struct witness witness = witness_open();
+	pid_t init, opener = open_in_a_child(false, family, &witness, &init);
 	int status;
 
 	assert_int_equal(kill(opener, SIGKILL), 0);
@@ -485,20 +488,77 @@ static void killing_the_opener_ends_everything(void **state)
 	assert_all_ended(&witness);
 }
 
-static void a_detached_lab_outlives_its_opener(void **state)
+static void a_detached_lab_that_has_not_settled_ends_too(void **state)
 {
 	skip_without_root();
-	struct witness witness;
-	pid_t init, opener = open_in_a_child(true, &witness, &init);
-	struct pollfd pfd = {.fd = witness.ours, .events = POLLIN};
+	struct witness witness = witness_open();
+	pid_t init, opener = open_in_a_child(true, family, &witness, &init);
 	int status;
 
 	assert_int_equal(kill(opener, SIGKILL), 0);
 	assert_true(process_wait(opener, SOON, &status));
-	assert_int_equal(poll(&pfd, 1, 0), 0); /* still open */
-	assert_int_equal(kill(init, 0), 0);
+	assert_all_ended(&witness);
+}
+
+/* Leaves a process to the init and returns once the init has reaped it. */
+static void make_an_orphan(void)
+{
+	int pids[2];
+	pid_t orphan = 0;
+
+	if (pipe2(pids, O_CLOEXEC) < 0)
+		_exit(1);
+	pid_t parent = fork();
+
+	if (parent == 0) {
+		orphan = fork();
+		if (orphan > 0 && write(pids[1], &orphan, sizeof(orphan)) < 0)
+			_exit(1);
+		_exit(0);
+	}
+	if (read(pids[0], &orphan, sizeof(orphan)) != sizeof(orphan))
+		_exit(1);
+	waitpid(parent, NULL, 0);
+	while (kill(orphan, 0) == 0)
+		sched_yield();
+	close(pids[0]);
+	close(pids[1]);
+}
+
+/* Settles, and when asked answers after the init has been through its loop: after the second orphan
+ * it has looked at everything that was there when the first one ended. */
+static int settled(void *context)
+{
+	const struct witness *witness = context;
+	char byte = 'u';
+
+	lab_settle();
+	if (write(witness->theirs, &byte, 1) != 1 || read(witness->ask[0], &byte, 1) != 1)
+		return 1;
+	make_an_orphan();
+	make_an_orphan();
+	if (write(witness->theirs, &byte, 1) != 1)
+		return 1;
+	return wait_for_ever();
+}
+
+static void a_settled_lab_outlives_its_opener(void **state)
+{
+	skip_without_root();
+	struct witness witness = witness_open();
+	int status;
+
+	assert_int_equal(pipe2(witness.ask, O_CLOEXEC), 0);
+	pid_t init, opener = open_in_a_child(true, settled, &witness, &init);
+
+	assert_int_equal(kill(opener, SIGKILL), 0);
+	assert_true(process_wait(opener, SOON, &status));
+	assert_int_equal(write(witness.ask[1], "?", 1), 1);
+	await_up(&witness); /* its answer */
 	assert_int_equal(kill(init, SIGKILL), 0);
 	assert_all_ended(&witness);
+	close(witness.ask[0]);
+	close(witness.ask[1]);
 }
 
 /* ^C reaches the whole foreground group; ending the lab is the opener's business. */
@@ -509,7 +569,7 @@ static void an_interrupt_alone_does_not_end_a_lab(void **state)
 	_cleanup_(lab_kill) struct lab lab;
 	int status;
 
-	open_family(false, &witness, &lab);
+	open_family(&witness, &lab);
 	assert_int_equal(kill(lab.init_pid, SIGINT), 0);
 	assert_int_equal(kill(lab.init_pid, SIGTERM), 0);
 	assert_false(lab_wait(&lab, deadline_after_ms(0), &status));
@@ -546,6 +606,25 @@ static void without_rights_there_is_an_error_with_a_remedy(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* The host of these labs has mounts and a network of its own, that nobody else changes; what leaked
+ * out of a lab would show: mounts made there propagate to their peers. */
+static int enter_own_host(void **state)
+{
+	const char *const device[] = {"ip", "link", "add", "name", "host0", "type", "bridge", NULL};
+
+	(void)state;
+	if (geteuid() != 0)
+		return 0;
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) < 0)
+		return -1;
+	struct error *err = process_check(device, NULL, SOON, NULL);
+
+	error_destroy(err);
+	return err ? -1 : 0;
+}
+
 #define lab_test(f) cmocka_unit_test_setup_teardown(f, before, after)
 
 int main(void)
@@ -564,10 +643,11 @@ int main(void)
 		lab_test(killing_the_body_ends_everything),
 		lab_test(letting_go_of_the_lab_ends_everything),
 		lab_test(killing_the_opener_ends_everything),
-		lab_test(a_detached_lab_outlives_its_opener),
+		lab_test(a_detached_lab_that_has_not_settled_ends_too),
+		lab_test(a_settled_lab_outlives_its_opener),
 		lab_test(an_interrupt_alone_does_not_end_a_lab),
 		lab_test(without_rights_there_is_an_error_with_a_remedy),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, enter_own_host, NULL);
 }
