@@ -1,7 +1,9 @@
 # Builds fleetlab and its guest programs below build/, out of the tree. See 'make help'.
 #   SANITIZE=1  address and undefined-behaviour sanitizers (its own directory below build/)
 
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += --jobs=$(shell nproc)
+endif
 
 VERSION  := 0.1.0
 COMMIT   := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
