@@ -105,7 +105,6 @@ static void waits_for_its_turn(void **state)
 	(void)state;
 	assert_true(killer >= 0);
 	if (killer == 0) {
-		usleep(50000); /* let the waiter wait; right as well if it does not yet */
 		kill(pid, SIGKILL);
 		_exit(0);
 	}
