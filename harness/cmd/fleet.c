@@ -84,15 +84,9 @@ static struct error *serve_fleet(struct up_job *job, struct fleet **fleet)
 		return jsonline_send(job->out_fd, json_pack("{s:o}", "template", argv), "fleet up");
 	}
 	try_(fleet_open(job->spec, &job->host, deadline, fleet));
-	double slowest = 0;
-
-	for (unsigned int i = 0; i < fleet_count(*fleet); i++) {
-		double ready = fleet_guest_ready_s(*fleet, i);
-
-		slowest = ready > slowest ? ready : slowest;
-	}
 	lab_settle();
-	return jsonline_send(job->out_fd, json_pack("{s:f}", "ready_s", slowest), "fleet up");
+	return jsonline_send(
+		job->out_fd, json_pack("{s:f}", "ready_s", fleet_ready_s(*fleet)), "fleet up");
 }
 
 static int up_body(void *context)

@@ -29,16 +29,10 @@ static struct error *call(
 static struct error *boot(struct trial_job *job)
 {
 	struct trial *trial = job->trial;
-	double slowest = 0;
 
 	try_(enter_phase(trial, "boot"));
 	try_(fleet_open(job->spec, &job->host, trial->deadline, &trial->fleet));
-	for (unsigned int i = 0; i < fleet_count(trial->fleet); i++) {
-		double ready = fleet_guest_ready_s(trial->fleet, i);
-
-		slowest = ready > slowest ? ready : slowest;
-	}
-	tell(trial, json_pack("{s:f}", "ready_s", slowest));
+	tell(trial, json_pack("{s:f}", "ready_s", fleet_ready_s(trial->fleet)));
 	return NULL;
 }
 

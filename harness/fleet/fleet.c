@@ -480,11 +480,6 @@ char *fleet_guest_address(const struct fleet *fleet, unsigned int guest, size_t 
 	return format_string("10.77.%zu.%u", link, guest + 1);
 }
 
-pid_t fleet_guest_pid(const struct fleet *fleet, unsigned int guest)
-{
-	return fleet->guests[guest].pid;
-}
-
 double fleet_guest_answer_s(const struct fleet *fleet, unsigned int guest)
 {
 	return clock_seconds(fleet->begin_ns, fleet->guests[guest].answer_ns);
@@ -495,9 +490,16 @@ double fleet_guest_ready_s(const struct fleet *fleet, unsigned int guest)
 	return clock_seconds(fleet->begin_ns, fleet->guests[guest].ready_ns);
 }
 
-const char *fleet_stack_socket(const struct fleet *fleet)
+double fleet_ready_s(const struct fleet *fleet)
 {
-	return fleet->stack_socket;
+	double slowest = 0;
+
+	for (unsigned int i = 0; i < fleet->count; i++) {
+		double ready = fleet_guest_ready_s(fleet, i);
+
+		slowest = ready > slowest ? ready : slowest;
+	}
+	return slowest;
 }
 
 struct agent *fleet_agent(const struct fleet *fleet, unsigned int guest)

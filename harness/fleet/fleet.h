@@ -81,11 +81,11 @@ unsigned int fleet_count(const struct fleet *fleet);
 const char *fleet_guest_name(const struct fleet *fleet, unsigned int guest);
 /* Dotted address of a guest on its n-th NIC; caller frees. */
 char *fleet_guest_address(const struct fleet *fleet, unsigned int guest, size_t nic);
-pid_t fleet_guest_pid(const struct fleet *fleet, unsigned int guest);
 /* Seconds from fleet_open() to the guest's first agent answer, and to being personalised. */
 double fleet_guest_answer_s(const struct fleet *fleet, unsigned int guest);
 double fleet_guest_ready_s(const struct fleet *fleet, unsigned int guest);
-const char *fleet_stack_socket(const struct fleet *fleet);
+/* The same of the slowest guest; 0 for a fleet without guests. */
+double fleet_ready_s(const struct fleet *fleet);
 /* Borrowed; commands to one guest's agent must not overlap. */
 struct agent *fleet_agent(const struct fleet *fleet, unsigned int guest);
 

@@ -132,14 +132,8 @@ static void wait_us(double us)
 static struct error *measure_guests(struct trial *trial)
 {
 	struct fleet *fleet = trial_fleet(trial);
-	double slowest = 0;
-
-	for (unsigned int i = 0; i < fleet_count(fleet); i++) {
-		double ready = fleet_guest_ready_s(fleet, i);
-
-		slowest = ready > slowest ? ready : slowest;
-	}
-	return fleet_count(fleet) > 0 ? trial_sample(trial, "ready", NULL, slowest) : NULL;
+	return fleet_count(fleet) > 0 ? trial_sample(trial, "ready", NULL, fleet_ready_s(fleet))
+				      : NULL;
 }
 
 static struct error *null_measure(struct trial *trial)
