@@ -25,6 +25,8 @@ victims_of() {
 has_victim() {
 	has_ended "$started" || [ -n "$(victims_of "$kind")" ]
 }
+has_plan() { grep -q '"plan"' "$FLEETLAB_RESULTS"/runs/*/journal.jsonl 2>/dev/null; }
+has_record() { [ -n "$(find "$FLEETLAB_RESULTS/runs" -maxdepth 1 -name '*.json' 2>/dev/null)" ]; }
 has_trial_or_ended() { has_trials 1 || has_ended "$started"; }
 
 host_state >"$SCRATCH/before"
@@ -66,7 +68,8 @@ while [ "$hits" -lt "$COUNT" ] && [ "$misses" -lt "$COUNT" ]; do
 	if [ "$kind" = parent ]; then
 		fl_wait killed "$started"
 		check "$what: the parent's end ends all" wait_until 10 nothing_runs
-		if [ "$resumed" = 0 ] && [ -e "$FLEETLAB_RESULTS/runs" ] && grep -q '"plan"' "$FLEETLAB_RESULTS"/runs/*/journal.jsonl 2>/dev/null; then
+		# Once its record is written the run is complete: nothing is left to resume.
+		if [ "$resumed" = 0 ] && ! has_record && has_plan; then
 			resumed=1
 			fl run --resume
 			check "$what: the run is resumed" exited 0
