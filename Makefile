@@ -29,7 +29,7 @@ ALL_CFLAGS = -std=gnu17 $(WARNINGS) $(CFLAGS) $(if $(filter 1,$(SANITIZE)),$(SAN
 SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS      = $(PKG_LIBS) -lpthread -lm
 
-SOURCES  := $(filter-out harness/main.c,$(shell find harness mechanisms -name '*.c' -not -path '*/test/*' | sort))
+SOURCES  := $(filter-out harness/main.c,$(shell find harness mechanisms workloads/host -name '*.c' -not -path '*/test/*' 2>/dev/null | sort))
 OBJECTS  := $(SOURCES:%.c=$(B)/%.o) $(B)/harness/base/embedded_files.o
 TESTS    := $(shell find harness mechanisms workloads -path '*/test/test_*.c' | sort)
 TESTBINS := $(TESTS:%.c=$(B)/%)

@@ -1,0 +1,101 @@
+/*
+ * Moving running guests from one stack to another, as one transaction: either all of them run on
+ * the target when it returns, or all of them run on the source. A guest never runs on both and
+ * never on none: whoever dies while a move is under way (the mover, a stack, a QEMU of the target),
+ * the keeper, which is the process that called move_run(), brings the guests back or forward.
+ *
+ *   preflight  both sides can hold the guest: machine and CPU are equal, there is room, and for
+ *              MOVE_ZEROCOPY the RAM is a file that the target can map
+ *   receive    the target's QEMUs are started paused and listen; for MOVE_ZEROCOPY they map the
+ *              same inode, which is looked up from outside (/proc/PID/maps) and compared
+ *   transfer   QEMU migrates; when it has ended, the source is stopped and the target not yet
+ *              running, so the memory stands still
+ *   verify     pages as seen through either QEMU's own mapping are hashed and compared: a target on
+ *              other memory would resume a guest that is lost, and is refused
+ *   commit     the target runs: from here on the guest is the target's
+ *   finish     the source's QEMU ends
+ *
+ * The steps are driven by a process of its own (the mover), by the protocol of stack.h alone, so
+ * stacks beside us and stacks inside L1 guests are moved between in the same way. x-ignore-shared
+ * is what makes QEMU leave shared RAM out of the stream.
+ */
+#pragma once
+
+#include "harness/base/clock.h"
+#include "harness/base/error.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum move_method {
+	MOVE_ZEROCOPY, /* the target maps the source's memory; only device state is sent */
+	MOVE_PRECOPY,  /* QEMU's ordinary live migration */
+	MOVE_POSTCOPY, /* state first, pages on demand; cannot be rolled back after its commit */
+};
+
+enum move_step {
+	MOVE_PREFLIGHT,
+	MOVE_RECEIVE,
+	MOVE_TRANSFER,
+	MOVE_VERIFY,
+	MOVE_COMMIT,
+	MOVE_FINISH,
+	MOVE_STEP_COUNT,
+};
+
+/* One guest's way from stack to stack. Strings are borrowed. */
+struct move_item {
+	const char *guest;	   /* for messages */
+	const char *source_socket; /* the stacks' sockets as for stack_connect() */
+	const char *target_socket;
+	const char *source_name; /* what either stack calls the guest */
+	const char *target_name;
+	const json_t *receive;	/* the request "receive" for the target's stack */
+	const char *target_uri; /* where the target's QEMU listens: "unix:…", "tcp:…" */
+	const char *source_uri; /* where the source's QEMU sends: the same, or a tunnel's entry */
+};
+
+struct move_options {
+	enum move_method method;
+	bool one_by_one; /* each guest through all its steps before the next; else all guests step
+			    by step together */
+	bool digest_all; /* verify: every page that holds data instead of a sample; guests stand
+			    still the longer */
+	bool populate;	 /* the target's page tables are filled before the source stops */
+	uint64_t bandwidth_bytes_s; /* QEMU's limit for copying methods; 0: none */
+	int64_t downtime_limit_ms;  /* precopy: stop the source when the rest takes so long; 0:
+				       QEMU's 300 */
+	struct deadline deadline;   /* for the transfer of all; roll-back has time of its own */
+	/* Called in the keeper when the mover is about to take a step with a guest and waits for
+	 * the answer: progress, and the place where tests kill. May be NULL. */
+	void (*on_step)(void *context, enum move_step step, const char *guest, pid_t mover);
+	void *context;
+};
+
+/* What is known of one guest's move when it has ended. Times in ms unless said otherwise; a time
+ * that could not be had is NAN. */
+struct move_report {
+	double total_ms;    /* from the source's first migration command to the target's running */
+	double transfer_ms; /* QEMU's own "total-time" */
+	double downtime_ms; /* from the source's STOP to the target's RESUME event, clocks of both
+			       stacks related by round trips */
+	double qemu_downtime_ms; /* QEMU's own "downtime": the source's view */
+	double verify_ms;	 /* part of the downtime */
+	uint64_t sent_bytes;	 /* QEMU's count of the migration stream */
+	uint64_t memory_bytes;	 /* the guest's RAM */
+	uint64_t digest_pages;	 /* compared between both sides */
+	uint64_t dirty_sync_count; /* passes over memory */
+	bool same_memory;	 /* both sides mapped the same inode at the same offset */
+	bool moved;		 /* the guest runs on the target */
+	pid_t target_pid;	 /* its QEMU, as the target's stack sees it */
+};
+
+/* Moves all items, or none. `reports` has one element for each item and is filled in also on
+ * failure, as far as things went. The error says which step of which guest failed, why, and that
+ * the guests run on the source again; only when that could not be had it names the lost guest. */
+struct error *move_run(const struct move_item *items, size_t count,
+	const struct move_options *options, struct move_report *reports);
+
+const char *move_method_name(enum move_method method);
+const char *move_step_name(enum move_step step);
