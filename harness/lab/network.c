@@ -1,16 +1,51 @@
 /* Bridges, taps and shaped links by iproute2, in batches: see network.h. */
 #include "harness/lab/network.h"
 #include "harness/lab/lab.h"
+#include "harness/lab/machine.h"
+#include "harness/lab/network_internal.h"
 #include "harness/base/fs.h"
 #include "harness/base/process.h"
 
 #include <string.h>
 
-static struct error *run_batch(const char *program, const char *commands)
+void batch_open(struct batch *batch)
 {
-	const char *const argv[] = {program, "-batch", "-", NULL};
+	*batch = (struct batch){0};
+	batch->ip = open_memstream(&batch->ip_text, &batch->ip_size);
+	batch->tc = open_memstream(&batch->tc_text, &batch->tc_size);
+	if (!batch->ip || !batch->tc)
+		abort();
+}
 
+void batch_close(struct batch *batch)
+{
+	cleanup_fclose(&batch->ip);
+	cleanup_fclose(&batch->tc);
+	free(batch->ip_text);
+	free(batch->tc_text);
+}
+
+static struct error *run_program(
+	const struct machine *machine, const char *program, const char *commands)
+{
+	const char *argv[MACHINE_PREFIX_WORDS + 4];
+	size_t used = machine_prefix(machine, argv);
+
+	if (*commands == '\0')
+		return NULL;
+	argv[used++] = program;
+	argv[used++] = "-batch";
+	argv[used++] = "-";
+	argv[used] = NULL;
 	return process_check(argv, commands, deadline_after_ms(30000), NULL);
+}
+
+struct error *batch_run(struct batch *batch, const struct machine *machine)
+{
+	fflush(batch->ip);
+	fflush(batch->tc);
+	try_(run_program(machine, "ip", batch->ip_text));
+	return run_program(machine, "tc", batch->tc_text);
 }
 
 static const struct link_spec *find_link(
@@ -41,44 +76,80 @@ static void shape(FILE *tc, const struct port_spec *port, const struct link_spec
 	}
 }
 
-struct error *network_create(const struct link_spec *links, size_t link_count,
-	const struct port_spec *ports, size_t port_count)
+static void add_port(
+	struct batch *batch, const struct port_spec *port, const struct link_spec *link)
 {
-	_cleanup_free_ char *ip_text = NULL;
-	_cleanup_free_ char *tc_text = NULL;
-	size_t ip_size, tc_size;
-	FILE *ip = open_memstream(&ip_text, &ip_size);
-	FILE *tc = open_memstream(&tc_text, &tc_size);
+	fprintf(batch->ip, "tuntap add dev %s mode tap\nlink set %s master %s up\n", port->tap,
+		port->tap, link->name);
+	shape(batch->tc, port, link);
+}
 
-	if (!ip || !tc)
-		abort();
-	for (size_t i = 0; i < link_count; i++) {
-		fprintf(ip, "link add name %s type bridge\nlink set %s up\n", links[i].name,
-			links[i].name);
-		if (links[i].address)
-			fprintf(ip, "address add %s dev %s\n", links[i].address, links[i].name);
-	}
-	for (size_t i = 0; i < port_count; i++) {
+/* Adds to the batch the ports of one machine, beginning with `first`, which is of it. */
+static struct error *add_ports_of(struct batch *batch, const struct link_spec *links,
+	size_t link_count, const struct port_spec *ports, size_t port_count, size_t first)
+{
+	for (size_t i = first; i < port_count; i++) {
 		const struct link_spec *link = find_link(links, link_count, ports[i].link);
 
-		if (!link) {
-			fclose(ip);
-			fclose(tc);
+		if (ports[i].machine != ports[first].machine)
+			continue;
+		if (!link)
 			return error_new(ERROR_INTERNAL,
 				"NIC %s is on link '%s', which is not declared", ports[i].tap,
 				ports[i].link);
-		}
-		fprintf(ip, "tuntap add dev %s mode tap\nlink set %s master %s up\n", ports[i].tap,
-			ports[i].tap, ports[i].link);
-		shape(tc, &ports[i], link);
+		add_port(batch, &ports[i], link);
 	}
-	fclose(ip);
-	fclose(tc);
-	try_(run_batch("ip", ip_text));
-	return tc_size ? run_batch("tc", tc_text) : NULL;
+	return NULL;
 }
 
-static struct error *read_counter(const char *device, const char *name, uint64_t *total)
+static bool is_first_of_its_machine(const struct port_spec *ports, size_t i)
+{
+	for (size_t earlier = 0; earlier < i; earlier++) {
+		if (ports[earlier].machine == ports[i].machine)
+			return false;
+	}
+	return true;
+}
+
+struct error *network_add_ports(const struct link_spec *links, size_t link_count,
+	const struct port_spec *ports, size_t port_count)
+{
+	for (size_t i = 0; i < port_count; i++) {
+		_cleanup_(batch_close) struct batch batch;
+
+		batch_open(&batch);
+		if (!is_first_of_its_machine(ports, i))
+			continue;
+		try_(add_ports_of(&batch, links, link_count, ports, port_count, i));
+		try_(batch_run(&batch, ports[i].machine));
+	}
+	return NULL;
+}
+
+struct error *network_create(const struct link_spec *links, size_t link_count,
+	const struct port_spec *ports, size_t port_count)
+{
+	_cleanup_(batch_close) struct batch batch;
+
+	batch_open(&batch);
+	for (size_t i = 0; i < link_count; i++) {
+		fprintf(batch.ip, "link add name %s type bridge\nlink set %s up\n", links[i].name,
+			links[i].name);
+		if (links[i].address)
+			fprintf(batch.ip, "address add %s dev %s\n", links[i].address,
+				links[i].name);
+	}
+	for (size_t i = 0; i < port_count; i++) {
+		if (ports[i].machine)
+			return error_new(ERROR_INTERNAL,
+				"NIC %s is in a machine, which is not there yet", ports[i].tap);
+	}
+	if (port_count)
+		try_(add_ports_of(&batch, links, link_count, ports, port_count, 0));
+	return batch_run(&batch, NULL);
+}
+
+struct error *network_counter(const char *device, const char *name, uint64_t *value)
 {
 	_cleanup_free_ char *path =
 		format_string("%s/sys/class/net/%s/statistics/%s", lab_dir(), device, name);
@@ -86,19 +157,19 @@ static struct error *read_counter(const char *device, const char *name, uint64_t
 
 	if (!text)
 		return error_new(ERROR_SETUP, "cannot read %s", path);
-	*total += strtoull(text, NULL, 10);
+	*value = strtoull(text, NULL, 10);
 	return NULL;
 }
 
 struct error *network_counters(const char *device, uint64_t *frames, uint64_t *bytes)
 {
-	uint64_t f = 0, b = 0;
+	uint64_t received_frames, sent_frames, received, sent;
 
-	try_(read_counter(device, "rx_packets", &f));
-	try_(read_counter(device, "tx_packets", &f));
-	try_(read_counter(device, "rx_bytes", &b));
-	try_(read_counter(device, "tx_bytes", &b));
-	*frames = f;
-	*bytes = b;
+	try_(network_counter(device, "rx_packets", &received_frames));
+	try_(network_counter(device, "tx_packets", &sent_frames));
+	try_(network_counter(device, "rx_bytes", &received));
+	try_(network_counter(device, "tx_bytes", &sent));
+	*frames = received_frames + sent_frames;
+	*bytes = received + sent;
 	return NULL;
 }

@@ -17,15 +17,25 @@ struct link_spec {
 	uint64_t delay_us;   /* added one way; 0: none */
 };
 
+struct machine; /* harness/lab/machine.h */
+
 /* A tap device on a link, for one NIC of one guest. */
 struct port_spec {
 	const char *tap; /* at most 15 characters */
 	const char *link;
+	const struct machine *machine; /* where it is; NULL: the lab itself */
 };
 
-/* Creates links and ports in one go. Errors name the first device that was refused. */
+/* Creates links and ports in one go; all ports are in the lab itself. Errors name the first device
+ * that was refused. */
 struct error *network_create(const struct link_spec *links, size_t link_count,
 	const struct port_spec *ports, size_t port_count);
 
-/* Frames and bytes that a device (tap or bridge) has carried in both directions since it exists. */
+/* Adds ports to links that network_create() has made and, for those of a machine, that
+ * machine_create() has led there. */
+struct error *network_add_ports(const struct link_spec *links, size_t link_count,
+	const struct port_spec *ports, size_t port_count);
+
+/* Frames and bytes that a device of the lab itself (tap, bridge or cable) has carried in both
+ * directions since it exists. */
 struct error *network_counters(const char *device, uint64_t *frames, uint64_t *bytes);

@@ -1,80 +1,16 @@
 /* Labs in real namespaces: what runs inside sees only itself, and whoever dies, nothing is left. A
  * process in the lab holds a pipe open: its end proves the end of that process. Needs root. */
-#include "harness/base/test/support.h"
-#include "harness/base/process.h"
-#include "harness/lab/lab.h"
+#include "harness/lab/test/in_lab.h"
 #include "harness/lab/network.h"
 
 #include <dirent.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-
-#define SOON deadline_after_ms(TEST_TIMEOUT_MS)
-
-/* What the host shows of labs: its mounts and its network devices. */
-struct host_view {
-	char *mounts, *devices;
-};
-
-static void look(struct host_view *view)
-{
-	struct if_nameindex *devices = if_nameindex();
-	size_t size;
-	FILE *names = open_memstream(&view->devices, &size);
-
-	assert_non_null(devices);
-	for (struct if_nameindex *device = devices; device->if_name; device++)
-		fprintf(names, "%s ", device->if_name);
-	if_freenameindex(devices);
-	fclose(names);
-	assert_ok(fs_read("/proc/self/mountinfo", 1 << 20, &view->mounts, NULL));
-}
-
-static int before(void **state)
-{
-	struct host_view *view = calloc(1, sizeof(*view));
-
-	if (scratch_make(state) < 0)
-		return -1;
-	look(view);
-	*state = view;
-	return 0;
-}
-
-/* Every test ends with this: the host looks as it did. */
-static int after(void **state)
-{
-	struct host_view *was = *state;
-	struct host_view is;
-
-	look(&is);
-	assert_string_equal(is.mounts, was->mounts);
-	assert_string_equal(is.devices, was->devices);
-	free(is.mounts);
-	free(is.devices);
-	free(was->mounts);
-	free(was->devices);
-	free(was);
-	return scratch_remove(state);
-}
-
-#define skip_without_root()                                                                        \
-	do {                                                                                       \
-		(void)state;                                                                       \
-		if (geteuid() != 0) {                                                              \
-			print_message("skipped: a lab needs root\n");                              \
-			skip();                                                                    \
-		}                                                                                  \
-	} while (0)
 
 /* A pipe out of the lab. The body writes a byte when it is up; end of file is the end of all. */
 struct witness {
@@ -145,28 +81,6 @@ static void open_family(struct witness *witness, struct lab *lab)
 
 /* ---- what a lab is ---- */
 
-static int run_body(lab_body *body, void *context, bool mask_kvm)
-{
-	struct lab_options options = {
-		.name = "test-lab", .mask_kvm = mask_kvm, .body = body, .context = context};
-	_cleanup_(lab_kill) struct lab lab = {.alive_fd = -1};
-	int status;
-
-	assert_ok(lab_open(&options, &lab));
-	assert_true(lab_wait(&lab, SOON, &status));
-	assert_true(lab_wait(&lab, deadline_after_ms(0), &status)); /* again: harmless */
-	lab_kill(&lab);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-/* Bodies return the line of the check that failed, or 0. */
-#define check(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			return __LINE__ % 256 ? __LINE__ % 256 : 255;                              \
-	} while (0)
-
 static int sees_only_itself(void *context)
 {
 	DIR *dir = opendir("/proc");
@@ -218,8 +132,8 @@ static int builds_a_network(void *context)
 {
 	static const struct link_spec links[] = {
 		{"lan", "10.77.0.254/24", 0, 0}, {"other", NULL, 0, 0}};
-	static const struct port_spec ports[] = {{"g0n0", "lan"}, {"g0n1", "other"}};
-	static const struct port_spec lost[] = {{"g1n0", "nowhere"}};
+	static const struct port_spec ports[] = {{"g0n0", "lan", NULL}, {"g0n1", "other", NULL}};
+	static const struct port_spec lost[] = {{"g1n0", "nowhere", NULL}};
 	uint64_t frames = 7, bytes = 7;
 
 	(void)context;
@@ -245,7 +159,7 @@ static void links_and_ports_are_made_and_vanish(void **state)
 static int shapes_a_link(void *context)
 {
 	static const struct link_spec links[] = {{"slow", NULL, 1000, 500}};
-	static const struct port_spec ports[] = {{"g0n0", "slow"}};
+	static const struct port_spec ports[] = {{"g0n0", "slow", NULL}};
 	const char *const try_netem[] = {"tc", "qdisc", "add", "dev", "lo", "root", "netem", NULL};
 	const char *const show[] = {"tc", "qdisc", "show", "dev", "g0n0", NULL};
 	_cleanup_error_ struct error *unknown = process_check(try_netem, NULL, SOON, NULL);
@@ -605,27 +519,6 @@ static void without_rights_there_is_an_error_with_a_remedy(void **state)
 	assert_true(process_wait(pid, SOON, &status));
 	assert_int_equal(status, 0);
 }
-
-/* The host of these labs has mounts and a network of its own, that nobody else changes; what leaked
- * out of a lab would show: mounts made there propagate to their peers. */
-static int enter_own_host(void **state)
-{
-	const char *const device[] = {"ip", "link", "add", "name", "host0", "type", "bridge", NULL};
-
-	(void)state;
-	if (geteuid() != 0)
-		return 0;
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 ||
-		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-		mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) < 0)
-		return -1;
-	struct error *err = process_check(device, NULL, SOON, NULL);
-
-	error_destroy(err);
-	return err ? -1 : 0;
-}
-
-#define lab_test(f) cmocka_unit_test_setup_teardown(f, before, after)
 
 int main(void)
 {
