@@ -22,6 +22,11 @@
  *   absolute  the median within published x tolerance; only where the host is the paper's kind
  *   outcome   every finished trial of the variant ended as expected (the harness tests itself)
  *   none      nothing to grade, with the reason
+ *
+ * A coordinate in "at" may be "largest" or "smallest": the greatest or least value of it for which
+ * all selectors of the test that say so have counted readings in this record. "paper_at" names the
+ * coordinates (or parameters) of the paper's own value: the result has both ("at", "paper_at"), its
+ * reason tells where they differ, and an absolute value that was read elsewhere is not-comparable.
  */
 #pragma once
 

@@ -2,6 +2,7 @@
 #include "harness/record/grade.h"
 
 #include "harness/base/fs.h"
+#include "harness/record/coordinates.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -124,6 +125,66 @@ double test_limit(const json_t *test, const char *key, double otherwise)
 				     : json_number(limit, "value", otherwise);
 }
 
+/* At which coordinate or parameter the test was decided, where the paper names its own: sets
+ * "at" and "paper_at", and says in the reason where the two differ. */
+static void tell_coordinates(const struct grading *grading, const json_t *test, json_t *result)
+{
+	const json_t *paper_at = json_object_get(test, "paper_at");
+	json_t *here = json_object();
+	_cleanup_free_ char *difference = test_elsewhere(grading, test, here);
+
+	if (!paper_at || json_object_size(here) == 0) {
+		json_decref(here);
+		return;
+	}
+	json_object_set_new(result, "at", here);
+	json_object_set(result, "paper_at", (json_t *)paper_at);
+	if (difference && strcmp(json_text(result, "verdict"), "not-comparable") != 0)
+		result_conclude(result, json_text(result, "verdict"), "%s; %s",
+			json_text(result, "reason"), difference);
+}
+
+/* The value of a coordinate (of the selector's readings) or parameter (of its trials). */
+static const json_t *value_here(
+	const struct grading *grading, const json_t *test, const json_t *selector, const char *key)
+{
+	struct source source = test_source(grading, test);
+	const json_t *value = json_object_get(json_object_get(selector, "at"), key), *trial;
+	size_t i;
+
+	if (value) /* still a word: nothing was found to put in its place */
+		return json_is_number(value) ? value : NULL;
+	json_array_foreach (json_object_get(grading->record, "trials"), i, trial) {
+		if (trial_selected(trial, &source, selector))
+			return json_object_get(json_object_get(trial, "parameters"), key);
+	}
+	return NULL;
+}
+
+char *test_elsewhere(const struct grading *grading, const json_t *test, json_t *here)
+{
+	const json_t *of = json_object_get(test, "of");
+	char *text = NULL;
+	json_t *theirs;
+	const char *key;
+
+	json_object_foreach (json_object_get(test, "paper_at"), key, theirs) {
+		const json_t *ours = value_here(grading, test, of, key);
+		char *longer;
+
+		if (!json_is_number(ours) || !json_is_number(theirs))
+			continue;
+		json_object_set(here, key, (json_t *)ours);
+		if (json_number_value(ours) == json_number_value(theirs))
+			continue;
+		longer = format_string("%s%s%s: %.10g here, %.10g in the paper", text ? text : "",
+			text ? "; " : "", key, json_number_value(ours), json_number_value(theirs));
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
 json_t *grade_test(const struct grading *grading, const json_t *test)
 {
 	static const struct {
@@ -139,6 +200,8 @@ json_t *grade_test(const struct grading *grading, const json_t *test)
 		{"outcome", grade_outcome},
 		{"none", grade_none},
 	};
+	struct source source = test_source(grading, test);
+	_cleanup_json_ json_t *settled = coordinates_settle_test(&source, test);
 	json_t *result = json_object();
 
 	json_object_set(result, "kind", json_object_get(test, "kind"));
@@ -151,7 +214,8 @@ json_t *grade_test(const struct grading *grading, const json_t *test)
 	result_conclude(result, "not-run", "this kind of test is unknown");
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (strcmp(json_text(test, "kind"), kinds[i].kind) == 0)
-			kinds[i].grade(grading, test, result);
+			kinds[i].grade(grading, settled, result);
 	}
+	tell_coordinates(grading, settled, result);
 	return result;
 }

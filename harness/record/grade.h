@@ -52,6 +52,9 @@ size_t test_pairs_needed(const json_t *test, size_t otherwise);
 double test_limit(const json_t *test, const char *key, double otherwise);
 /* "tcp-naive (roundtrip)", for reasons; caller frees. */
 char *test_name(const json_t *test, const json_t *selector);
+/* Where the test was decided at other coordinates than the paper's ("paper_at"), in words; NULL
+ * where it was not. Ours are put into the object `here`. Caller frees. */
+char *test_elsewhere(const struct grading *grading, const json_t *test, json_t *here);
 /* Mean wall time of the trials that a selector names: what one more boot will cost. */
 double trials_mean_wall_s(const struct source *source, const json_t *selector);
 

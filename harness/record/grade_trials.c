@@ -13,7 +13,8 @@ static const char *plural(size_t count)
 	return count == 1 ? "" : "s";
 }
 
-/* Appends (x, y) of one trial: x is a parameter of the trial, or a coordinate of its samples. */
+/* Appends (x, y) of one trial: x is a coordinate of its samples or, where they do not have it, a
+ * parameter of the trial. */
 static size_t slope_points(const struct trial_reading *item, const json_t *selector,
 	const char *over, double *x, double *y, size_t room)
 {
@@ -21,13 +22,6 @@ static size_t slope_points(const struct trial_reading *item, const json_t *selec
 	const json_t *sample;
 	size_t count = 0, i;
 
-	if (json_is_number(parameter)) {
-		if (room == 0 || !trial_value(item->trial, json_text(selector, "metric"),
-					 json_object_get(selector, "at"), y))
-			return 0;
-		*x = json_number_value(parameter);
-		return 1;
-	}
 	json_array_foreach (json_object_get(item->trial, "samples"), i, sample) {
 		const json_t *at = json_object_get(json_object_get(sample, "at"), over);
 
@@ -37,6 +31,10 @@ static size_t slope_points(const struct trial_reading *item, const json_t *selec
 			continue;
 		x[count++] = json_number_value(at);
 	}
+	if (count == 0 && room > 0 && json_is_number(parameter) &&
+		trial_value(item->trial, json_text(selector, "metric"),
+			json_object_get(selector, "at"), y))
+		x[count++] = json_number_value(parameter);
 	return count;
 }
 
@@ -233,6 +231,8 @@ void grade_absolute(const struct grading *grading, const json_t *test, json_t *r
 	const struct target target = test_target(test);
 	_cleanup_readings_ struct readings readings = {0};
 	_cleanup_free_ char *name = test_name(test, of);
+	_cleanup_json_ json_t *here = json_object();
+	_cleanup_free_ char *elsewhere = NULL;
 	struct reading reading;
 
 	readings_collect(&source, of, true, &readings);
@@ -246,8 +246,11 @@ void grade_absolute(const struct grading *grading, const json_t *test, json_t *r
 	json_object_set_new(result, "pairs", json_integer((json_int_t)reading.trials));
 	json_object_set_new(result, "unit", json_string(reading.unit ? reading.unit : ""));
 	result_published(result, &target, reading.median);
+	elsewhere = test_elsewhere(grading, test, here);
 	if (!grading->comparable)
 		result_conclude(result, "not-comparable", "%s", grading->incomparable);
+	else if (elsewhere)
+		result_conclude(result, "not-comparable", "%s", elsewhere);
 	else if (!requirement_missed(&readings, json_object_get(test, "requires"), result))
 		judge_absolute(&source, test, &reading, result);
 }

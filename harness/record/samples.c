@@ -1,6 +1,7 @@
 /* Which trials count, and what they measured: see claims.h. Must never let a trial without evidence
  * or a reading that is not a finite number into a figure. */
 #include "harness/record/samples.h"
+#include "harness/record/coordinates.h"
 
 #include "harness/stats/bootstrap.h"
 #include "harness/stats/pairs.h"
@@ -302,8 +303,11 @@ bool record_reading(const json_t *record, const char *mechanism, const char *exp
 	const json_t *selector, struct reading *reading)
 {
 	const struct source source = {record, mechanism, experiment, record_seed(record)};
-	_cleanup_json_ json_t *settled = selector_settle(&source, selector);
+	_cleanup_json_ json_t *placed = json_deep_copy(selector);
+	_cleanup_json_ json_t *settled = NULL;
 
+	coordinates_settle(&source, &placed, 1);
+	settled = selector_settle(&source, placed);
 	return source_reading(&source, settled, reading);
 }
 
@@ -311,13 +315,19 @@ bool record_ratio(const json_t *record, const char *mechanism, const char *exper
 	const json_t *of, const json_t *to, struct reading *ratio, double *p_value)
 {
 	const struct source source = {record, mechanism, experiment, record_seed(record)};
-	_cleanup_json_ json_t *settled_of = selector_settle(&source, of);
-	_cleanup_json_ json_t *settled_to = selector_settle(&source, to);
+	_cleanup_json_ json_t *placed_of = json_deep_copy(of);
+	_cleanup_json_ json_t *placed_to = json_deep_copy(to);
+	_cleanup_json_ json_t *settled_of = NULL;
+	_cleanup_json_ json_t *settled_to = NULL;
 	_cleanup_free_ double *subject = NULL;
 	_cleanup_free_ double *baseline = NULL;
 	struct ratio_estimate estimate;
-	size_t pairs = source_pairs(&source, settled_of, settled_to, &subject, &baseline);
+	size_t pairs;
 
+	coordinates_settle(&source, (json_t *const[]){placed_of, placed_to}, 2);
+	settled_of = selector_settle(&source, placed_of);
+	settled_to = selector_settle(&source, placed_to);
+	pairs = source_pairs(&source, settled_of, settled_to, &subject, &baseline);
 	if (!pairs_ratio(subject, baseline, pairs, source.seed, &estimate))
 		return false;
 	*ratio = (struct reading){
