@@ -125,15 +125,16 @@ struct error *region_plugs(const struct region_spec *spec, const char *group,
 	_cleanup_free_ char *id = format_string("region-%s", spec->name);
 
 	try_(check_group(spec, group));
-	/* A read-only member is held by the backend: QEMU has no writable mapping of the file. */
+	/* "master": QEMU lets a guest with the region move (see harness/fleet/shared_devices.h).
+	 * A read-only member is held by the backend: QEMU has no writable mapping of the file. */
 	plugs[0] = make_plug("object-add",
 		json_pack("{s:s, s:s, s:s, s:I, s:b, s:b}", "qom-type", "memory-backend-file", "id",
 			id, "mem-path", path, "size", (json_int_t)region_device_bytes(spec->pages),
 			"share", 1, "readonly", access == REGION_READ_ONLY),
 		guests);
 	plugs[1] = make_plug("device_add",
-		json_pack("{s:s, s:s, s:s, s:s}", "driver", "ivshmem-plain", "id", spec->name,
-			"memdev", id, "bus", "plug0"),
+		json_pack("{s:s, s:s, s:s, s:s, s:s}", "driver", "ivshmem-plain", "id", spec->name,
+			"memdev", id, "bus", "plug0", "master", "on"),
 		guests);
 	return NULL;
 }
