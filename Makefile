@@ -88,7 +88,7 @@ $(B)/%: %.c $(B)/libfleetlab.a
 
 # The guest library's tests need nothing of the harness; some run the guest program as processes.
 SHM_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard workloads/shm/*.c))
-$(filter $(B)/workloads/%,$(TESTBINS)): $(B)/%: %.c $(SHM_OBJECTS) $(GUEST)
+$(filter-out $(B)/workloads/host/%,$(filter $(B)/workloads/%,$(TESTBINS))): $(B)/%: %.c $(SHM_OBJECTS) $(GUEST)
 	@mkdir -p $(@D)
 	$(call brief,LD,$@)
 	$(Q)$(CC) $(CPPFLAGS) -DGUEST='"$(abspath $(GUEST))"' $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(SHM_OBJECTS) -lpthread -lcmocka

@@ -42,6 +42,11 @@ unsigned int machine_number(const struct machine *machine)
 	return machine ? machine->number : 0;
 }
 
+const char *machine_namespace(const struct machine *machine)
+{
+	return machine->namespace;
+}
+
 int machine_enter(const struct machine *machine)
 {
 	if (!machine)

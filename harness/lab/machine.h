@@ -35,6 +35,8 @@ void machine_free(struct machine *machine);
 DEFINE_CLEANUP(machine, struct machine *, machine_free)
 
 unsigned int machine_number(const struct machine *machine);
+/* Path of its network namespace; borrowed. */
+const char *machine_namespace(const struct machine *machine);
 
 /* The calling thread is in the machine from now on, and so is what it executes; NULL stands for the
  * lab itself: nothing happens. For a child before exec: async-signal-safe, -1 and errno on failure.

@@ -93,6 +93,15 @@ static inline int run_body(lab_body *body, void *context, bool mask_kvm)
 			return __LINE__ % 256 ? __LINE__ % 256 : 255;                              \
 	} while (0)
 
+/* The same for an error, which is told. */
+#define check_ok(expr)                                                                             \
+	do {                                                                                       \
+		_cleanup_error_ struct error *_failed = (expr);                                    \
+		if (_failed)                                                                       \
+			print_error("%s\n", error_message(_failed));                               \
+		check(!_failed);                                                                   \
+	} while (0)
+
 /* The host of these labs has mounts and a network of its own, that nobody else changes; what leaked
  * out of a lab would show: mounts made there propagate to their peers. */
 static inline int enter_own_host(void **state)

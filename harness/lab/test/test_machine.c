@@ -76,14 +76,14 @@ static int carries_and_counts(void *context)
 	(void)context;
 	check(!network_create(links, 2, NULL, 0) && !machine_create(&spec, links, 2, &machine));
 	check(machine_number(machine) == 1 && machine_number(NULL) == 0);
-	check(!machine_cable(machine, "other", &none));
+	check_ok(machine_cable(machine, "other", &none));
 	check(transfer(NULL, machine, "10.77.0.253") > 0);
-	check(!machine_cable(machine, "lan", &there));
+	check_ok(machine_cable(machine, "lan", &there));
 	check(there.bytes_to_machine > TRANSFER && there.bytes_from_machine < TRANSFER);
 	/* Frame by frame, as on a wire. */
 	check(there.frames_to_machine > TRANSFER / 1460);
 	check(transfer(machine, NULL, "10.77.0.254") > 0);
-	check(!machine_cable(machine, "lan", &back));
+	check_ok(machine_cable(machine, "lan", &back));
 	check(back.bytes_from_machine - there.bytes_from_machine > TRANSFER);
 	check(back.bytes_to_machine - there.bytes_to_machine < TRANSFER);
 	return 0;
@@ -106,9 +106,9 @@ static int keeps_to_its_rate(void *context)
 	const double least = (TRANSFER - 100000) * 8 / 40e6;
 
 	(void)context;
-	check(!network_create(links, 1, NULL, 0));
-	check(!machine_create(&fast, links, 1, &first));
-	check(!machine_create(&slow, links, 1, &second));
+	check_ok(network_create(links, 1, NULL, 0));
+	check_ok(machine_create(&fast, links, 1, &first));
+	check_ok(machine_create(&slow, links, 1, &second));
 	double unshaped = transfer(NULL, first, "10.77.0.253");
 	double to = transfer(NULL, second, "10.77.0.252");
 	double from = transfer(second, NULL, "10.77.0.254");
@@ -147,7 +147,7 @@ static int is_apart(void *context)
 	_cleanup_error_ struct error *too_early = network_create(links, 0, ports + 1, 1);
 
 	check(too_early && strstr(error_message(too_early), "g0n0b"));
-	check(!network_add_ports(links, 2, ports, 3));
+	check_ok(network_add_ports(links, 2, ports, 3));
 	check(if_nametoindex("g0n0") && !if_nametoindex("g0n0b"));
 	_cleanup_error_ struct error *twice = machine_create(&spec, links, 2, &machine);
 

@@ -1,0 +1,119 @@
+/* CPU time of a lab's processes: whoever computed, living or reaped, is counted once and in its
+ * place. Needs root. */
+#include "harness/lab/test/in_lab.h"
+#include "harness/lab/cpu_time.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <time.h>
+
+/* What each process of these tests computes, and what ended ones may be rounded by. */
+#define WORK_S 0.1
+#define TICK_S 0.01
+
+static double own_cpu_s(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
+/* A child in a machine that has computed, and then waits (or ends). */
+static pid_t worker(const struct machine *machine, bool stays)
+{
+	int done[2];
+	char byte;
+	pid_t pid;
+
+	if (pipe2(done, O_CLOEXEC) < 0 || (pid = fork()) < 0)
+		return -1;
+	if (pid == 0) {
+		if (machine_enter(machine) < 0)
+			_exit(1);
+		while (own_cpu_s() < WORK_S)
+			;
+		if (write(done[1], "d", 1) != 1 || !stays)
+			_exit(0);
+		for (;;)
+			pause();
+	}
+	close(done[1]);
+	bool worked = read(done[0], &byte, 1) == 1;
+
+	close(done[0]);
+	return worked ? pid : -1;
+}
+
+static int counts_everybody_once(void *context)
+{
+	static const struct machine_spec spec = {.number = 1};
+	_cleanup_(cleanup_machine) struct machine *machine = NULL;
+	const pid_t self = getpid(), nobody = 4000000;
+	double lab[3], there[2], here[2], tree, one, none;
+
+	(void)context;
+	check_ok(machine_create(&spec, NULL, 0, &machine));
+	check_ok(cpu_time_lab(&lab[0]));
+	check_ok(cpu_time_machine(machine, &there[0]));
+	check_ok(cpu_time_machine(NULL, &here[0]));
+	check(there[0] == 0);
+	pid_t away = worker(machine, true);
+	pid_t ended = worker(NULL, false);
+
+	check(away > 0 && ended > 0 && waitpid(ended, NULL, 0) == ended);
+	check_ok(cpu_time_lab(&lab[1]));
+	check_ok(cpu_time_machine(machine, &there[1]));
+	check_ok(cpu_time_machine(NULL, &here[1]));
+	check_ok(cpu_time_processes(&away, 1, &one));
+	check_ok(cpu_time_processes(&self, 1, &tree));
+	check(lab[1] - lab[0] >= 2 * WORK_S - TICK_S);
+	check(there[1] >= WORK_S && there[1] < lab[1] - lab[0] - WORK_S + 2 * TICK_S);
+	check(here[1] - here[0] >= WORK_S - TICK_S);
+	check(one >= WORK_S && tree >= 2 * WORK_S - TICK_S);
+	kill(away, SIGKILL);
+	check(waitpid(away, NULL, 0) == away);
+	check_ok(cpu_time_lab(&lab[2]));
+	check(lab[2] - lab[0] >= 2 * WORK_S - 2 * TICK_S); /* the dead still count */
+	_cleanup_error_ struct error *missing = cpu_time_processes(&nobody, 1, &none);
+
+	check(missing && strstr(error_message(missing), "4000000"));
+	return 0;
+}
+
+static void everybody_counts_once(void **state)
+{
+	skip_without_root();
+	assert_int_equal(run_body(counts_everybody_once, NULL, false), 0);
+}
+
+static void a_listing_of_elsewhere_is_read_with_care(void **state)
+{
+	static const char listing[] = "1 (init) S 0 1 1 0 -1 0 0 0 0 0 10 20 300 400 20 0 1 0 1\n"
+				      "7 (a) b) (c) S 1 7 7 0 -1 0 0 0 0 0 1 2 3 4 20 0 1 0 1\n"
+				      "9 (x\n"
+				      "8 (child) R 7 7 7 0 -1 0 0 0 0 0 50 0 0 0 20 0 1 0 1\n"
+				      "-5 (loop) R -5 7 7 0 -1 0 0 0 0 0 50 0 0 0 20 0 1 0 1\n"
+				      "rubbish ) ) )\n"
+				      "77";
+	long ticks = sysconf(_SC_CLK_TCK);
+	const pid_t seven = 7, loop = -5, cut = 9;
+	double seconds;
+
+	(void)state;
+	assert_ok(cpu_time_listing(listing, &seven, 1, &seconds));
+	assert_true(seconds * (double)ticks > 59.5 && seconds * (double)ticks < 60.5);
+	assert_ok(cpu_time_listing(listing, &loop, 1, &seconds));
+	assert_fails(cpu_time_listing(listing, &cut, 1, &seconds), ERROR_SETUP, "process 9");
+	assert_fails(cpu_time_listing("", &seven, 1, &seconds), ERROR_SETUP, "process 7");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		lab_test(everybody_counts_once),
+		cmocka_unit_test(a_listing_of_elsewhere_is_read_with_care),
+	};
+
+	return cmocka_run_group_tests(tests, enter_own_host, NULL);
+}

@@ -1,0 +1,167 @@
+/* A tunnel of OpenSSH: see ssh_tunnel.h. */
+#include "workloads/host/ssh_tunnel.h"
+#include "workloads/host/sshd.h"
+#include "harness/base/fs.h"
+#include "harness/base/process.h"
+#include "harness/lab/lab.h"
+
+#include <string.h>
+
+#define KEY_MAX 4096
+
+enum { MAX_FORWARDS = 32, STOP_MS = 5000 };
+
+struct tunnel {
+	struct place_process client, server;
+};
+
+/* ---- keys ---- */
+
+void ssh_key_deinit(struct ssh_key *key)
+{
+	free(key->secret);
+	free(key->open);
+}
+
+struct error *ssh_key_make(
+	const char *directory, const char *name, struct deadline deadline, struct ssh_key *key)
+{
+	_cleanup_free_ char *secret = format_string("%s/%s", directory, name);
+	_cleanup_free_ char *open = format_string("%s.pub", secret);
+	const char *const argv[] = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "fleetlab",
+		"-f", secret, NULL};
+	_cleanup_(ssh_key_deinit) struct ssh_key made = {0};
+
+	try_(fs_make_dirs(directory));
+	try_(process_check(argv, NULL, deadline, NULL));
+	try_(fs_read(secret, KEY_MAX, &made.secret, NULL));
+	try_(fs_read(open, KEY_MAX, &made.open, NULL));
+	*key = made;
+	made = (struct ssh_key){0};
+	return NULL;
+}
+
+/* Keys of one tunnel: whom the client believes to meet, and who it is. */
+struct keys {
+	struct ssh_key host, user;
+};
+
+static void keys_deinit(struct keys *keys)
+{
+	ssh_key_deinit(&keys->host);
+	ssh_key_deinit(&keys->user);
+}
+
+static struct error *make_keys(struct deadline deadline, struct keys *keys)
+{
+	_cleanup_free_ char *directory = format_string("%s/keys-XXXXXX", lab_dir());
+	struct error *err;
+
+	if (!mkdtemp(directory))
+		return error_new(ERROR_SETUP, "cannot create a directory for keys in the lab");
+	err = ssh_key_make(directory, "host", deadline, &keys->host);
+	if (!err)
+		err = ssh_key_make(directory, "user", deadline, &keys->user);
+	error_destroy(fs_remove_tree(directory));
+	return err;
+}
+
+/* ---- the client ---- */
+
+/* Whom `ssh` meets is known beforehand, so it asks nobody and trusts nobody else. */
+static struct error *write_client_files(
+	const struct tunnel_spec *spec, const struct keys *keys, struct deadline deadline)
+{
+	const struct place *place = spec->client;
+	_cleanup_free_ char *identity = format_string("%s/identity", place->dir);
+	_cleanup_free_ char *known = format_string("%s/known_hosts", place->dir);
+	_cleanup_free_ char *path = format_string("%s/ssh_config", place->dir);
+	_cleanup_free_ char *hosts =
+		format_string("[%s]:%u %s", spec->address, spec->port, keys->host.open);
+	/* The local command runs when ssh has logged in and listens at all its forwards. */
+	_cleanup_free_ char *config = format_string(
+		"Port %u\nUser root\nIdentityFile %s\nIdentitiesOnly yes\nIdentityAgent none\n"
+		"UserKnownHostsFile %s\nGlobalKnownHostsFile none\nStrictHostKeyChecking yes\n"
+		"UpdateHostKeys no\nBatchMode yes\nPreferredAuthentications publickey\n"
+		"ExitOnForwardFailure yes\nStreamLocalBindUnlink yes\nLogLevel ERROR\n"
+		"PermitLocalCommand yes\nLocalCommand echo tunnel is open\n",
+		spec->port, identity, known);
+
+	try_(place_write(place, identity, keys->user.secret, strlen(keys->user.secret), deadline));
+	try_(place_write(place, known, hosts, strlen(hosts), deadline));
+	return place_write(place, path, config, strlen(config), deadline);
+}
+
+static struct error *start_client(
+	const struct tunnel_spec *spec, struct deadline deadline, struct place_process *process)
+{
+	_cleanup_free_ char *config = format_string("%s/ssh_config", spec->client->dir);
+	const char *argv[8 + 2 * MAX_FORWARDS] = {"/usr/bin/ssh", "-F", config, "-N"};
+	char *forwards[MAX_FORWARDS];
+	size_t used = 4;
+
+	if (spec->forward_count > MAX_FORWARDS)
+		return error_new(ERROR_INTERNAL, "a tunnel has at most %d forwards", MAX_FORWARDS);
+	for (size_t i = 0; i < spec->forward_count; i++) {
+		forwards[i] = format_string("%s:%s", spec->forwards[i].from, spec->forwards[i].to);
+		argv[used++] = "-L";
+		argv[used++] = forwards[i];
+	}
+	if (spec->cipher) {
+		argv[used++] = "-c";
+		argv[used++] = spec->cipher;
+	}
+	argv[used] = spec->address;
+	struct error *err = place_start(spec->client, "ssh", argv, deadline, process);
+
+	for (size_t i = 0; i < spec->forward_count; i++)
+		free(forwards[i]);
+	try_(err);
+	return place_await(process, "tunnel is open", deadline);
+}
+
+struct error *tunnel_open(
+	const struct tunnel_spec *spec, struct deadline deadline, struct tunnel **tunnel)
+{
+	_cleanup_(cleanup_tunnel) struct tunnel *made = calloc(1, sizeof(*made));
+	_cleanup_(keys_deinit) struct keys keys = {0};
+	struct error *err;
+
+	if (!made)
+		abort();
+	try_(make_keys(deadline, &keys));
+	const struct sshd_spec server = {
+		.address = spec->address,
+		.port = spec->port,
+		.authorized_key = keys.user.open,
+		.host_key = keys.host.secret,
+	};
+
+	try_(sshd_start(spec->server, &server, deadline, &made->server));
+	try_(write_client_files(spec, &keys, deadline));
+	err = start_client(spec, deadline, &made->client);
+	if (err)
+		return error_prefix(err, "no SSH tunnel to %s", spec->address);
+	*tunnel = take_ptr(made);
+	return NULL;
+}
+
+void tunnel_close(struct tunnel *tunnel)
+{
+	if (!tunnel)
+		return;
+	place_stop(&tunnel->client, deadline_after_ms(STOP_MS));
+	place_stop(&tunnel->server, deadline_after_ms(STOP_MS));
+	free(tunnel);
+}
+
+struct error *tunnel_cpu_time(
+	struct tunnel *tunnel, struct deadline deadline, double *client_s, double *server_s)
+{
+	double client;
+
+	try_(place_cpu_time(&tunnel->client, deadline, &client));
+	try_(place_cpu_time(&tunnel->server, deadline, server_s));
+	*client_s = client;
+	return NULL;
+}
