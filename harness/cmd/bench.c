@@ -58,7 +58,9 @@ static struct error *start_bare(size_t item, void *context)
 {
 	const struct bench_job *job = context;
 	_cleanup_free_ char *name = format_string("b%zu", item);
-	_cleanup_free_ char *dir = guest_dir(name);
+	_cleanup_free_ char *dir = guest_dir(name, 0);
+	struct guest_spec spec = {.name = name, .ram = RAM_COPY};
+	_cleanup_json_ json_t *argv = clone_fill(job->host.template->argv, &spec);
 	_cleanup_free_ char *log = format_string("%s/qemu.log", dir);
 	_cleanup_free_ char *consoles = format_string("%s/log", lab_dir());
 	struct qmp *qmp;
@@ -66,8 +68,7 @@ static struct error *start_bare(size_t item, void *context)
 
 	try_(fs_make_dirs(dir));
 	try_(fs_make_dirs(consoles)); /* where the template's arguments have QEMU write */
-	try_(clone_start(name, job->host.template->argv, log, deadline_after_ms(LAB_TIMEOUT_MS),
-		&pid, &qmp));
+	try_(clone_start(name, argv, log, deadline_after_ms(LAB_TIMEOUT_MS), &pid, &qmp));
 	qmp_close(qmp);
 	return NULL;
 }

@@ -136,13 +136,11 @@ static void pump(int a, int b)
 
 static struct error *op_console(struct keeper *keeper, json_t *request, int *console)
 {
-	_cleanup_free_ char *dir = NULL;
 	_cleanup_free_ char *path = NULL;
 	unsigned int guest;
 
 	try_(find_guest(keeper->fleet, request, &guest));
-	dir = guest_dir(fleet_guest_name(keeper->fleet, guest));
-	path = format_string("%s/console.sock", dir);
+	path = format_string("%s/console.sock", fleet_guest_dir(keeper->fleet, guest));
 	return unix_connect(path, console);
 }
 

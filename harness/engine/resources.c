@@ -125,7 +125,8 @@ static char *template_key(const struct fleet_spec *spec)
 
 	if (!out)
 		abort();
-	fprintf(out, "%s|%llu|%u|%s", image, (unsigned long long)spec->memory_bytes, spec->vcpus,
+	fprintf(out, "%s|%llu|%u|%llu|%s", image, (unsigned long long)spec->memory_bytes,
+		spec->vcpus, (unsigned long long)spec->disk_bytes,
 		spec->kernel_args ? spec->kernel_args : "");
 	for (size_t i = 0; i < spec->nic_count; i++)
 		fprintf(out, "|nic %s %s", spec->nics[i].link, spec->nics[i].model);

@@ -11,8 +11,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
-#include <sys/socket.h>
 
 /* Options of libvirt's command line that a clone does not get; with how many words each. */
 static const struct {
@@ -66,41 +64,81 @@ struct error *clone_argv(const char *native, json_t **argv)
 	return NULL;
 }
 
-static char *random_uuid(void)
+/* Replaces every `from` in `word`, which is consumed. */
+static gchar *replaced(gchar *word, const char *from, const char *to)
 {
-	unsigned char b[16] = {0};
+	gchar **parts;
+	gchar *joined;
 
-	if (getrandom(b, sizeof(b), 0) != sizeof(b))
-		abort();
-	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
-	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	return format_string("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-		b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12],
-		b[13], b[14], b[15]);
+	if (!strstr(word, from))
+		return word;
+	parts = g_strsplit(word, from, -1);
+	joined = g_strjoinv(to, parts);
+	g_strfreev(parts);
+	g_free(word);
+	return joined;
 }
 
-/* The template's words with the clone's name and uuid, and what makes it a clone. */
-static GPtrArray *clone_words(const char *name, json_t *argv, int qmp_fd)
+static gchar *with_own_mac(gchar *word, const struct guest_spec *spec)
 {
-	GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
+	for (size_t i = 0; spec->mac_number && i < spec->nic_count; i++) {
+		char template[18], own[18];
+
+		guest_mac(GUEST_TEMPLATE_MAC, i, template);
+		guest_mac(spec->mac_number, i, own);
+		word = replaced(word, template, own);
+	}
+	return word;
+}
+
+json_t *clone_fill(const json_t *template, const struct guest_spec *spec)
+{
+	_cleanup_free_ char *seat = guest_seat(spec->name, spec->seat);
+	_cleanup_free_ char *ram = guest_ram_object(spec);
+	const char *seat_ending = seat + strlen(spec->name);
+	json_t *argv = json_array();
 	const char *previous = "";
-	json_t *word;
+	const json_t *word;
 	size_t i;
 
-	json_array_foreach (argv, i, word) {
-		gchar **parts = g_strsplit(json_string_value(word), GUEST_PLACEHOLDER, -1);
+	json_array_foreach ((json_t *)template, i, word) {
+		const char *text = json_string_value(word);
+		gchar *own = g_strdup(text);
 
-		if (strcmp(previous, "-uuid") == 0)
-			g_ptr_array_add(words, random_uuid());
-		else
-			g_ptr_array_add(words, g_strjoinv(name, parts));
-		g_strfreev(parts);
-		previous = json_string_value(word);
+		if (strcmp(previous, "-uuid") == 0 && spec->uuid) {
+			g_free(own);
+			own = g_strdup(spec->uuid);
+		} else if (spec->ram != RAM_COPY &&
+			   g_str_has_prefix(text, "memory-backend-file,id=" GUEST_RAM_ID ",")) {
+			g_free(own);
+			own = g_strdup(ram);
+		}
+		own = replaced(own, GUEST_PLACEHOLDER, spec->name);
+		own = replaced(own, GUEST_SEAT_PLACEHOLDER, seat_ending);
+		own = replaced(own, GUEST_TAP_PLACEHOLDER, spec->seat % 2 == 0 ? "" : "b");
+		own = with_own_mac(own, spec);
+		json_array_append_new(argv, json_string(own));
+		g_free(own);
+		previous = text;
 	}
+	return argv;
+}
+
+/* The vector, and what makes it a QEMU that waits for its state. */
+static GPtrArray *clone_words(const json_t *argv, int monitor_fd)
+{
+	GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
+	const json_t *word;
+	size_t i;
+
+	json_array_foreach ((json_t *)argv, i, word)
+		g_ptr_array_add(words, g_strdup(json_string_value(word)));
 	/* A guest that panics reboots, and has no kernel to do so: its end shall be seen. */
 	g_ptr_array_add(words, g_strdup("-no-reboot"));
+	g_ptr_array_add(words, g_strdup("-S"));
 	g_ptr_array_add(words, g_strdup("-chardev"));
-	g_ptr_array_add(words, g_strdup_printf("socket,id=flmon,fd=%d", qmp_fd));
+	g_ptr_array_add(
+		words, g_strdup_printf("socket,id=flmon,fd=%d,server=on,wait=off", monitor_fd));
 	g_ptr_array_add(words, g_strdup("-incoming"));
 	g_ptr_array_add(words, g_strdup("defer"));
 	g_ptr_array_add(words, NULL);
@@ -108,33 +146,29 @@ static GPtrArray *clone_words(const char *name, json_t *argv, int qmp_fd)
 }
 
 struct clone_files {
-	int qmp_ours, qmp_theirs, state, log;
+	int monitor, log; /* the listening socket of its monitor, and where its messages go */
 };
 
 static void clone_files_close(struct clone_files *files)
 {
-	cleanup_close(&files->qmp_ours);
-	cleanup_close(&files->qmp_theirs);
-	cleanup_close(&files->state);
+	cleanup_close(&files->monitor);
 	cleanup_close(&files->log);
 }
 
-static struct error *clone_files_open(const char *log_path, struct clone_files *files)
+/* The monitor listens before QEMU is there, so nobody polls for it; and it can be connected to
+ * again, by a stack that takes a predecessor's place. */
+static struct error *clone_files_open(
+	const char *seat, const char *log_path, char **monitor_path, struct clone_files *files)
 {
-	_cleanup_free_ char *state = format_string("/proc/self/fd/%d", STACK_STATE_FD);
-	int pair[2];
+	_cleanup_free_ char *dir = guest_dir(seat, 0);
+	_cleanup_free_ char *path = format_string("%s/qmp.sock", dir);
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return error_errno(errno, "cannot create a monitor socket");
-	files->qmp_ours = pair[0];
-	files->qmp_theirs = pair[1];
-	/* Opened anew, so that each clone reads the state from its start. */
-	files->state = open(state, O_RDONLY | O_CLOEXEC);
+	try_(fs_make_dirs(dir));
+	try_(unix_listen(path, &files->monitor));
 	files->log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-	if (files->state < 0)
-		return error_errno(errno, "cannot open the template's state");
 	if (files->log < 0)
 		return error_errno(errno, "cannot open %s", log_path);
+	*monitor_path = take_ptr(path);
 	return NULL;
 }
 
@@ -147,7 +181,7 @@ exec_qemu(char *const words[], const struct clone_files *files)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Clearing 2 MiB pages for QEMU's small heaps takes a tenth of a clone's start. */
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
-	fcntl(files->qmp_theirs, F_SETFD, 0);
+	fcntl(files->monitor, F_SETFD, 0);
 	fcntl(STACK_RAM_FD, F_SETFD, 0);
 	dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
 	dup2(files->log, STDOUT_FILENO);
@@ -156,50 +190,82 @@ exec_qemu(char *const words[], const struct clone_files *files)
 	_exit(127);
 }
 
-static struct error *load_state(struct qmp *qmp, int state_fd, struct deadline deadline)
+/* Opened anew, so that each clone reads the state from its start. */
+static struct error *open_state(int *fd)
+{
+	_cleanup_free_ char *path = format_string("/proc/self/fd/%d", STACK_STATE_FD);
+
+	*fd = open(path, O_RDONLY | O_CLOEXEC);
+	return *fd < 0 ? error_errno(errno, "cannot open the template's state") : NULL;
+}
+
+static struct error *load_state(struct qmp *qmp, struct deadline deadline)
 {
 	json_t *capabilities = json_pack("{s:[{s:s,s:b},{s:s,s:b}]}", "capabilities", "capability",
 		"x-ignore-shared", "state", 1, "capability", "events", "state", 1);
+	_cleanup_close_ int state = -1;
 
+	try_(open_state(&state));
 	try_(qmp_execute(qmp, "migrate-set-capabilities", capabilities, deadline, NULL));
-	try_(qmp_give_fd(qmp, state_fd, "state", deadline));
+	try_(qmp_give_fd(qmp, state, "state", deadline));
 	try_(qmp_execute(
 		qmp, "migrate-incoming", json_pack("{s:s}", "uri", "fd:state"), deadline, NULL));
 	try_(qmp_wait_migration(qmp, deadline));
-	/* The template was stopped when its state was written, so its clones begin stopped. */
 	return qmp_execute(qmp, "cont", NULL, deadline, NULL);
 }
 
-struct error *clone_start(const char *name, json_t *argv, const char *log_path,
+/* Ends a QEMU that did not do, and adds its last words to the error. */
+static struct error *clone_failed(
+	const char *seat, pid_t child, const char *log_path, struct error *err)
+{
+	_cleanup_free_ char *log = fs_read_line(log_path);
+
+	kill(child, SIGKILL); /* reaped when the lab ends */
+	if (log && log[0])
+		err = error_prefix(err, "%s", log);
+	return error_prefix(err, "cannot start QEMU of guest %s", seat);
+}
+
+struct error *clone_spawn(const char *seat, const json_t *argv, const char *log_path,
 	struct deadline deadline, pid_t *pid, struct qmp **qmp)
 {
-	_cleanup_(clone_files_close) struct clone_files files = {-1, -1, -1, -1};
-	_cleanup_(cleanup_qmp) struct qmp *opened = NULL;
+	_cleanup_(clone_files_close) struct clone_files files = {-1, -1};
+	_cleanup_free_ char *monitor_path = NULL;
+	_cleanup_close_ int monitor = -1;
 	GPtrArray *words;
 	struct error *err;
 	pid_t child;
 
-	try_(clone_files_open(log_path, &files));
-	words = clone_words(name, argv, files.qmp_theirs);
+	try_(clone_files_open(seat, log_path, &monitor_path, &files));
+	/* Before QEMU starts: then its end closes this connection also when it never accepts. */
+	try_(unix_connect(monitor_path, &monitor));
+	words = clone_words(argv, files.monitor);
 	child = fork();
 	if (child == 0)
 		exec_qemu((char *const *)words->pdata, &files);
 	g_ptr_array_unref(words);
 	if (child < 0)
-		return error_errno(errno, "cannot start QEMU of %s", name);
-	cleanup_close(&files.qmp_theirs);
-	files.qmp_theirs = -1;
-	err = qmp_open(take_fd(&files.qmp_ours), name, deadline, &opened);
-	if (!err)
-		err = load_state(opened, files.state, deadline);
-	if (err) {
-		_cleanup_free_ char *log = fs_read_line(log_path);
+		return error_errno(errno, "cannot start QEMU of %s", seat);
+	cleanup_close(&files.monitor);
+	files.monitor = -1;
+	err = qmp_open(take_fd(&monitor), seat, deadline, qmp);
+	if (err)
+		return clone_failed(seat, child, log_path, err);
+	*pid = child;
+	return NULL;
+}
 
-		kill(child, SIGKILL); /* reaped when the lab ends */
-		if (log && log[0])
-			err = error_prefix(err, "%s", log);
-		return error_prefix(err, "cannot clone guest %s", name);
-	}
+struct error *clone_start(const char *seat, const json_t *argv, const char *log_path,
+	struct deadline deadline, pid_t *pid, struct qmp **qmp)
+{
+	_cleanup_(cleanup_qmp) struct qmp *opened = NULL;
+	struct error *err;
+	pid_t child;
+
+	try_(clone_spawn(seat, argv, log_path, deadline, &child, &opened));
+	err = load_state(opened, deadline);
+	if (err)
+		return clone_failed(seat, child, log_path, err);
 	*pid = child;
 	*qmp = take_ptr(opened);
 	return NULL;

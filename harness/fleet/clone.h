@@ -1,9 +1,10 @@
 /*
- * Clones: guests whose QEMU starts with a template's device state and a private, copy-on-write
- * mapping of its RAM, instead of booting.
+ * Clones: guests whose QEMU starts with a template's device state and its RAM (mapped privately and
+ * copied on write, or a copy of their own), instead of booting.
  */
 #pragma once
 
+#include "harness/fleet/guest_spec.h"
 #include "harness/fleet/qmp.h"
 
 #include <sys/types.h>
@@ -13,9 +14,19 @@
  * trace of libvirt's directories gone. The result, an array of strings, is owned by the caller. */
 struct error *clone_argv(const char *native, json_t **argv);
 
-/* Starts a clone called `name` and waits until it runs. The template's RAM and state are read from
- * STACK_RAM_FD and STACK_STATE_FD. QEMU's messages go to `log_path`. */
-struct error *clone_start(const char *name, json_t *argv, const char *log_path,
+/* The vector of one clone: a template's (clone_argv()), with what is `spec`'s own: name, seat, MAC
+ * addresses, uuid, and the kind and path of its RAM (RAM_COPY: the template's, as it stands). The
+ * result is owned by the caller. */
+json_t *clone_fill(const json_t *template, const struct guest_spec *spec);
+
+/* Starts QEMU with such a vector, stopped and waiting for a migration (its state). Its messages go
+ * to `log_path`; its monitor listens in the directory of `seat`, which is made. The process is a
+ * child of the caller. */
+struct error *clone_spawn(const char *seat, const json_t *argv, const char *log_path,
+	struct deadline deadline, pid_t *pid, struct qmp **qmp);
+
+/* The same, and loads the template's state from STACK_STATE_FD; returns when it runs. */
+struct error *clone_start(const char *seat, const json_t *argv, const char *log_path,
 	struct deadline deadline, pid_t *pid, struct qmp **qmp);
 
 /* The template's side: stops a guest, writes its device state (not its RAM, which is a shared file)

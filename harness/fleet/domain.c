@@ -6,9 +6,23 @@
 #include <glib.h>
 #include <string.h>
 
-char *guest_dir(const char *name)
+static bool is_template(const char *name)
 {
-	return format_string("%s/g/%s", lab_dir(), name);
+	return strcmp(name, GUEST_PLACEHOLDER) == 0;
+}
+
+char *guest_seat(const char *name, unsigned int seat)
+{
+	if (is_template(name))
+		return format_string("%s", GUEST_PLACEHOLDER GUEST_SEAT_PLACEHOLDER);
+	return seat == 0 ? format_string("%s", name) : format_string("%s.%u", name, seat);
+}
+
+char *guest_dir(const char *name, unsigned int seat)
+{
+	_cleanup_free_ char *own = guest_seat(name, seat);
+
+	return format_string("%s/g/%s", lab_dir(), own);
 }
 
 char *guest_log(const char *name, const char *kind)
@@ -16,9 +30,12 @@ char *guest_log(const char *name, const char *kind)
 	return format_string("%s/log/%s.%s", lab_dir(), name, kind);
 }
 
-char *guest_tap(const char *name, size_t nic)
+char *guest_tap(const char *name, unsigned int seat, size_t nic)
 {
-	return format_string("%sn%zu", name, nic);
+	return format_string("%sn%zu%s", name, nic,
+		is_template(name) ? GUEST_TAP_PLACEHOLDER
+		: seat % 2 == 0	  ? ""
+				  : "b");
 }
 
 void guest_mac(unsigned int number, size_t nic, char mac[18])
@@ -60,14 +77,25 @@ put_option(FILE *out, const char *option, const char *format, ...)
 	g_free(value);
 }
 
-static void put_ram(FILE *out, const struct guest_spec *spec)
+char *guest_ram_object(const struct guest_spec *spec)
 {
 	if (spec->ram == RAM_PRIVATE)
-		return;
-	put_option(out, "-object", "memory-backend-file,id=ram0,mem-path=%s,size=%llu,share=%s",
+		return format_string("memory-backend-ram,id=" GUEST_RAM_ID ",size=%llu",
+			(unsigned long long)spec->memory_bytes);
+	return format_string("memory-backend-file,id=" GUEST_RAM_ID
+			     ",mem-path=%s,size=%llu,share=%s",
 		spec->ram_path, (unsigned long long)spec->memory_bytes,
 		spec->ram == RAM_SHARED ? "on" : "off");
-	put_option(out, "-machine", "memory-backend=ram0");
+}
+
+static void put_ram(FILE *out, const struct guest_spec *spec)
+{
+	_cleanup_free_ char *object = guest_ram_object(spec);
+
+	if (spec->ram == RAM_PRIVATE)
+		return;
+	put_option(out, "-object", "%s", object);
+	put_option(out, "-machine", "memory-backend=" GUEST_RAM_ID);
 }
 
 /* Two ports: the guest agent, and the control port by which a guest tells that a program is ready
@@ -99,11 +127,10 @@ static void put_ports(FILE *out, const char *dir)
 static void put_nics(FILE *out, const struct guest_spec *spec)
 {
 	for (size_t i = 0; i < spec->nic_count; i++) {
-		_cleanup_free_ char *tap = guest_tap(spec->name, i);
+		_cleanup_free_ char *tap = guest_tap(spec->name, spec->seat, i);
 		char mac[18];
 
-		/* The template's address: a guest gets its own from personalise. */
-		guest_mac(0xffffff, i, mac);
+		guest_mac(spec->mac_number ? spec->mac_number : GUEST_TEMPLATE_MAC, i, mac);
 		put_option(
 			out, "-netdev", "tap,id=net%zu,ifname=%s,script=no,downscript=no", i, tap);
 		put_option(out, "-device", "%s,id=nic%zu,netdev=net%zu,mac=%s,romfile=,addr=%#zx",
@@ -138,6 +165,18 @@ static void put_boot(FILE *out, const struct guest_spec *spec)
 	fputs("  </os>\n", out);
 }
 
+static void put_disk(FILE *out, const char *type, const char *file, char letter)
+{
+	gchar *disk = g_markup_printf_escaped("    <disk type='file' device='disk'>"
+					      "<driver name='qemu' type='%s'/>"
+					      "<source file='%s'/>"
+					      "<target dev='vd%c' bus='virtio'/></disk>\n",
+		type, file, letter);
+
+	fputs(disk, out);
+	g_free(disk);
+}
+
 static void put_devices(FILE *out, const struct guest_spec *spec, const char *dir)
 {
 	_cleanup_free_ char *log = guest_log(spec->name, "console");
@@ -152,16 +191,10 @@ static void put_devices(FILE *out, const struct guest_spec *spec, const char *di
 
 	fputs(fixed, out);
 	g_free(fixed);
-	if (spec->disk_overlay) {
-		gchar *disk = g_markup_printf_escaped("    <disk type='file' device='disk'>"
-						      "<driver name='qemu' type='qcow2'/>"
-						      "<source file='%s'/>"
-						      "<target dev='vda' bus='virtio'/></disk>\n",
-			spec->disk_overlay);
-
-		fputs(disk, out);
-		g_free(disk);
-	}
+	if (spec->disk_overlay)
+		put_disk(out, "qcow2", spec->disk_overlay, 'a');
+	if (spec->data_disk)
+		put_disk(out, "raw", spec->data_disk, spec->disk_overlay ? 'b' : 'a');
 	fputs("  </devices>\n", out);
 }
 
@@ -175,9 +208,10 @@ static unsigned int possible_vcpus(const struct guest_spec *spec)
 
 char *guest_xml(const struct guest_spec *spec)
 {
-	_cleanup_free_ char *dir = guest_dir(spec->name);
+	_cleanup_free_ char *dir = guest_dir(spec->name, spec->seat);
+	_cleanup_free_ char *seat = guest_seat(spec->name, spec->seat);
 	bool kvm = strcmp(spec->accelerator, "kvm") == 0;
-	gchar *name = g_markup_escape_text(spec->name, -1);
+	gchar *name = g_markup_escape_text(seat, -1);
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -187,10 +221,12 @@ char *guest_xml(const struct guest_spec *spec)
 	fprintf(out,
 		"<domain type='%s' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n"
 		"  <name>%s</name>\n"
+		"%s%s%s"
 		"  <memory unit='b'>%llu</memory>\n"
 		"  <vcpu current='%u'>%u</vcpu>\n",
-		kvm ? "kvm" : "qemu", name, (unsigned long long)spec->memory_bytes, spec->vcpus,
-		possible_vcpus(spec));
+		kvm ? "kvm" : "qemu", name, spec->uuid ? "  <uuid>" : "",
+		spec->uuid ? spec->uuid : "", spec->uuid ? "</uuid>\n" : "",
+		(unsigned long long)spec->memory_bytes, spec->vcpus, possible_vcpus(spec));
 	g_free(name);
 	put_boot(out, spec);
 	fprintf(out,
@@ -206,6 +242,8 @@ char *guest_xml(const struct guest_spec *spec)
 	put_nics(out, spec);
 	for (size_t i = 0; spec->qemu_args && spec->qemu_args[i]; i++)
 		put_arg(out, spec->name, spec->qemu_args[i]);
+	if (spec->incoming)
+		put_option(out, "-incoming", "defer");
 	fputs("  </qemu:commandline>\n</domain>\n", out);
 	fclose(out);
 	return text;

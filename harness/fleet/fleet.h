@@ -27,15 +27,29 @@ struct plug_spec {
 
 #define PLUG_ALL UINT64_MAX
 
+/* What pages RAM_SHARED memory is made of. */
+enum ram_backing {
+	RAM_BACKING_SHMEM, /* small pages of the lab's tmpfs */
+	RAM_BACKING_THP,   /* a tmpfs that takes transparent huge pages where it can */
+	RAM_BACKING_HUGE,  /* 2 MiB pages that the host has reserved (vm.nr_hugepages) */
+};
+
 /* What fleet an experiment wants. Plain data; strings and arrays are borrowed. */
 struct fleet_spec {
 	struct image_request image;
-	unsigned int count;    /* 0: no guests at all */
-	uint64_t memory_bytes; /* of each guest */
-	unsigned int vcpus;    /* of each guest */
+	unsigned int count;		   /* 0: no guests at all */
+	uint64_t memory_bytes;		   /* of each guest */
+	const uint64_t *memory_bytes_each; /* of guest i, instead; FLEET_COLD only; may be NULL */
+	unsigned int vcpus;		   /* of each guest */
 	enum fleet_start start;
-	enum guest_ram ram; /* for cold guests: RAM_PRIVATE or RAM_SHARED */
-	bool pin;	    /* vCPU threads of guest i bound to processing unit i, by hwloc */
+	enum guest_ram ram; /* RAM_PRIVATE, or RAM_SHARED: a file of the guest's own, which another
+			       QEMU can map (MOVE_ZEROCOPY); a clone then copies the template's data
+			       instead of sharing it */
+	enum ram_backing ram_backing; /* for RAM_SHARED */
+	uint64_t disk_bytes; /* an empty virtio disk for each guest, after the image's own; 0: none
+			      */
+	unsigned int stack_count; /* stacks, all started at once; guests begin on stack 0; 0: one */
+	bool pin;		  /* vCPU threads of guest i bound to processing unit i, by hwloc */
 	const struct link_spec *links;
 	size_t link_count;
 	const struct nic_spec *nics; /* of each guest */
@@ -77,8 +91,23 @@ DEFINE_CLEANUP(fleet, struct fleet *, fleet_close)
 struct error *fleet_make_template(const struct fleet_spec *spec, const struct fleet_host *host,
 	struct deadline deadline, json_t **argv);
 
+/* Stacks have numbers for ever: 0 … stack_count-1, and on. One more, empty; its number. */
+struct error *fleet_add_stack(struct fleet *fleet, struct deadline deadline, unsigned int *number);
+/* Ends a stack on which no guest is. */
+struct error *fleet_end_stack(struct fleet *fleet, unsigned int number, struct deadline deadline);
+/* Its process, and its socket for stack_connect(); borrowed. 0 and NULL when it has been ended. */
+pid_t fleet_stack_pid(const struct fleet *fleet, unsigned int number);
+const char *fleet_stack_socket(const struct fleet *fleet, unsigned int number);
+
 unsigned int fleet_count(const struct fleet *fleet);
 const char *fleet_guest_name(const struct fleet *fleet, unsigned int guest);
+/* Where it is now: number of its stack, what that stack calls it, the directory of its sockets,
+ * and its QEMU. Strings are borrowed until the guest is moved. */
+unsigned int fleet_guest_stack(const struct fleet *fleet, unsigned int guest);
+const char *fleet_guest_seat(const struct fleet *fleet, unsigned int guest);
+const char *fleet_guest_dir(const struct fleet *fleet, unsigned int guest);
+pid_t fleet_guest_pid(const struct fleet *fleet, unsigned int guest);
+uint64_t fleet_guest_memory(const struct fleet *fleet, unsigned int guest);
 /* Dotted address of a guest on its n-th NIC; caller frees. */
 char *fleet_guest_address(const struct fleet *fleet, unsigned int guest, size_t nic);
 /* Seconds from fleet_open() to the guest's first agent answer, and to being personalised. */

@@ -14,11 +14,25 @@ enum { MAX_NICS = 4 };
 struct guest {
 	unsigned int number;
 	char *name;
-	char *dir; /* guest_dir() */
+	unsigned int seat_number;
+	char *seat; /* guest_seat() */
+	char *dir;  /* guest_dir() */
+	char *uuid;
+	unsigned int stack;
 	pid_t pid; /* of its QEMU, in the lab's PID namespace */
+	enum guest_ram ram;
+	char *ram_path;	 /* for RAM_SHARED */
+	char *overlay;	 /* over the image's disk; may be NULL */
+	char *data_disk; /* may be NULL */
 	struct agent *agent;
 	int control_fd;
 	int64_t answer_ns, ready_ns;
+};
+
+/* One stack of the fleet; it keeps its place in fleet.stacks, which is its number, when it ends. */
+struct fleet_stack {
+	char *socket, *root;
+	pid_t pid; /* 0: ended */
 };
 
 struct fleet {
@@ -27,11 +41,50 @@ struct fleet {
 	char *emulator; /* path of QEMU: the one in PATH, which is what host facts speak of */
 	struct deadline deadline; /* for everything until it is open */
 	int64_t begin_ns;
-	char *stack_socket;
-	pid_t stack_pid;
+	struct fleet_stack *stacks;
+	unsigned int stack_count; /* elements, ended ones too */
 	struct guest *guests;
 	unsigned int count;
 };
+
+/* ---- stacks.c ---- */
+
+/* Starts `count` more stacks in parallel and waits until they answer. */
+struct error *stacks_start(struct fleet *fleet, unsigned int count, struct deadline deadline);
+struct error *stacks_connect(const struct fleet *fleet, unsigned int number, struct stack **stack);
+void stacks_deinit(struct fleet *fleet);
+
+/* ---- guest.c ---- */
+
+/* Fills in what a guest is before it starts: name, directory, uuid, where RAM and disks will be. */
+struct error *guest_init(struct fleet *fleet, unsigned int number, const char *name);
+void guest_deinit(struct guest *guest);
+/* What domain XML needs for one guest of the fleet, in its present seat. Strings are borrowed. */
+struct guest_spec guest_spec_of(const struct fleet *fleet, const struct guest *guest);
+struct error *start_cold(struct fleet *fleet, struct guest *guest, const struct guest_spec *spec);
+struct error *start_clone(struct fleet *fleet, struct guest *guest);
+/* Waits for the agent and connects the control port. */
+struct error *meet(struct fleet *fleet, struct guest *guest);
+
+/* ---- plug.c ---- */
+
+/* Gives a guest the devices that the fleet plugs in. */
+struct error *plug_in(struct fleet *fleet, const struct guest *guest);
+
+/* ---- ram.c ---- */
+
+/* Mounts what the fleet's RAM files stand on, and checks that the host has the pages. */
+struct error *ram_prepare(const struct fleet_spec *spec);
+/* Path for the RAM file of a guest's seat; caller frees. */
+char *ram_file_path(enum ram_backing backing, const char *seat);
+/* Makes a RAM file with the data, and the holes, of a template's. */
+struct error *ram_copy(int template_fd, const char *path, uint64_t size);
+
+/* ---- personalise.c ---- */
+
+/* Makes a guest itself: name, identity, entropy, time, addresses. */
+struct error *personalise(struct fleet *fleet, struct guest *guest);
+char *random_hex(size_t bytes);
 
 /* Binds all threads of a QEMU to processing unit `index` modulo their number, in hwloc's logical
  * order (neighbours share a core). */

@@ -8,6 +8,7 @@
 #include "harness/base/error.h"
 #include "harness/image/image.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* PCI slots on pcie.0 of what is given to QEMU beside libvirt's own devices, which take the low
@@ -20,7 +21,7 @@ enum {
 };
 
 enum guest_ram {
-	RAM_PRIVATE, /* anonymous memory of QEMU */
+	RAM_PRIVATE, /* anonymous memory of QEMU; cannot be moved without copying */
 	RAM_SHARED,  /* a file mapped shared: guest_spec.ram_path */
 	RAM_COPY,    /* the same file mapped privately, copied on write: clones */
 };
@@ -32,7 +33,11 @@ struct nic_spec {
 
 /* All strings are borrowed. "@GUEST@" in qemu_args is replaced by the guest's name. */
 struct guest_spec {
-	const char *name; /* letters, digits and '-', at most 10 */
+	const char *name;	 /* letters, digits and '-', at most 10 */
+	unsigned int seat;	 /* how often it has been moved: see guest_seat() */
+	unsigned int mac_number; /* for guest_mac(); 0: the template's, which a guest changes itself
+				  */
+	const char *uuid;	 /* NULL: any */
 	const struct image *image;
 	const char *emulator;	 /* path of QEMU; NULL: where distributions have it */
 	const char *accelerator; /* "kvm" or "tcg" */
@@ -45,22 +50,41 @@ struct guest_spec {
 	const char *const *qemu_args; /* further arguments of QEMU, NULL-terminated; may be NULL */
 	const char *kernel_args;      /* further words for the kernel command line; may be NULL */
 	const char *disk_overlay; /* qcow2 over the image's disk; NULL when the image has none */
+	const char *data_disk;	  /* raw virtio disk after that; may be NULL */
+	bool incoming;		  /* waits for a migration instead of booting */
 };
 
-/* The guest's own directory in the lab, for its sockets. Caller frees. */
-char *guest_dir(const char *name);
+/* A seat is one QEMU of a guest: while it is moved, a guest has two, each with sockets and taps of
+ * its own. "g0", after the first move "g0.1", and so on: what stacks call the guest, and unique in
+ * a lab for ever. Caller frees. */
+char *guest_seat(const char *name, unsigned int seat);
+/* The seat's own directory in the lab, for its sockets. What outlives a move (RAM, disks) is in
+ * that of seat 0. Caller frees. */
+char *guest_dir(const char *name, unsigned int seat);
 /* Where a guest's log of this kind ("console", "qemu") is: through a link in the lab to the trial's
  * own directory, so that it outlives the lab however that ends. Caller frees. */
 char *guest_log(const char *name, const char *kind);
-/* Name of the tap of a guest's n-th NIC ("g0n0"), at most 15 characters; caller frees. */
-char *guest_tap(const char *name, size_t nic);
+/* Name of the tap of a guest's n-th NIC ("g0n0"), at most 15 characters; odd seats have one of
+ * their own ("g0n0b"), since two QEMUs cannot have the same open. Caller frees. */
+char *guest_tap(const char *name, unsigned int seat, size_t nic);
 /* MAC address of a guest's n-th NIC from the guest's number: locally administered, unique in the
  * lab. */
 void guest_mac(unsigned int number, size_t nic, char mac[18]);
 
+/* The template's number for guest_mac(). */
+#define GUEST_TEMPLATE_MAC 0xffffffU
+
 /* Domain XML for libvirt; caller frees. */
 char *guest_xml(const struct guest_spec *spec);
 
-/* The name that guest_xml() output carries in a template's argument vector instead of a real one.
- */
+/* A template's argument vector, made of the XML of a guest called GUEST_PLACEHOLDER, has this in
+ * place of what is a guest's own: its name, and the endings that its seat gives to names of
+ * directories and taps. */
 #define GUEST_PLACEHOLDER "@GUEST@"
+#define GUEST_SEAT_PLACEHOLDER "@SEAT@"
+#define GUEST_TAP_PLACEHOLDER "@SIDE@"
+
+/* The id of RAM in a file, and of what takes its place. */
+#define GUEST_RAM_ID "ram0"
+/* Value of "-object" for such RAM; caller frees. */
+char *guest_ram_object(const struct guest_spec *spec);

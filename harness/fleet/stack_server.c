@@ -71,7 +71,7 @@ static struct error *find_guest(struct server *server, json_t *request, struct s
 /* Call with the guest's lock held. */
 static struct error *open_monitor(struct stack_guest *guest, struct deadline deadline)
 {
-	_cleanup_free_ char *dir = guest_dir(guest->name);
+	_cleanup_free_ char *dir = guest_dir(guest->name, 0);
 	_cleanup_free_ char *path = format_string("%s/qmp.sock", dir);
 	int fd;
 

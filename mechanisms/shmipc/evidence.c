@@ -18,7 +18,7 @@ struct error *shmipc_count_traffic(struct trial *trial, uint64_t *frames, uint64
 
 	*frames = *bytes = 0;
 	for (unsigned int i = 0; i < fleet_count(fleet); i++) {
-		_cleanup_free_ char *tap = guest_tap(fleet_guest_name(fleet, i), 0);
+		_cleanup_free_ char *tap = guest_tap(fleet_guest_name(fleet, i), 0, 0);
 		uint64_t f, b;
 
 		try_(network_counters(tap, &f, &b));

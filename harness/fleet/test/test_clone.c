@@ -129,6 +129,49 @@ static void the_machine_stays(void **state)
 	assert_int_equal(devices, its_devices);
 }
 
+/* Two clones, and two seats of one, differ in nothing but what must differ. */
+static void a_clone_gets_what_is_its_own(void **state)
+{
+	(void)state;
+	static const struct nic_spec nics[] = {{"lan", "virtio-net-pci"}};
+	_cleanup_json_ json_t *template = NULL;
+	struct guest_spec spec = {.name = "g3",
+		.mac_number = 4,
+		.uuid = "00000000-0000-4000-8000-000000000003",
+		.ram = RAM_COPY,
+		.memory_bytes = 134217728,
+		.nics = nics,
+		.nic_count = 1};
+
+	assert_ok(clone_argv(native, &template));
+	json_array_append_new(template, json_string("-x"));
+	json_array_append_new(template, json_string("a/@GUEST@@SEAT@/b,@GUEST@n0@SIDE@"));
+	_cleanup_json_ json_t *first = clone_fill(template, &spec);
+
+	assert_true(has(first, "-x", "a/g3/b,g3n0"));
+	assert_true(has(first, "-uuid", spec.uuid));
+	assert_true(
+		has(first, "-object", "memory-backend-file,id=ram0,mem-path=/proc/self/fd/100,"));
+	assert_true(
+		has(first, "-device", "virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:00:00:04,"));
+	spec.seat = 1;
+	spec.ram = RAM_SHARED;
+	spec.ram_path = "/r";
+	_cleanup_json_ json_t *moved = clone_fill(template, &spec);
+
+	assert_true(has(moved, "-x", "a/g3.1/b,g3n0b"));
+	assert_true(has(moved, "-object",
+		"memory-backend-file,id=ram0,mem-path=/r,size=134217728,share=on"));
+	spec.ram = RAM_PRIVATE;
+	_cleanup_json_ json_t *copied = clone_fill(template, &spec);
+
+	assert_true(has(copied, "-object", "memory-backend-ram,id=ram0,size=134217728"));
+	assert_int_equal(json_array_size(copied), json_array_size(template));
+	_cleanup_free_ char *text = json_dumps(moved, 0);
+
+	assert_null(strchr(text, '@'));
+}
+
 static void odd_command_lines_are_survived(void **state)
 {
 	(void)state;
@@ -155,6 +198,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_the_templates_own_is_gone),
 		cmocka_unit_test(the_machine_stays),
+		cmocka_unit_test(a_clone_gets_what_is_its_own),
 		cmocka_unit_test(odd_command_lines_are_survived),
 	};
 

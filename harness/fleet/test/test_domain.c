@@ -147,8 +147,9 @@ static void the_placeholder_becomes_the_name_or_stays(void **state)
 	_parsed_ template = parse(&spec);
 
 	assert_true(has_arg(template, args[1]));
-	assert_string_equal(text_of(template, "name"), GUEST_PLACEHOLDER);
-	assert_non_null(strstr(text_of(template, "source@path"), "/" GUEST_PLACEHOLDER "/"));
+	assert_string_equal(text_of(template, "name"), GUEST_PLACEHOLDER GUEST_SEAT_PLACEHOLDER);
+	assert_non_null(strstr(text_of(template, "source@path"),
+		"/" GUEST_PLACEHOLDER GUEST_SEAT_PLACEHOLDER "/"));
 }
 
 static void memory_vcpus_and_accelerator_are_as_asked(void **state)
@@ -213,6 +214,39 @@ static void every_nic_has_its_tap_and_address(void **state)
 	assert_string_not_equal(mac, other);
 }
 
+/* What one QEMU has open no second one can have, what belongs to the guest stays. */
+static void a_seat_has_its_own_sockets_and_taps(void **state)
+{
+	(void)state;
+	static const struct nic_spec nics[] = {{"lan", "e1000"}};
+	struct guest_spec spec = plain();
+
+	spec.nics = nics;
+	spec.nic_count = 1;
+	spec.mac_number = 7;
+	spec.uuid = "1e731246-ebb6-4029-b851-a1243a5f6893";
+	spec.data_disk = "/d.raw";
+	_parsed_ first = parse(&spec);
+
+	assert_false(has_arg(first, "-incoming"));
+	spec.seat = 3;
+	spec.incoming = true;
+	_parsed_ moved = parse(&spec);
+
+	assert_string_equal(text_of(moved, "name"), "g0.3");
+	assert_non_null(strstr(text_of(moved, "source@path"), "/g/g0.3/console.sock"));
+	assert_true(has_arg(moved, "tap,id=net0,ifname=g0n0b,script=no,downscript=no"));
+	assert_true(has_arg(first, "e1000,id=nic0,netdev=net0,mac=52:54:00:00:00:07,romfile=,"
+				   "addr=0x10"));
+	assert_true(has_arg(moved, "e1000,id=nic0,netdev=net0,mac=52:54:00:00:00:07,romfile=,"
+				   "addr=0x10"));
+	assert_string_equal(text_of(moved, "log@file"), text_of(first, "log@file"));
+	assert_string_equal(text_of(moved, "uuid"), spec.uuid);
+	assert_string_equal(text_of(moved, "source@file"), "/d.raw");
+	assert_string_equal(text_of(moved, "target@dev"), "vda");
+	assert_true(has_arg(moved, "-incoming"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +255,7 @@ int main(void)
 		cmocka_unit_test(memory_vcpus_and_accelerator_are_as_asked),
 		cmocka_unit_test(ram_is_private_shared_or_copied),
 		cmocka_unit_test(every_nic_has_its_tap_and_address),
+		cmocka_unit_test(a_seat_has_its_own_sockets_and_taps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

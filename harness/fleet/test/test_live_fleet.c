@@ -1,0 +1,131 @@
+/* Fleets of real guests: stacks, RAM of their own for clones, data disks, memory sizes. */
+#include "harness/fleet/test/live.h"
+
+#include <sys/stat.h>
+
+static const struct link_spec links[] = {{"lan", "10.77.0.254/24", 0, 0}};
+static const struct nic_spec nics[] = {{"lan", "virtio-net-pci"}};
+
+static struct fleet_spec clones(void)
+{
+	return (struct fleet_spec){.image = {.kind = "tiny"},
+		.count = 2,
+		.memory_bytes = 128 << 20,
+		.vcpus = 1,
+		.start = FLEET_TEMPLATE,
+		.links = links,
+		.link_count = 1,
+		.nics = nics,
+		.nic_count = 1};
+}
+
+static void see_own_memory(struct fleet *fleet)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		_cleanup_free_ char *name = live_shell(fleet, i, "hostname");
+		_cleanup_free_ char *path = format_string("%s/ram", fleet_guest_dir(fleet, i));
+		_cleanup_free_ char *maps_path =
+			format_string("/proc/%d/maps", (int)fleet_guest_pid(fleet, i));
+		_cleanup_free_ char *maps = NULL;
+		struct stat file;
+
+		assert_memory_equal(name, fleet_guest_name(fleet, i), 2);
+		assert_int_equal(stat(path, &file), 0);
+		assert_int_equal(file.st_size, 128 << 20);
+		/* The template's holes are holes here too. */
+		assert_in_range(file.st_blocks * 512, 1 << 20, 124 << 20);
+		assert_ok(fs_read(maps_path, 1 << 22, &maps, NULL));
+		if (!strstr(maps, path))
+			fail_msg("QEMU does not map %s", path);
+	}
+}
+
+static void answer(struct fleet *fleet)
+{
+	for (unsigned int i = 0; i < 2; i++)
+		free(live_shell(fleet, i, "true"));
+}
+
+static void clones_can_have_ram_of_their_own(void **state)
+{
+	(void)state;
+	struct fleet_spec spec = clones();
+
+	spec.ram = RAM_SHARED;
+	live_run(&spec, see_own_memory);
+	spec.ram_backing = RAM_BACKING_THP;
+	live_run(&spec, answer);
+}
+
+static void use_disks(struct fleet *fleet)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		_cleanup_free_ char *size = live_shell(fleet, i, "cat /sys/class/block/vda/size");
+		_cleanup_free_ char *path = format_string("%s/data.raw", fleet_guest_dir(fleet, i));
+
+		assert_int_equal(atoll(size) * 512, 64 << 20);
+		free(live_shell(fleet, i, "hostname | dd of=/dev/vda conv=sync,fsync bs=512"));
+		_cleanup_close_ int fd = open(path, O_RDONLY);
+		char text[3] = "";
+
+		assert_int_equal(read(fd, text, 2), 2);
+		assert_string_equal(text, fleet_guest_name(fleet, i));
+	}
+}
+
+static void every_guest_has_a_disk_of_its_own(void **state)
+{
+	(void)state;
+	struct fleet_spec spec = clones();
+
+	spec.disk_bytes = 64 << 20;
+	live_run(&spec, use_disks);
+}
+
+static void use_stacks(struct fleet *fleet)
+{
+	_cleanup_(cleanup_stack) struct stack *stack = NULL;
+	_cleanup_free_ char *socket = format_string("%s", fleet_stack_socket(fleet, 1));
+	unsigned int number;
+
+	assert_true(fleet_stack_pid(fleet, 0) != fleet_stack_pid(fleet, 1));
+	assert_ok(fleet_add_stack(fleet, LIVE_DEADLINE, &number));
+	assert_int_equal(number, 2);
+	assert_fails(fleet_end_stack(fleet, 0, LIVE_DEADLINE), ERROR_USAGE, "guest g0 is on it");
+	assert_ok(fleet_end_stack(fleet, 1, LIVE_DEADLINE));
+	assert_int_equal(fleet_stack_pid(fleet, 1), 0);
+	assert_null(fleet_stack_socket(fleet, 1));
+	assert_fails(stack_connect(socket, &stack), ERROR_SETUP, "cannot connect");
+	assert_fails(fleet_end_stack(fleet, 1, LIVE_DEADLINE), ERROR_INTERNAL, "no stack 1");
+	assert_int_equal(fleet_guest_memory(fleet, 1), 192 << 20);
+	_cleanup_free_ char *small =
+		live_shell(fleet, 0, "grep MemTotal /proc/meminfo | tr -dc 0-9");
+	_cleanup_free_ char *large =
+		live_shell(fleet, 1, "grep MemTotal /proc/meminfo | tr -dc 0-9");
+
+	assert_in_range(atoll(large) - atoll(small), 60 << 10, 66 << 10);
+}
+
+static void stacks_come_and_go_and_guests_differ_in_size(void **state)
+{
+	(void)state;
+	static const uint64_t sizes[] = {128 << 20, 192 << 20};
+	struct fleet_spec spec = clones();
+
+	spec.start = FLEET_COLD;
+	spec.ram = RAM_SHARED;
+	spec.memory_bytes_each = sizes;
+	spec.stack_count = 2;
+	live_run(&spec, use_stacks);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(clones_can_have_ram_of_their_own),
+		cmocka_unit_test(every_guest_has_a_disk_of_its_own),
+		cmocka_unit_test(stacks_come_and_go_and_guests_differ_in_size),
+	};
+
+	return live_main(argc, argv, "live fleets", tests, ARRAY_SIZE(tests));
+}
