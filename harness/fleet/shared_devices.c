@@ -91,8 +91,9 @@ static struct error *describe_plain(const struct peer *peer, const char *path, j
 	return copy_property(peer, object, "readonly", JSON_TRUE, backend, "readonly");
 }
 
-/* QEMU 7.2 moves no peer of a doorbell server but the first ("master must connect to the server
- * before any peers"), and that one would be another peer afterwards. */
+/* Doorbells stay: QEMU 7.2 migrates an ivshmem-doorbell only with master=on ("Migration is disabled
+ * when using feature 'peer mode'"), and takes that from peer 0 alone ("master must connect to the
+ * server before any peers"), while a guest's partners must have other numbers. */
 static struct error *check_movable(const struct peer *peer, const char *id, const json_t *device)
 {
 	const char *driver = json_string_value(json_object_get(device, "driver"));
