@@ -163,7 +163,7 @@ struct error *network_counter(const char *device, const char *name, uint64_t *va
 
 struct error *network_counters(const char *device, uint64_t *frames, uint64_t *bytes)
 {
-	uint64_t received_frames, sent_frames, received, sent;
+	uint64_t received_frames = 0, sent_frames = 0, received = 0, sent = 0;
 
 	try_(network_counter(device, "rx_packets", &received_frames));
 	try_(network_counter(device, "tx_packets", &sent_frames));

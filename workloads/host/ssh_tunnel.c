@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-#define KEY_MAX 4096
-
 enum { MAX_FORWARDS = 32, STOP_MS = 5000 };
 
 struct tunnel {
@@ -17,10 +15,13 @@ struct tunnel {
 
 /* ---- keys ---- */
 
-void ssh_key_deinit(struct ssh_key *key)
+static struct error *read_key(const char *path, char *text, size_t size)
 {
-	free(key->secret);
-	free(key->open);
+	_cleanup_free_ char *read = NULL;
+
+	try_(fs_read(path, size - 1, &read, NULL));
+	snprintf(text, size, "%s", read);
+	return NULL;
 }
 
 struct error *ssh_key_make(
@@ -30,27 +31,17 @@ struct error *ssh_key_make(
 	_cleanup_free_ char *open = format_string("%s.pub", secret);
 	const char *const argv[] = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "fleetlab",
 		"-f", secret, NULL};
-	_cleanup_(ssh_key_deinit) struct ssh_key made = {0};
 
 	try_(fs_make_dirs(directory));
 	try_(process_check(argv, NULL, deadline, NULL));
-	try_(fs_read(secret, KEY_MAX, &made.secret, NULL));
-	try_(fs_read(open, KEY_MAX, &made.open, NULL));
-	*key = made;
-	made = (struct ssh_key){0};
-	return NULL;
+	try_(read_key(secret, key->secret, sizeof(key->secret)));
+	return read_key(open, key->open, sizeof(key->open));
 }
 
 /* Keys of one tunnel: whom the client believes to meet, and who it is. */
 struct keys {
 	struct ssh_key host, user;
 };
-
-static void keys_deinit(struct keys *keys)
-{
-	ssh_key_deinit(&keys->host);
-	ssh_key_deinit(&keys->user);
-}
 
 static struct error *make_keys(struct deadline deadline, struct keys *keys)
 {
@@ -124,7 +115,7 @@ struct error *tunnel_open(
 	const struct tunnel_spec *spec, struct deadline deadline, struct tunnel **tunnel)
 {
 	_cleanup_(cleanup_tunnel) struct tunnel *made = calloc(1, sizeof(*made));
-	_cleanup_(keys_deinit) struct keys keys = {0};
+	struct keys keys = {0};
 	struct error *err;
 
 	if (!made)

@@ -38,12 +38,11 @@ DEFINE_CLEANUP(tunnel, struct tunnel *, tunnel_close)
 struct error *tunnel_cpu_time(
 	struct tunnel *tunnel, struct deadline deadline, double *client_s, double *server_s);
 
-/* What is between two throw-away keys: the private and the public half, as in their files. */
+/* A throw-away key of type ed25519: both halves, as in their files. */
 struct ssh_key {
-	char *secret, *open;
+	char secret[1024], open[256];
 };
 
-/* Makes one (ed25519) in `directory` of the lab. */
+/* Makes one, NAME and NAME.pub in `directory` of the lab. */
 struct error *ssh_key_make(
 	const char *directory, const char *name, struct deadline deadline, struct ssh_key *key);
-void ssh_key_deinit(struct ssh_key *key);

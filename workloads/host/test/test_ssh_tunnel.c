@@ -2,6 +2,7 @@
  * this host, or out of the cache. */
 #include "harness/lab/test/in_lab.h"
 #include "harness/base/jsonline.h"
+#include "harness/fleet/agent.h"
 #include "harness/lab/cpu_time.h"
 #include "workloads/host/iperf.h"
 #include "workloads/host/ssh_tunnel.h"
@@ -132,7 +133,7 @@ static int passes_data(void *context)
 static int refuses_another_key(void *context)
 {
 	_cleanup_(drop_pair) struct pair pair;
-	struct ssh_key host = {0}, user = {0}, stranger = {0};
+	struct ssh_key host, user, stranger;
 	struct place_process sshd = {0};
 	struct exec_result friendly = {0}, refused = {0};
 
@@ -220,6 +221,77 @@ static int measures(void *context)
 	return 0;
 }
 
+/* A real guest agent, which runs its commands in a machine and sees the server's program where a
+ * guest has it: all that a tunnel knows of a guest. */
+static struct error *start_agent(const struct pair *pair, const struct machine *machine,
+	const char *name, struct agent **agent)
+{
+	static const char script[] =
+		"mount -n -t overlay overlay -o \"lowerdir=$1/usr:/usr\" /usr\n"
+		"exec qemu-ga -m unix-listen -p \"$2\" -t \"$3\" -l \"$3/$4.ga\"\n";
+	_cleanup_free_ char *path = format_string("%s/%s.sock", pair->dir, name);
+	_cleanup_free_ char *tree = format_string("%s/openssh-server", lab_dir());
+	_cleanup_free_ char *usr =
+		format_string("%s/usr", tree); /* empty where sshd is installed */
+	const char *const argv[] = {"unshare", "--mount", "--propagation", "private", "--", "sh",
+		"-c", script, "sh", tree, path, pair->dir, name, NULL};
+	const struct place place = {.name = name, .dir = pair->dir, .machine = machine};
+	struct place_process process;
+	struct deadline deadline = SOON;
+
+	try_(fs_make_dirs(usr));
+	try_(place_start(&place, name, argv, deadline, &process));
+	while (access(path, F_OK) < 0 && !deadline_passed(deadline))
+		poll(NULL, 0, 5);
+	return agent_open(path, name, deadline, agent);
+}
+
+static int joins_two_guests(void *context)
+{
+	_cleanup_(drop_pair) struct pair pair;
+	_cleanup_(cleanup_agent) struct agent *here = NULL;
+	_cleanup_(cleanup_agent) struct agent *there = NULL;
+	struct place_process local = {0};
+	struct tunnel *tunnel = NULL;
+	double client_s = 0, server_s = 0;
+	struct ssh_key key;
+	int fd = -1;
+
+	(void)context;
+	check_ok(make_pair(&pair));
+	/* A server of the lab's own first: what it unpacks is what the guests have installed. */
+	check_ok(ssh_key_make(pair.dir, "k", SOON, &key));
+	const struct sshd_spec first = {"10.77.0.253", SSH_PORT, key.open, key.secret};
+
+	check_ok(sshd_start(&pair.there, &first, SOON, &local));
+	place_stop(&local, SOON);
+	check_ok(start_agent(&pair, NULL, "guest0", &here));
+	check_ok(start_agent(&pair, pair.machine, "guest1", &there));
+	pair.here = (struct place){.name = "guest0", .dir = pair.dir, .agent = here};
+	pair.there = (struct place){.name = "guest1", .dir = pair.dir, .agent = there};
+	const struct tunnel_forward forward = {pair.entry, pair.exit};
+	_cleanup_error_ struct error *cipher = open_tunnel(&pair, "rot13", &forward, 1, &tunnel);
+
+	check(cipher && strstr(error_message(cipher), "rot13"));
+	check(echo_at(pair.exit) > 0);
+	check_ok(open_tunnel(&pair, NULL, &forward, 1, &tunnel));
+	check(goes_there_and_back(pair.entry));
+	check_ok(tunnel_cpu_time(tunnel, SOON, &client_s, &server_s));
+	check(client_s + server_s > 0);
+	struct iperf_spec spec = {
+		&pair.here, &pair.there, "10.77.0.253", IPERF_PORT, "10.77.0.253", IPERF_PORT, 1};
+	struct iperf_result result = {0};
+
+	check_ok(iperf_run(&spec, SOON, &result));
+	check(result.mbit_s > 0);
+	json_decref(result.report);
+	tunnel_close(tunnel);
+	_cleanup_error_ struct error *closed = unix_connect(pair.entry, &fd);
+
+	check(closed);
+	return 0;
+}
+
 /* ---- and the host ---- */
 
 static bool provided;
@@ -264,6 +336,16 @@ static void iperf3_measures_a_cable_and_a_tunnel(void **state)
 	run(measures);
 }
 
+static void a_tunnel_joins_two_guests(void **state)
+{
+	(void)state;
+	if (!process_in_path("qemu-ga")) {
+		print_message("skipped: needs qemu-ga\n");
+		skip();
+	}
+	run(joins_two_guests);
+}
+
 /* Only here is a network, if packages have to be had. */
 static int prepare(void **state)
 {
@@ -285,6 +367,7 @@ int main(void)
 		lab_test(a_server_knows_one_key),
 		lab_test(errors_are_those_of_ssh),
 		lab_test(iperf3_measures_a_cable_and_a_tunnel),
+		lab_test(a_tunnel_joins_two_guests),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, NULL);
