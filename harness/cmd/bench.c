@@ -68,7 +68,7 @@ static struct error *start_bare(size_t item, void *context)
 
 	try_(fs_make_dirs(dir));
 	try_(fs_make_dirs(consoles)); /* where the template's arguments have QEMU write */
-	try_(clone_start(name, argv, log, deadline_after_ms(LAB_TIMEOUT_MS), &pid, &qmp));
+	try_(clone_start(name, argv, 0, log, deadline_after_ms(LAB_TIMEOUT_MS), &pid, &qmp));
 	qmp_close(qmp);
 	return NULL;
 }
@@ -196,7 +196,7 @@ static struct error *boot_template(struct bench_job *job, struct resources *reso
 	struct template *template;
 	bool is_new;
 
-	try_(resources_template(resources, &job->spec, &template, &is_new));
+	try_(resources_template(resources, &job->spec, job->spec.memory_bytes, &template, &is_new));
 	job->host.template = template;
 	try_(measure(job, ARM_TEMPLATE, 1, &made));
 	template->argv = json_incref(json_object_get(made, "template"));

@@ -200,7 +200,7 @@ static struct error *boot_fleet(const struct fleet_words *words, struct fleet_sp
 	if (job.host.image->disk)
 		spec->start = FLEET_COLD;
 	if (spec->start == FLEET_TEMPLATE) {
-		try_(resources_template(resources, spec, &template, &is_new));
+		try_(resources_template(resources, spec, spec->memory_bytes, &template, &is_new));
 		job.host.template = template;
 		job.make_template = true;
 		try_(open_fleet_lab(&job, false, &made));

@@ -116,7 +116,7 @@ json_t *resources_images_json(const struct resources *resources)
 }
 
 /* All that makes one machine differ from another. */
-static char *template_key(const struct fleet_spec *spec)
+static char *template_key(const struct fleet_spec *spec, uint64_t memory_bytes)
 {
 	_cleanup_free_ char *image = image_key(&spec->image);
 	char *text = NULL;
@@ -125,9 +125,8 @@ static char *template_key(const struct fleet_spec *spec)
 
 	if (!out)
 		abort();
-	fprintf(out, "%s|%llu|%u|%llu|%s", image, (unsigned long long)spec->memory_bytes,
-		spec->vcpus, (unsigned long long)spec->disk_bytes,
-		spec->kernel_args ? spec->kernel_args : "");
+	fprintf(out, "%s|%llu|%u|%llu|%s", image, (unsigned long long)memory_bytes, spec->vcpus,
+		(unsigned long long)spec->disk_bytes, spec->kernel_args ? spec->kernel_args : "");
 	for (size_t i = 0; i < spec->nic_count; i++)
 		fprintf(out, "|nic %s %s", spec->nics[i].link, spec->nics[i].model);
 	for (size_t i = 0; spec->qemu_args && spec->qemu_args[i]; i++)
@@ -148,9 +147,9 @@ static struct error *memory_file(const char *name, uint64_t size, int *fd)
 }
 
 struct error *resources_template(struct resources *resources, const struct fleet_spec *spec,
-	struct template **template, bool *made)
+	uint64_t memory_bytes, struct template **template, bool *made)
 {
-	_cleanup_free_ char *key = template_key(spec);
+	_cleanup_free_ char *key = template_key(spec, memory_bytes);
 	_cleanup_close_ int ram = -1;
 	_cleanup_close_ int state = -1;
 	struct kept_template *kept = resources->templates;
@@ -159,11 +158,12 @@ struct error *resources_template(struct resources *resources, const struct fleet
 		kept = kept->next;
 	*made = !kept;
 	if (!kept) {
-		try_(memory_file("fleetlab-ram", spec->memory_bytes, &ram));
+		try_(memory_file("fleetlab-ram", memory_bytes, &ram));
 		try_(memory_file("fleetlab-state", 0, &state));
 		kept = calloc(1, sizeof(*kept));
 		if (!kept)
 			abort();
+		kept->template.memory_bytes = memory_bytes;
 		kept->template.ram_fd = take_fd(&ram);
 		kept->template.state_fd = take_fd(&state);
 		kept->key = take_ptr(key);

@@ -22,10 +22,10 @@ struct error *resources_image(struct resources *resources, const struct image_re
 /* The images opened so far as [{"name", "hash", …}]; owned by the caller. */
 json_t *resources_images_json(const struct resources *resources);
 
-/* The template for clones of this fleet; `made` tells that it is new and still empty: boot it with
- * fleet_make_template() and set its argv, or forget it. */
+/* The template for this fleet's clones of `memory_bytes`; `made` tells that it is new and still
+ * empty: boot it with fleet_make_template() and set its argv, or forget it. */
 struct error *resources_template(struct resources *resources, const struct fleet_spec *spec,
-	struct template **template, bool *made);
+	uint64_t memory_bytes, struct template **template, bool *made);
 void resources_template_forget(struct resources *resources, struct template *template);
 
 /* Forgets all templates: the next fleets of clones have newly booted ones. */

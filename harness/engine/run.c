@@ -95,6 +95,36 @@ static struct error *check_probe(const struct run *run, json_t *facts)
 	return NULL;
 }
 
+static uint64_t guest_bytes(const struct fleet_spec *spec, unsigned int guest)
+{
+	return spec->memory_bytes_each ? spec->memory_bytes_each[guest] : spec->memory_bytes;
+}
+
+static uint64_t memory_of(const struct fleet_spec *spec)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < spec->count; i++)
+		sum += guest_bytes(spec, i) + QEMU_OVERHEAD_BYTES;
+	return sum;
+}
+
+static struct error *check_smallest(const struct fleet_spec *spec, const struct image *image)
+{
+	uint64_t least = guest_bytes(spec, 0);
+
+	for (unsigned int i = 1; i < spec->count; i++)
+		least = guest_bytes(spec, i) < least ? guest_bytes(spec, i) : least;
+	if (least >= image->memory_min_bytes)
+		return NULL;
+	return error_hint(
+		error_new(ERROR_USAGE, "image %s needs %llu MiB, this fleet's guests have %llu MiB",
+			image->name, (unsigned long long)image->memory_min_bytes >> 20,
+			(unsigned long long)least >> 20),
+		"-p %s=%llu", spec->memory_bytes_each ? "memory_least_mib" : "memory_mib",
+		(unsigned long long)image->memory_min_bytes >> 20);
+}
+
 /* Opens every image that the plan needs, and finds the fleet that needs most memory. */
 static struct error *check_fleets(struct run *run)
 {
@@ -113,17 +143,8 @@ static struct error *check_fleets(struct run *run)
 		if (spec.count == 0)
 			continue;
 		try_(resources_image(run->resources, &spec.image, &image));
-		if (spec.memory_bytes < image->memory_min_bytes)
-			return error_hint(
-				error_new(ERROR_USAGE,
-					"image %s needs %llu MiB, this fleet's guests have "
-					"%llu MiB",
-					image->name,
-					(unsigned long long)image->memory_min_bytes >> 20,
-					(unsigned long long)spec.memory_bytes >> 20),
-				"-p memory_mib=%llu",
-				(unsigned long long)image->memory_min_bytes >> 20);
-		need = spec.count * (spec.memory_bytes + QEMU_OVERHEAD_BYTES);
+		try_(check_smallest(&spec, image));
+		need = memory_of(&spec);
 		if (need > most) {
 			most = need;
 			most_guests = spec.count;

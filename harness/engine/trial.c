@@ -247,21 +247,58 @@ static struct error *boot_template(struct trial_job *job, struct template *templ
 	return NULL;
 }
 
-static struct error *provide_template(
-	struct trial_job *job, struct resources *resources, char **reason)
+/* *reason is set when its boot failed. */
+static struct error *provide_template(struct trial_job *job, struct resources *resources,
+	uint64_t memory_bytes, struct template **template, char **reason)
 {
-	struct template *template;
 	struct error *err;
 	bool made;
 
-	try_(resources_template(resources, job->spec, &template, &made));
-	job->host.template = template;
+	try_(resources_template(resources, job->spec, memory_bytes, template, &made));
+	(*template)->next = NULL;
 	if (!made)
 		return NULL;
-	err = boot_template(job, template, reason);
+	job->host.template = *template;
+	err = boot_template(job, *template, reason);
 	if (err || *reason)
-		resources_template_forget(resources, template);
+		resources_template_forget(resources, *template);
 	return err;
+}
+
+static bool has_size(const struct template *list, uint64_t memory_bytes)
+{
+	while (list && list->memory_bytes != memory_bytes)
+		list = list->next;
+	return list != NULL;
+}
+
+/* One for each size of guest. */
+static struct error *provide_templates(
+	struct trial_job *job, struct resources *resources, char **reason)
+{
+	const struct fleet_spec *spec = job->spec;
+	struct template *list = NULL;
+	size_t sizes = 0;
+
+	for (unsigned int i = 0; i < spec->count && !*reason; i++) {
+		uint64_t bytes =
+			spec->memory_bytes_each ? spec->memory_bytes_each[i] : spec->memory_bytes;
+		struct template *template;
+
+		if (has_size(list, bytes))
+			continue;
+		if (++sizes > FLEET_SIZES_MAX)
+			return error_new(ERROR_USAGE,
+				"clones of one fleet have at most %d different sizes",
+				FLEET_SIZES_MAX);
+		try_(provide_template(job, resources, bytes, &template, reason));
+		if (*reason)
+			break;
+		template->next = list;
+		list = template;
+	}
+	job->host.template = list;
+	return NULL;
 }
 
 /* ---- the result ---- */
@@ -371,7 +408,7 @@ struct error *trial_run(
 	if (spec.count > 0)
 		try_(resources_image(resources, &spec.image, &job.host.image));
 	if (spec.count > 0 && spec.start == FLEET_TEMPLATE)
-		try_(provide_template(&job, resources, &reason));
+		try_(provide_templates(&job, resources, &reason));
 	before = clean_snapshot();
 	begin = clock_now_ns();
 	clock_format_utc(time(NULL), false, started, sizeof(started));

@@ -108,7 +108,7 @@ json_t *clone_fill(const json_t *template, const struct guest_spec *spec)
 		if (strcmp(previous, "-uuid") == 0 && spec->uuid) {
 			g_free(own);
 			own = g_strdup(spec->uuid);
-		} else if (spec->ram != RAM_COPY &&
+		} else if ((spec->ram != RAM_COPY || spec->ram_path) &&
 			   g_str_has_prefix(text, "memory-backend-file,id=" GUEST_RAM_ID ",")) {
 			g_free(own);
 			own = g_strdup(ram);
@@ -182,7 +182,8 @@ exec_qemu(char *const words[], const struct clone_files *files)
 	/* Clearing 2 MiB pages for QEMU's small heaps takes a tenth of a clone's start. */
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	fcntl(files->monitor, F_SETFD, 0);
-	fcntl(STACK_RAM_FD, F_SETFD, 0);
+	for (int i = 0; i < STACK_TEMPLATES_MAX; i++)
+		fcntl(STACK_RAM_FD + 2 * i, F_SETFD, 0);
 	dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
 	dup2(files->log, STDOUT_FILENO);
 	dup2(files->log, STDERR_FILENO);
@@ -191,21 +192,22 @@ exec_qemu(char *const words[], const struct clone_files *files)
 }
 
 /* Opened anew, so that each clone reads the state from its start. */
-static struct error *open_state(int *fd)
+static struct error *open_state(unsigned int template, int *fd)
 {
-	_cleanup_free_ char *path = format_string("/proc/self/fd/%d", STACK_STATE_FD);
+	_cleanup_free_ char *path =
+		format_string("/proc/self/fd/%u", STACK_STATE_FD + 2 * template);
 
 	*fd = open(path, O_RDONLY | O_CLOEXEC);
 	return *fd < 0 ? error_errno(errno, "cannot open the template's state") : NULL;
 }
 
-static struct error *load_state(struct qmp *qmp, struct deadline deadline)
+static struct error *load_state(struct qmp *qmp, unsigned int template, struct deadline deadline)
 {
 	json_t *capabilities = json_pack("{s:[{s:s,s:b},{s:s,s:b}]}", "capabilities", "capability",
 		"x-ignore-shared", "state", 1, "capability", "events", "state", 1);
 	_cleanup_close_ int state = -1;
 
-	try_(open_state(&state));
+	try_(open_state(template, &state));
 	try_(qmp_execute(qmp, "migrate-set-capabilities", capabilities, deadline, NULL));
 	try_(qmp_give_fd(qmp, state, "state", deadline));
 	try_(qmp_execute(
@@ -255,15 +257,15 @@ struct error *clone_spawn(const char *seat, const json_t *argv, const char *log_
 	return NULL;
 }
 
-struct error *clone_start(const char *seat, const json_t *argv, const char *log_path,
-	struct deadline deadline, pid_t *pid, struct qmp **qmp)
+struct error *clone_start(const char *seat, const json_t *argv, unsigned int template,
+	const char *log_path, struct deadline deadline, pid_t *pid, struct qmp **qmp)
 {
 	_cleanup_(cleanup_qmp) struct qmp *opened = NULL;
 	struct error *err;
 	pid_t child;
 
 	try_(clone_spawn(seat, argv, log_path, deadline, &child, &opened));
-	err = load_state(opened, deadline);
+	err = load_state(opened, template, deadline);
 	if (err)
 		return clone_failed(seat, child, log_path, err);
 	*pid = child;

@@ -15,8 +15,8 @@
 struct error *clone_argv(const char *native, json_t **argv);
 
 /* The vector of one clone: a template's (clone_argv()), with what is `spec`'s own: name, seat, MAC
- * addresses, uuid, and the kind and path of its RAM (RAM_COPY: the template's, as it stands). The
- * result is owned by the caller. */
+ * addresses, uuid, and the kind and path of its RAM (RAM_COPY without a path: the template's, as it
+ * stands). The result is owned by the caller. */
 json_t *clone_fill(const json_t *template, const struct guest_spec *spec);
 
 /* Starts QEMU with such a vector, stopped and waiting for a migration (its state). Its messages go
@@ -25,9 +25,10 @@ json_t *clone_fill(const json_t *template, const struct guest_spec *spec);
 struct error *clone_spawn(const char *seat, const json_t *argv, const char *log_path,
 	struct deadline deadline, pid_t *pid, struct qmp **qmp);
 
-/* The same, and loads the template's state from STACK_STATE_FD; returns when it runs. */
-struct error *clone_start(const char *seat, const json_t *argv, const char *log_path,
-	struct deadline deadline, pid_t *pid, struct qmp **qmp);
+/* The same, and loads the state of the `template`-th template from its STACK_STATE_FD; returns when
+ * it runs. */
+struct error *clone_start(const char *seat, const json_t *argv, unsigned int template,
+	const char *log_path, struct deadline deadline, pid_t *pid, struct qmp **qmp);
 
 /* The template's side: stops a guest, writes its device state (not its RAM, which is a shared file)
  * to STACK_STATE_FD and ends its QEMU. */

@@ -194,6 +194,8 @@ struct error *fleet_make_template(const struct fleet_spec *spec, const struct fl
 			"start this fleet cold");
 	own.stack_count = 1;
 	own.ram = RAM_PRIVATE; /* of its clones; its own is given here */
+	own.memory_bytes = host->template->memory_bytes;
+	own.memory_bytes_each = NULL;
 	try_(prepare(&own, host, "tmpl", 1, deadline, &fleet));
 	guest = &fleet->guests[0];
 	ram = format_string("/proc/%d/fd/%d", (int)fleet_stack_pid(fleet, 0), STACK_RAM_FD);

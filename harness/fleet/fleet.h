@@ -39,7 +39,8 @@ struct fleet_spec {
 	struct image_request image;
 	unsigned int count;		   /* 0: no guests at all */
 	uint64_t memory_bytes;		   /* of each guest */
-	const uint64_t *memory_bytes_each; /* of guest i, instead; FLEET_COLD only; may be NULL */
+	const uint64_t *memory_bytes_each; /* of guest i, instead; may be NULL. Clones: of at most
+					      FLEET_SIZES_MAX different sizes */
 	unsigned int vcpus;		   /* of each guest */
 	enum fleet_start start;
 	enum guest_ram ram; /* RAM_PRIVATE, or RAM_SHARED: a file of the guest's own, which another
@@ -65,8 +66,13 @@ struct fleet_spec {
 struct template
 {
 	int ram_fd, state_fd;
-	json_t *argv; /* array of strings */
+	json_t *argv;		     /* array of strings */
+	uint64_t memory_bytes;	     /* of it and of its clones */
+	const struct template *next; /* of this fleet, for guests of another size; may be NULL */
 };
+
+/* Sizes of guests that one fleet of clones can have. */
+enum { FLEET_SIZES_MAX = 8 };
 
 struct fleet;
 
@@ -74,7 +80,7 @@ struct fleet;
 struct fleet_host {
 	const char *accelerator; /* "kvm" or "tcg" */
 	const struct image *image;
-	const struct template *template; /* for FLEET_TEMPLATE */
+	const struct template *template; /* for FLEET_TEMPLATE: one for each size, a list */
 	const char *log_dir; /* where NAME.console and NAME.qemu are written; NULL: they end with
 				the lab */
 };
@@ -86,7 +92,8 @@ struct error *fleet_open(const struct fleet_spec *spec, const struct fleet_host 
 void fleet_close(struct fleet *fleet);
 DEFINE_CLEANUP(fleet, struct fleet *, fleet_close)
 
-/* Boots one guest of this fleet cold with its RAM in host->template->ram_fd, writes its device
+/* Boots one guest of this fleet cold, of the size of host->template and with its RAM in the
+ * template's ram_fd, writes its device
  * state to state_fd and fills in `argv` (owned by the caller). Its lab can be closed afterwards. */
 struct error *fleet_make_template(const struct fleet_spec *spec, const struct fleet_host *host,
 	struct deadline deadline, json_t **argv);

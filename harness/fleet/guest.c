@@ -116,19 +116,39 @@ struct error *start_cold(struct fleet *fleet, struct guest *guest, const struct 
 	return NULL;
 }
 
+/* The template of a guest's size, and its number in the stack. */
+static const struct template *template_of(
+	const struct fleet *fleet, const struct guest *guest, unsigned int *number)
+{
+	const struct template *template = fleet->host.template;
+
+	*number = 0;
+	while (template->next &&
+		template->memory_bytes != fleet_guest_memory(fleet, guest->number)) {
+		template = template->next;
+		++*number;
+	}
+	return template;
+}
+
 struct error *start_clone(struct fleet *fleet, struct guest *guest)
 {
 	struct guest_spec spec = guest_spec_of(fleet, guest);
+	unsigned int number;
+	const struct template *template = template_of(fleet, guest, &number);
+	_cleanup_free_ char *ram = format_string("/proc/self/fd/%u", STACK_RAM_FD + 2 * number);
 	_cleanup_(cleanup_stack) struct stack *stack = NULL;
 	_cleanup_json_ json_t *answer = NULL;
 
 	try_(create_disks(fleet, guest));
 	if (guest->ram == RAM_SHARED)
-		try_(ram_copy(fleet->host.template->ram_fd, guest->ram_path, spec.memory_bytes));
+		try_(ram_copy(template->ram_fd, guest->ram_path, spec.memory_bytes));
+	else
+		spec.ram_path = ram;
 	try_(stacks_connect(fleet, guest->stack, &stack));
 	try_(stack_request(stack,
-		json_pack("{s:s, s:s, s:o}", "op", "clone", "name", guest->seat, "argv",
-			clone_fill(fleet->host.template->argv, &spec)),
+		json_pack("{s:s, s:s, s:o, s:i}", "op", "clone", "name", guest->seat, "argv",
+			clone_fill(template->argv, &spec), "template", (int)number),
 		fleet->deadline, &answer));
 	guest->pid = (pid_t)json_integer_value(json_object_get(answer, "pid"));
 	return NULL;

@@ -8,10 +8,10 @@
  *   ping                                      {}
  *   start   name, xml                         {"pid"}     a guest by libvirt, running
  *   native  xml                               {"argv"}    what libvirt would execute for it
- *   clone   name, argv                        {"pid"}     a guest from the template's RAM and state
- *   save    name                              {"bytes"}   ends a guest, its state in the state file
- *   stop    name                              {}
- *   qmp     name, command, arguments          {"result"}  one monitor command
+ *   clone   name, argv, template              {"pid"}     a guest from the RAM and state of that
+ * template, by its number save    name                              {"bytes"}   ends a guest, its
+ * state in the state file stop    name                              {} qmp     name, command,
+ * arguments          {"result"}  one monitor command
  *
  * Why clones do not go through libvirt: creating 64 paused guests by it takes 5.4–9 s on 2 cores
  * before any state is loaded; QEMU itself, with the argument vector that libvirt would use, has all
@@ -21,8 +21,9 @@
 
 #include "harness/base/jsonline.h"
 
-/* Descriptors at which the stack and its QEMUs find a template's RAM and device state. */
-enum { STACK_RAM_FD = 100, STACK_STATE_FD = 101 };
+/* Descriptors at which the stack and its QEMUs find the first template's RAM and device state. The
+ * n-th template's are 2n further on. */
+enum { STACK_RAM_FD = 100, STACK_STATE_FD = 101, STACK_TEMPLATES_MAX = 8 };
 
 /* The serving side: what `fleetlab stack` runs. `root` becomes libvirt's root directory; `cache` is
  * where libvirt's answers about this QEMU are kept between labs. Serves until killed. */

@@ -123,6 +123,7 @@ static struct error *op_native(struct server *server, json_t *request, json_t *a
 
 static struct error *op_clone(struct server *server, json_t *request, json_t *answer)
 {
+	json_int_t template = json_integer_value(json_object_get(request, "template"));
 	_cleanup_free_ char *log = NULL;
 	struct qmp *qmp;
 	const char *name;
@@ -130,7 +131,10 @@ static struct error *op_clone(struct server *server, json_t *request, json_t *an
 
 	try_(get_string(request, "name", &name));
 	log = guest_log(name, "qemu");
-	try_(clone_start(name, json_object_get(request, "argv"), log,
+	if (template <0 || template >= STACK_TEMPLATES_MAX)
+		return error_new(
+			ERROR_INTERNAL, "a stack has no template %lld", (long long)template);
+	try_(clone_start(name, json_object_get(request, "argv"), (unsigned int)template, log,
 		deadline_after_ms(REQUEST_TIMEOUT_MS), &pid, &qmp));
 	add_guest(server, name, pid, qmp);
 	json_object_set_new(answer, "pid", json_integer(pid));
@@ -251,8 +255,8 @@ struct error *stack_serve(int listen_fd, const char *root, const char *cache)
 	struct server server = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 	fcntl(listen_fd, F_SETFD, FD_CLOEXEC);
-	fcntl(STACK_RAM_FD, F_SETFD, FD_CLOEXEC);
-	fcntl(STACK_STATE_FD, F_SETFD, FD_CLOEXEC);
+	for (int i = 0; i < 2 * STACK_TEMPLATES_MAX; i++)
+		fcntl(STACK_RAM_FD + i, F_SETFD, FD_CLOEXEC);
 	server.driver = libvirt_driver_create(root, cache);
 	for (;;) {
 		struct connection *connection;

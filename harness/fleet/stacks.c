@@ -14,9 +14,10 @@ exec_stack(const char *root, int listen_fd, const struct template *template)
 	_cleanup_free_ char *fd = format_string("%d", listen_fd);
 
 	fcntl(listen_fd, F_SETFD, 0);
-	if (template) {
-		dup2(template->ram_fd, STACK_RAM_FD);
-		dup2(template->state_fd, STACK_STATE_FD);
+	for (int at = 0; template && at < 2 * STACK_TEMPLATES_MAX; at += 2) {
+		dup2(template->ram_fd, STACK_RAM_FD + at);
+		dup2(template->state_fd, STACK_STATE_FD + at);
+		template = template->next;
 	}
 	execl("/proc/self/exe", "fleetlab", "stack", "--root", root, "--listen-fd", fd,
 		(char *)NULL);

@@ -73,15 +73,20 @@ static void live_in_lab(struct live_job *job)
 	assert_int_equal(status, 0);
 }
 
-static void live_template(struct live_job *job)
+/* Of this size; the list of templates grows by it. */
+static void live_template(struct live_job *job, uint64_t memory_bytes)
 {
+	const struct template *others = job->host.template;
 	_cleanup_(jsonline_deinit) struct jsonline reader = {0};
 	struct template *template;
 	_cleanup_json_ json_t *answer = NULL;
 	bool made = false;
 	int pair[2];
 
-	assert_ok(resources_template(live_resources, job->spec, &template, &made));
+	assert_ok(resources_template(live_resources, job->spec, memory_bytes, &template, &made));
+	if (template == others)
+		return;
+	template->next = others;
 	job->host.template = template;
 	if (!made)
 		return;
@@ -105,8 +110,9 @@ static void live_run(const struct fleet_spec *spec, void (*body)(struct fleet *f
 
 	job.host.accelerator = live_accelerator;
 	assert_ok(resources_image(live_resources, &spec->image, &job.host.image));
-	if (spec->start == FLEET_TEMPLATE)
-		live_template(&job);
+	for (unsigned int i = 0; spec->start == FLEET_TEMPLATE && i < spec->count; i++)
+		live_template(&job,
+			spec->memory_bytes_each ? spec->memory_bytes_each[i] : spec->memory_bytes);
 	live_in_lab(&job);
 }
 

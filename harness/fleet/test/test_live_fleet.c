@@ -119,11 +119,36 @@ static void stacks_come_and_go_and_guests_differ_in_size(void **state)
 	live_run(&spec, use_stacks);
 }
 
+static void tell_sizes(struct fleet *fleet)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		_cleanup_free_ char *text =
+			live_shell(fleet, i, "grep MemTotal /proc/meminfo | tr -dc 0-9");
+		long long mib = (long long)fleet_guest_memory(fleet, i) >> 20;
+
+		assert_in_range(atoll(text) >> 10, mib / 2, mib);
+	}
+}
+
+/* Mapped privately the clone maps the template's file itself: it must be that of its size. */
+static void clones_can_differ_in_size(void **state)
+{
+	(void)state;
+	static const uint64_t sizes[] = {128 << 20, 320 << 20};
+	struct fleet_spec spec = clones();
+
+	spec.memory_bytes_each = sizes;
+	live_run(&spec, tell_sizes);
+	spec.ram = RAM_SHARED;
+	live_run(&spec, tell_sizes);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(clones_can_have_ram_of_their_own),
 		cmocka_unit_test(every_guest_has_a_disk_of_its_own),
+		cmocka_unit_test(clones_can_differ_in_size),
 		cmocka_unit_test(stacks_come_and_go_and_guests_differ_in_size),
 	};
 
