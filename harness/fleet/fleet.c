@@ -41,7 +41,9 @@ static struct error *settle_guest(size_t item, void *context)
 
 /* ---- the fleet ---- */
 
-static struct error *create_network(struct fleet *fleet)
+/* A seat's taps exist wherever its guest may come to be: in each of the machines. One that no QEMU
+ * has opened carries nothing. */
+static struct error *add_ports(struct fleet *fleet, const struct machine *machine)
 {
 	const struct fleet_spec *spec = &fleet->spec;
 	/* Where there is more than one stack, a guest can have two seats at once. */
@@ -53,19 +55,31 @@ static struct error *create_network(struct fleet *fleet)
 
 	if (!ports)
 		abort();
-	if (spec->link_count == 0)
-		return NULL;
 	for (unsigned int g = 0; g < fleet->count; g++) {
 		for (size_t i = 0; i < spec->nic_count * seats; i++)
 			ports[n++] = (struct port_spec){
 				.tap = guest_tap(fleet->guests[g].name, i % seats, i / seats),
 				.link = spec->nics[i / seats].link,
+				.machine = machine,
 			};
 	}
-	err = network_create(spec->links, spec->link_count, ports, ports_total);
+	err = network_add_ports(spec->links, spec->link_count, ports, ports_total);
 	for (size_t i = 0; i < n; i++)
 		free((char *)ports[i].tap);
 	return err;
+}
+
+static struct error *create_network(struct fleet *fleet)
+{
+	const struct fleet_spec *spec = &fleet->spec;
+
+	try_(network_create(spec->links, spec->link_count, NULL, 0));
+	if (spec->machine)
+		try_(machine_create(spec->machine, spec->links, spec->link_count, &fleet->machine));
+	if (spec->link_count == 0)
+		return NULL;
+	try_(add_ports(fleet, NULL));
+	return fleet->machine ? add_ports(fleet, fleet->machine) : NULL;
 }
 
 /* guest_log() leads to `log_dir`, or to a directory of the lab's own. */
@@ -134,6 +148,7 @@ void fleet_close(struct fleet *fleet)
 		guest_deinit(&fleet->guests[i]);
 	free(fleet->guests);
 	stacks_deinit(fleet);
+	machine_free(fleet->machine);
 	free(fleet->emulator);
 	free(fleet);
 }
@@ -216,6 +231,11 @@ struct error *fleet_make_template(const struct fleet_spec *spec, const struct fl
 }
 
 /* ---- looking at a fleet ---- */
+
+const struct machine *fleet_machine(const struct fleet *fleet)
+{
+	return fleet->machine;
+}
 
 unsigned int fleet_count(const struct fleet *fleet)
 {

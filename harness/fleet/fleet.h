@@ -9,7 +9,7 @@
 
 #include "harness/fleet/agent.h"
 #include "harness/fleet/guest_spec.h"
-#include "harness/lab/network.h"
+#include "harness/lab/machine.h"
 
 enum fleet_start {
 	FLEET_COLD,	/* every guest boots */
@@ -50,7 +50,9 @@ struct fleet_spec {
 	uint64_t disk_bytes; /* an empty virtio disk for each guest, after the image's own; 0: none
 			      */
 	unsigned int stack_count; /* stacks, all started at once; guests begin on stack 0; 0: one */
-	bool pin;		  /* vCPU threads of guest i bound to processing unit i, by hwloc */
+	const struct machine_spec *machine; /* stacks from 1 on, with their QEMUs, are in a second
+					       machine; NULL: there is none */
+	bool pin; /* vCPU threads of guest i bound to processing unit i, by hwloc */
 	const struct link_spec *links;
 	size_t link_count;
 	const struct nic_spec *nics; /* of each guest */
@@ -105,6 +107,10 @@ struct error *fleet_end_stack(struct fleet *fleet, unsigned int number, struct d
 /* Its process, and its socket for stack_connect(); borrowed. 0 and NULL when it has been ended. */
 pid_t fleet_stack_pid(const struct fleet *fleet, unsigned int number);
 const char *fleet_stack_socket(const struct fleet *fleet, unsigned int number);
+
+/* The second machine, for addresses, programs in it and what its cables carried; NULL without one.
+ * Borrowed. */
+const struct machine *fleet_machine(const struct fleet *fleet);
 
 unsigned int fleet_count(const struct fleet *fleet);
 const char *fleet_guest_name(const struct fleet *fleet, unsigned int guest);

@@ -32,7 +32,8 @@ struct guest {
 /* One stack of the fleet; it keeps its place in fleet.stacks, which is its number, when it ends. */
 struct fleet_stack {
 	char *socket, *root;
-	pid_t pid; /* 0: ended */
+	const struct machine *machine; /* it is in; NULL: in the lab itself */
+	pid_t pid;		       /* 0: ended */
 };
 
 struct fleet {
@@ -41,6 +42,7 @@ struct fleet {
 	char *emulator; /* path of QEMU: the one in PATH, which is what host facts speak of */
 	struct deadline deadline; /* for everything until it is open */
 	int64_t begin_ns;
+	struct machine *machine; /* NULL: there is none */
 	struct fleet_stack *stacks;
 	unsigned int stack_count; /* elements, ended ones too */
 	struct guest *guests;

@@ -9,17 +9,19 @@
 /* It ends with the lab; not with the thread that started it, as a parent-death signal would have
  * it. */
 static void __attribute__((noreturn))
-exec_stack(const char *root, int listen_fd, const struct template *template)
+exec_stack(const struct fleet_stack *stack, int listen_fd, const struct template *template)
 {
 	_cleanup_free_ char *fd = format_string("%d", listen_fd);
 
+	if (machine_enter(stack->machine) < 0)
+		_exit(127);
 	fcntl(listen_fd, F_SETFD, 0);
 	for (int at = 0; template && at < 2 * STACK_TEMPLATES_MAX; at += 2) {
 		dup2(template->ram_fd, STACK_RAM_FD + at);
 		dup2(template->state_fd, STACK_STATE_FD + at);
 		template = template->next;
 	}
-	execl("/proc/self/exe", "fleetlab", "stack", "--root", root, "--listen-fd", fd,
+	execl("/proc/self/exe", "fleetlab", "stack", "--root", stack->root, "--listen-fd", fd,
 		(char *)NULL);
 	_exit(127);
 }
@@ -36,7 +38,7 @@ static struct error *start_process(const struct fleet *fleet, struct fleet_stack
 		return error_errno(errno, "cannot start a stack");
 	}
 	if (stack->pid == 0)
-		exec_stack(stack->root, fd, fleet->host.template);
+		exec_stack(stack, fd, fleet->host.template);
 	return NULL;
 }
 
@@ -62,6 +64,7 @@ struct error *stacks_start(struct fleet *fleet, unsigned int count, struct deadl
 		fleet->stacks[i] = (struct fleet_stack){
 			.socket = format_string("%s/stack%u.sock", lab_dir(), i),
 			.root = format_string("%s/stack%u", lab_dir(), i),
+			.machine = i > 0 ? fleet->machine : NULL,
 		};
 		fleet->stack_count++;
 		try_(start_process(fleet, &fleet->stacks[i]));

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define MAX_OUTPUT ((size_t)1 << 20)
+
 void batch_open(struct batch *batch)
 {
 	*batch = (struct batch){0};
@@ -25,9 +27,21 @@ void batch_close(struct batch *batch)
 	free(batch->tc_text);
 }
 
+/* The line of the batch that was refused: iproute2 ends with "Command failed -:LINE". */
+static char *refused_command(const char *commands, const char *errors)
+{
+	const char *where = strstr(errors, "Command failed -:");
+	unsigned long line = where ? strtoul(strchr(where, ':') + 1, NULL, 10) : 1;
+
+	while (line-- > 1 && strchr(commands, '\n'))
+		commands = strchr(commands, '\n') + 1;
+	return format_string("%.*s", (int)strcspn(commands, "\n"), commands);
+}
+
 static struct error *run_program(
 	const struct machine *machine, const char *program, const char *commands)
 {
+	_cleanup_(process_result_deinit) struct process_result result = {0};
 	const char *argv[MACHINE_PREFIX_WORDS + 4];
 	size_t used = machine_prefix(machine, argv);
 
@@ -37,7 +51,13 @@ static struct error *run_program(
 	argv[used++] = "-batch";
 	argv[used++] = "-";
 	argv[used] = NULL;
-	return process_check(argv, commands, deadline_after_ms(30000), NULL);
+	try_(process_run(argv, commands, MAX_OUTPUT, deadline_after_ms(30000), &result));
+	if (result.exit_status == 0)
+		return NULL;
+	_cleanup_free_ char *refused = refused_command(commands, result.errors);
+
+	return error_new(ERROR_SETUP, "'%s %s' in machine %u was refused: %.*s", program, refused,
+		machine_number(machine), (int)strcspn(result.errors, "\n"), result.errors);
 }
 
 struct error *batch_run(struct batch *batch, const struct machine *machine)

@@ -143,6 +143,48 @@ static void clones_can_differ_in_size(void **state)
 	live_run(&spec, tell_sizes);
 }
 
+static void see_two_machines(struct fleet *fleet)
+{
+	const struct machine *machine = fleet_machine(fleet);
+	pid_t pids[] = {fleet_stack_pid(fleet, 0), fleet_stack_pid(fleet, 1)};
+	const char *const pinging = "ping -c 1 -w 10 10.77.0.253";
+	struct stat own, expected[2], actual[2];
+	struct cable_traffic before, after;
+
+	assert_int_equal(machine_number(machine), 1);
+	assert_int_equal(stat("/proc/self/ns/net", &own), 0);
+	assert_int_equal(stat(machine_namespace(machine), &expected[1]), 0);
+	expected[0] = own;
+	for (int i = 0; i < 2; i++) {
+		_cleanup_free_ char *path = format_string("/proc/%d/ns/net", (int)pids[i]);
+
+		assert_int_equal(stat(path, &actual[i]), 0);
+		assert_int_equal(actual[i].st_ino, expected[i].st_ino);
+	}
+	/* A guest of the first machine reaches the second over the cable. */
+	assert_ok(machine_cable(machine, "lan", &before));
+	free(live_shell(fleet, 0, pinging));
+	assert_ok(machine_cable(machine, "lan", &after));
+	assert_true(after.frames_to_machine > before.frames_to_machine);
+	assert_true(after.frames_from_machine > before.frames_from_machine);
+	/* Both seats of a guest have taps in both machines. */
+	const struct port_spec taken[] = {{"g1n0", "lan", machine}, {"g1n0b", "lan", NULL}};
+
+	for (int i = 0; i < 2; i++)
+		assert_fails(network_add_ports(links, 1, &taken[i], 1), ERROR_SETUP, taken[i].tap);
+}
+
+static void later_stacks_can_be_in_a_second_machine(void **state)
+{
+	(void)state;
+	static const struct machine_spec machine = {.number = 1, .rate_kbit_s = 1000000};
+	struct fleet_spec spec = clones();
+
+	spec.stack_count = 2;
+	spec.machine = &machine;
+	live_run(&spec, see_two_machines);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +192,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(every_guest_has_a_disk_of_its_own),
 		cmocka_unit_test(clones_can_differ_in_size),
 		cmocka_unit_test(stacks_come_and_go_and_guests_differ_in_size),
+		cmocka_unit_test(later_stacks_can_be_in_a_second_machine),
 	};
 
 	return live_main(argc, argv, "live fleets", tests, ARRAY_SIZE(tests));
