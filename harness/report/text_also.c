@@ -13,10 +13,14 @@
 #define INDENT 2
 #define GAIN_COLUMNS 7
 #define COUNT_COLUMNS 3
+/* A longer table, such as a time series, is of medians only: intervals would double its lines. */
+#define MOST_ROWS_WITH_INTERVALS 16
 
 /* A cell's median, and the interval that stands below it; each "" where there is none. */
-static void cell_texts(const json_t *row, const char *variant, char *median, char *interval)
+static void cell_texts(
+	const json_t *table, const json_t *row, const char *variant, char *median, char *interval)
 {
+	bool brief = json_array_size(json_object_get(table, "rows")) > MOST_ROWS_WITH_INTERVALS;
 	const json_t *cell = json_object_get(json_object_get(row, "cells"), variant);
 	double low = json_number(cell, "low", NAN), high = json_number(cell, "high", NAN);
 	char from[FIGURE_SIZE], to[FIGURE_SIZE];
@@ -26,7 +30,8 @@ static void cell_texts(const json_t *row, const char *variant, char *median, cha
 	if (!cell)
 		return;
 	figure_of_unit(json_number(cell, "median", NAN), json_text(row, "unit"), median);
-	if (!isfinite(low) || !isfinite(high) || strcmp(json_text(row, "unit"), "bool") == 0)
+	if (brief || !isfinite(low) || !isfinite(high) ||
+		strcmp(json_text(row, "unit"), "bool") == 0)
 		return;
 	figure_number(low, from);
 	figure_number(high, to);
@@ -63,7 +68,7 @@ static int variant_columns(const json_t *table, const char *variant)
 	json_array_foreach (json_object_get(table, "rows"), i, row) {
 		char median[FIGURE_SIZE], interval[FIGURE_SIZE];
 
-		cell_texts(row, variant, median, interval);
+		cell_texts(table, row, variant, median, interval);
 		if (text_columns(median) > columns)
 			columns = text_columns(median);
 		if (text_columns(interval) > columns)
@@ -134,7 +139,7 @@ static void put_part_row(const struct page *page, const struct part *part, const
 		const char *variant = variant_at(part->table, i);
 		int columns = -variant_columns(part->table, variant);
 
-		cell_texts(row, variant, medians[count], intervals[count]);
+		cell_texts(part->table, row, variant, medians[count], intervals[count]);
 		any = any || *medians[count];
 		bounded = bounded || *intervals[count];
 		above[count] = (struct cell){columns, *medians[count] ? medians[count] : "-", NULL};

@@ -201,6 +201,53 @@ static void test_grids_fit_and_lose_no_variant(void **state)
 	json_decref(json);
 }
 
+/* As text, 100 columns wide; caller frees. */
+static char *rendered(json_t *json)
+{
+	const struct report_options options = {.width = 100};
+	struct record *record = NULL;
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_null(record_from_json(json, &record));
+	assert_null(report_render(record, REPORT_TEXT, &options, out));
+	fclose(out);
+	record_destroy(record);
+	return text;
+}
+
+/* Six trials of one variant that tell a series of `points`, alternating around 7000. */
+static json_t *time_series(int points)
+{
+	json_t *record = synthetic_record("shmipc", "tcg");
+
+	for (int i = 0; i < 6; i++) {
+		json_t *trial = synthetic_trial(record, "shmipc", "series", "shm-polling",
+			"subject", i / 2, i % 2);
+
+		for (int p = 1; p <= points; p++)
+			synthetic_sample(trial, "rate", "replies/s", p, 7000 + i % 2);
+	}
+	return record;
+}
+
+static void test_a_long_series_has_a_line_for_each_point(void **state)
+{
+	_cleanup_json_ json_t *few = time_series(5);
+	_cleanup_json_ json_t *many = time_series(60);
+	_cleanup_free_ char *brief = rendered(many);
+	_cleanup_free_ char *full = rendered(few);
+	size_t lines = 0;
+
+	(void)state;
+	assert_non_null(strstr(full, "[7000, 7001]"));
+	assert_null(strstr(brief, "[7000, 7001]"));
+	for (const char *p = brief; (p = strstr(p, "7000")); p++)
+		lines++;
+	assert_int_equal(lines, 60);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +256,7 @@ int main(void)
 		cmocka_unit_test(test_only_what_is_not_shown_already),
 		cmocka_unit_test(test_trials_that_do_not_count_are_left_out),
 		cmocka_unit_test(test_grids_fit_and_lose_no_variant),
+		cmocka_unit_test(test_a_long_series_has_a_line_for_each_point),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
