@@ -1,0 +1,218 @@
+/* A stack on another machine by ssh: the other machine is the lab's second one, its sshd a real
+ * one. This program is fleetlab there. Needs root, and an sshd: of this host, or out of the cache.
+ */
+#include "harness/lab/test/in_lab.h"
+#include "harness/cmd/command.h"
+#include "harness/fleet/peer.h"
+#include "harness/fleet/stack.h"
+#include "workloads/host/ssh_tunnel.h"
+#include "workloads/host/sshd.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+
+extern const struct command command_stack, command_peer;
+
+static void peers_are_named_as_in_libvirt(void **state)
+{
+	static const char *const bad[] = {"", "host", "qemu:///system", "qemu+tcp://host/system",
+		"qemu+ssh:///system", "qemu+ssh://host", "qemu+ssh://host/session",
+		"qemu+ssh://host:/system", "qemu+ssh://host:0/system",
+		"qemu+ssh://host:65536/system", "qemu+ssh://host:-1/system",
+		"qemu+ssh://host:22x/system", "qemu+ssh://-oProxyCommand=x/system",
+		"qemu+ssh://u@-h/system", "qemu+ssh://@h/system", "qemu+ssh://u@/system",
+		"qemu+ssh://a b/system", "qemu+ssh://u@v@h/system", "qemu+ssh://$(x)/system"};
+	struct peer_address address = {.port = 7};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_fails(peer_parse(bad[i], &address), ERROR_USAGE, "qemu+ssh://[USER@]HOST");
+	assert_int_equal(address.port, 7);
+	assert_ok(peer_parse("qemu+ssh://host.example/system", &address));
+	assert_string_equal(address.destination, "host.example");
+	assert_int_equal(address.port, 0);
+	assert_ok(peer_parse("qemu+ssh://me@10.0.0.1:2222/system", &address));
+	assert_string_equal(address.destination, "me@10.0.0.1");
+	assert_int_equal(address.port, 2222);
+}
+
+/* A second machine with an sshd, and a configuration of ssh that may log in there. */
+struct other {
+	struct machine *machine;
+	char *dir, *config, *program;
+	struct place place;
+	struct place_process sshd;
+};
+
+static struct error *make_other(struct other *other)
+{
+	static const struct link_spec links[] = {{"lan", "10.77.0.254/24", 0, 0}};
+	static const struct machine_spec spec = {.number = 1};
+	struct ssh_key host, user;
+
+	*other = (struct other){.dir = format_string("%s/ssh", lab_dir()),
+		.config = format_string("%s/ssh/config", lab_dir()),
+		.program = realpath("/proc/self/exe", NULL)};
+	try_(network_create(links, 1, NULL, 0));
+	try_(machine_create(&spec, links, 1, &other->machine));
+	other->place =
+		(struct place){.name = "machine 1", .dir = other->dir, .machine = other->machine};
+	try_(ssh_key_make(other->dir, "host", SOON, &host));
+	try_(ssh_key_make(other->dir, "user", SOON, &user));
+	const struct sshd_spec server = {"10.77.0.253", 2222, user.open, host.secret};
+
+	try_(sshd_start(&other->place, &server, SOON, &other->sshd));
+	_cleanup_free_ char *known = format_string("%s/known", other->dir);
+	_cleanup_free_ char *hosts = format_string("[10.77.0.253]:2222 %s", host.open);
+	_cleanup_free_ char *config =
+		format_string("IdentityFile %s/user\nIdentitiesOnly yes\nIdentityAgent none\n"
+			      "UserKnownHostsFile %s\nStrictHostKeyChecking yes\n",
+			other->dir, known);
+
+	try_(place_write(&other->place, known, hosts, strlen(hosts), SOON));
+	return place_write(&other->place, other->config, config, strlen(config), SOON);
+}
+
+static struct error *open_peer(const struct other *other, const char *uri, struct peer **peer)
+{
+	_cleanup_free_ char *directory = format_string("%s/peer", lab_dir());
+	const struct peer_options options = {
+		.uri = uri,
+		.directory = directory,
+		.ssh_config = other->config,
+		.program = other->program,
+	};
+
+	return peer_open(&options, SOON, peer);
+}
+
+#define URI "qemu+ssh://root@10.77.0.253:2222/system"
+
+static struct error *ping(const struct peer *peer, struct stack **stack)
+{
+	try_(stack_connect(peer_socket(peer), stack));
+	return stack_request(*stack, json_pack("{s:s}", "op", "ping"), SOON, NULL);
+}
+
+/* Processes whose command line has this word. */
+static unsigned int count_processes(const char *word)
+{
+	unsigned int found = 0;
+	DIR *dir = opendir("/proc");
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+		_cleanup_free_ char *path = format_string("/proc/%s/cmdline", entry->d_name);
+		_cleanup_free_ char *line = NULL;
+		size_t size = 0;
+		_cleanup_error_ struct error *gone = fs_read(path, 1 << 16, &line, &size);
+
+		if (!gone && size > 0 && memmem(line, size, word, strlen(word) + 1))
+			found++;
+	}
+	closedir(dir);
+	return found;
+}
+
+static bool all_end(const char *word)
+{
+	struct deadline deadline = SOON;
+
+	while (count_processes(word) > 0) {
+		if (deadline_passed(deadline))
+			return false;
+		poll(NULL, 0, 5); /* these are no children of ours: nothing tells of their end */
+	}
+	return true;
+}
+
+static int serves_from_there(void *context)
+{
+	_cleanup_(cleanup_peer) struct peer *peer = NULL;
+	_cleanup_(cleanup_stack) struct stack *first = NULL;
+	_cleanup_(cleanup_stack) struct stack *second = NULL;
+	struct other other;
+	int up[2];
+	char byte;
+
+	(void)context;
+	check_ok(make_other(&other));
+	_cleanup_error_ struct error *nobody =
+		open_peer(&other, "qemu+ssh://root@10.77.0.253:2223/system", &peer);
+
+	check(nobody && strstr(error_message(nobody), "refused") && !peer);
+	check_ok(open_peer(&other, URI, &peer));
+	check(peer_accelerator(peer)[0] && count_processes("--root") == 1);
+	check_ok(ping(peer, &first));
+	check_ok(ping(peer, &second)); /* while the first is still connected */
+	peer_close(peer);
+	peer = NULL;
+	check(all_end("--root"));
+	_cleanup_error_ struct error *ended =
+		stack_request(first, json_pack("{s:s}", "op", "ping"), SOON, NULL);
+
+	check(ended);
+	/* Nobody ends this one in order. */
+	check(pipe2(up, O_CLOEXEC) == 0);
+	pid_t owner = fork();
+
+	if (owner == 0) {
+		check_ok(open_peer(&other, URI, &peer));
+		if (write(up[1], "u", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(up[1]);
+	check(read(up[0], &byte, 1) == 1);
+	check(count_processes("--root") == 1);
+	kill(owner, SIGKILL);
+	check(waitpid(owner, NULL, 0) == owner && all_end("--root"));
+	place_stop(&other.sshd, SOON);
+	return 0;
+}
+
+static bool provided;
+
+static void a_stack_is_served_from_another_machine(void **state)
+{
+	(void)state;
+	if (geteuid() != 0 || !provided) {
+		print_message("skipped: needs root and an OpenSSH server\n");
+		skip();
+	}
+	assert_int_equal(run_body(serves_from_there, NULL, false), 0);
+}
+
+static int prepare(void **state)
+{
+	if (geteuid() != 0)
+		return 0;
+	_cleanup_error_ struct error *err = sshd_provide(deadline_after_ms(120000), NULL, NULL);
+
+	if (err)
+		print_message("%s\n", error_message(err));
+	provided = !err;
+	return enter_own_host(state);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(peers_are_named_as_in_libvirt),
+		lab_test(a_stack_is_served_from_another_machine),
+	};
+	int status = 0;
+
+	if (argc > 1) {
+		const struct command *role =
+			strcmp(argv[1], "stack") == 0 ? &command_stack : &command_peer;
+		struct error *err = role->run(argc - 1, argv + 1, &status);
+
+		if (err)
+			fprintf(stderr, "%s\n", error_message(err));
+		return err != NULL;
+	}
+	return cmocka_run_group_tests(tests, prepare, NULL);
+}
