@@ -111,7 +111,8 @@ static unsigned int count_processes(const char *word)
 		if (!gone && size > 0 && memmem(line, size, word, strlen(word) + 1))
 			found++;
 	}
-	closedir(dir);
+	if (dir)
+		closedir(dir);
 	return found;
 }
 
