@@ -66,7 +66,7 @@ struct walk {
 	json_t *devices;
 };
 
-/* The region is a memory backend. */
+/* ivshmem-plain: the region is a memory backend. */
 static struct error *describe_plain(const struct peer *peer, const char *path, json_t *found)
 {
 	_cleanup_json_ json_t *link = NULL;
@@ -81,6 +81,7 @@ static struct error *describe_plain(const struct peer *peer, const char *path, j
 	if (!id)
 		return bad_answer(peer, path);
 	memory = format_string("%s/%s[0]", object, id + 1);
+	json_object_set_new(found, "command", json_string("object-add"));
 	json_object_set_new(found, "memory", json_string(memory));
 	json_object_set_new(device, "memdev", json_string(id + 1));
 	json_object_set_new(backend, "id", json_string(id + 1));
@@ -91,27 +92,45 @@ static struct error *describe_plain(const struct peer *peer, const char *path, j
 	return copy_property(peer, object, "readonly", JSON_TRUE, backend, "readonly");
 }
 
-/* Doorbells stay: QEMU 7.2 migrates an ivshmem-doorbell only with master=on ("Migration is disabled
- * when using feature 'peer mode'"), and takes that from peer 0 alone ("master must connect to the
- * server before any peers"), while a guest's partners must have other numbers. */
-static struct error *check_movable(const struct peer *peer, const char *id, const json_t *device)
+/* ivshmem-doorbell: the region comes by the socket of a server, which must know by this socket that
+ * it is the same peer again. */
+static struct error *describe_doorbell(const struct peer *peer, const char *path, json_t *found)
 {
-	const char *driver = json_string_value(json_object_get(device, "driver"));
+	_cleanup_free_ char *memory = format_string("%s/ivshmem.bar2[0]", path);
+	_cleanup_free_ char *chardev = NULL;
+	_cleanup_json_ json_t *address = NULL;
+	json_t *device = json_object_get(found, "device");
+	json_t *backend = json_object_get(found, "backend");
+	const char *id, *socket;
+
+	try_(copy_property(peer, path, "chardev", JSON_STRING, device, "chardev"));
+	try_(copy_property(peer, path, "vectors", JSON_INTEGER, device, "vectors"));
+	id = json_string_value(json_object_get(device, "chardev"));
+	chardev = format_string("/chardevs/%s", id);
+	try_(ask_property(peer, chardev, "addr", &address));
+	socket = json_string_value(json_object_get(address, "path"));
+	if (!socket)
+		return bad_answer(peer, chardev);
+	json_object_set_new(found, "command", json_string("chardev-add"));
+	json_object_set_new(found, "memory", json_string(memory));
+	json_object_set_new(backend, "id", json_string(id));
+	json_object_set_new(backend, "backend",
+		json_pack("{s:s, s:{s:{s:s, s:{s:s}}, s:b}}", "type", "socket", "data", "addr",
+			"type", "unix", "data", "path", socket, "server", 0));
+	return NULL;
+}
+
+/* QEMU: "Migration is disabled when using feature 'peer mode' in device 'ivshmem'". */
+static struct error *check_master(const struct peer *peer, const char *id, const json_t *device)
+{
 	const char *master = json_string_value(json_object_get(device, "master"));
 
-	if (strcmp(driver, "ivshmem-plain") != 0)
-		return error_hint(error_new(ERROR_USAGE,
-					  "the shared memory '%s' of guest %s is of type %s, which "
-					  "QEMU cannot move",
-					  id, peer->guest, driver),
-			"use shared memory without doorbells (polling)");
-	if (strcmp(master, "on") != 0)
-		return error_hint(
-			error_new(ERROR_USAGE,
-				"the shared memory '%s' of guest %s cannot move (master=%s)", id,
-				peer->guest, master),
-			"plug it in with master=on");
-	return NULL;
+	if (strcmp(master, "on") == 0)
+		return NULL;
+	return error_hint(
+		error_new(ERROR_USAGE, "the shared memory '%s' of guest %s cannot move (master=%s)",
+			id, peer->guest, master),
+		"plug it in with master=on");
 }
 
 /* One ivshmem device, whose place `item` of query-pci tells. */
@@ -123,6 +142,7 @@ static struct error *describe(struct walk *walk, const char *id, const json_t *i
 	json_t *device =
 		json_pack("{s:s, s:s}", "id", id, "bus", walk->port ? walk->port : "pcie.0");
 	int bus, slot, function;
+	const char *driver;
 
 	found = json_pack("{s:o, s:{}, s:O}", "device", device, "backend", "ports", walk->ports);
 	if (json_unpack((json_t *)item, "{s:i, s:i, s:i}", "bus", &bus, "slot", &slot, "function",
@@ -135,8 +155,10 @@ static struct error *describe(struct walk *walk, const char *id, const json_t *i
 	json_object_set_new(found, "function", json_integer(function));
 	try_(copy_property(walk->peer, path, "type", JSON_STRING, device, "driver"));
 	try_(copy_property(walk->peer, path, "master", JSON_STRING, device, "master"));
-	try_(check_movable(walk->peer, id, device));
-	try_(describe_plain(walk->peer, path, found));
+	try_(check_master(walk->peer, id, device));
+	driver = json_string_value(json_object_get(device, "driver"));
+	try_(strcmp(driver, "ivshmem-plain") == 0 ? describe_plain(walk->peer, path, found)
+						  : describe_doorbell(walk->peer, path, found));
 	try_(copy_property(walk->peer, json_string_value(json_object_get(found, "memory")), "addr",
 		JSON_INTEGER, found, "address"));
 	json_array_append(walk->devices, found);
@@ -253,16 +275,17 @@ static struct error *place(const struct peer *peer, const json_t *device, uint64
 static struct error *provide(const struct peer *peer, const json_t *device)
 {
 	_cleanup_json_ json_t *there = NULL;
-	const char *memory, *id;
+	const char *command, *memory, *id;
 	json_t *arguments, *backend;
 	json_int_t address;
 
-	if (json_unpack((json_t *)device, "{s:o, s:o, s:s, s:I}", "backend", &backend, "device",
-		    &arguments, "memory", &memory, "address", &address) < 0 ||
+	if (json_unpack((json_t *)device, "{s:s, s:o, s:o, s:s, s:I}", "command", &command,
+		    "backend", &backend, "device", &arguments, "memory", &memory, "address",
+		    &address) < 0 ||
 		json_unpack(arguments, "{s:s}", "id", &id) < 0)
 		return error_new(ERROR_INTERNAL, "the description of a device of %s is incomplete",
 			peer->guest);
-	try_(ask(peer, "object-add", json_incref(backend), NULL));
+	try_(ask(peer, command, json_incref(backend), NULL));
 	try_(ask(peer, "device_add", json_incref(arguments), NULL));
 	try_(place(peer, device, (uint64_t)address));
 	try_(ask_property(peer, memory, "addr", &there));

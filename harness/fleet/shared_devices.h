@@ -16,14 +16,14 @@
 /* What shared-memory devices a guest has: an array, owned by the caller, empty for most guests. Its
  * objects have
  *   device    {driver, id, bus, addr, …}: arguments of device_add
- *   backend   {qom-type, id, mem-path, …}: arguments of object-add
+ *   command   "object-add" or "chardev-add", which makes what the device stands on
+ *   backend   {id, …}: arguments of that
  *   ports     [{bus, slot, function, numbers}]: the bridges on the way, from the root, each with
  *             its register of bus numbers
  *   bus, slot, function  where the device itself is
  *   memory    QOM path of the region's RAM
  *   address   where the guest has that; 0: nowhere yet
- * A device that QEMU would not let migrate is an error: ivshmem-plain with master=off, and
- * ivshmem-doorbell. */
+ * A device that QEMU would not let migrate (master=off) is an error. */
 struct error *shared_devices_describe(
 	struct stack *source, const char *guest, struct deadline deadline, json_t **devices);
 

@@ -16,21 +16,29 @@
 
 /* ivshmem-spec: version of the protocol. */
 #define PROTOCOL_VERSION 0
-enum { MAX_PEERS = 64 };
+/* What every member is told to be; see doorbell_server.h. */
+#define OWN_NUMBER 0
+/* A member's QEMU, and the one that it moves to. */
+enum { SEATS = 2 };
 
-struct peer {
-	int fd;	     /* -1: free */
-	int64_t id;  /* never used again after the peer has gone */
-	int eventfd; /* its one vector: written by others */
+struct member {
+	int listen_fd;
+	int seats[SEATS]; /* connections; -1: none */
+	int eventfd;	  /* its one vector in use: written by others; -1: it never came */
 };
 
 struct doorbell_server {
 	pthread_t thread;
-	int listen_fd, stop_fd, region_fd;
-	struct peer peers[MAX_PEERS];
-	int64_t next_id;
+	int stop_fd, region_fd;
+	struct member members[DOORBELL_MEMBERS_MAX];
+	size_t member_count;
 	atomic_uint count;
 };
+
+static int64_t number_of(size_t member)
+{
+	return (int64_t)member + 1;
+}
 
 /* One message: a little-endian number, with a descriptor unless fd is -1. */
 static bool send_message(int socket, int64_t value, int fd)
@@ -56,112 +64,163 @@ static bool send_message(int socket, int64_t value, int fd)
 	return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(wire);
 }
 
-/* Tells one peer of another. One that does not listen has missed something and must go: it is hung
- * up on, which the loop then sees, rather than waited for. */
-static void tell_peer(const struct peer *peer, int64_t value, int fd)
+/* Tells all other members of one that has come. Who does not listen has missed something and must
+ * go: it is hung up on, which the loop then sees, rather than waited for. */
+static void announce(const struct doorbell_server *server, size_t member)
 {
-	if (!send_message(peer->fd, value, fd))
-		shutdown(peer->fd, SHUT_RDWR);
+	for (size_t i = 0; i < server->member_count; i++) {
+		for (int seat = 0; seat < SEATS && i != member; seat++) {
+			int fd = server->members[i].seats[seat];
+
+			if (fd >= 0 && !send_message(fd, number_of(member),
+					       server->members[member].eventfd))
+				shutdown(fd, SHUT_RDWR);
+		}
+	}
 }
 
-static void drop_peer(struct doorbell_server *server, struct peer *peer)
+/* Version, own number, region; then one vector of every other member, and last its own. */
+static bool introduce(const struct doorbell_server *server, size_t member, int fd)
 {
-	close(peer->fd);
-	close(peer->eventfd);
-	peer->fd = -1;
+	const int64_t greeting[] = {PROTOCOL_VERSION, OWN_NUMBER};
+	bool sent = true;
+
+	for (size_t i = 0; sent && i < ARRAY_SIZE(greeting); i++)
+		sent = send_message(fd, greeting[i], -1);
+	sent = sent && send_message(fd, -1, server->region_fd);
+	for (size_t i = 0; sent && i < server->member_count; i++) {
+		if (i != member && server->members[i].eventfd >= 0)
+			sent = send_message(fd, number_of(i), server->members[i].eventfd);
+	}
+	return sent && send_message(fd, OWN_NUMBER, server->members[member].eventfd);
+}
+
+/* What the one that goes has taken of the rings may have been the other's. */
+static void drop_seat(struct doorbell_server *server, struct member *member, int seat)
+{
+	const uint64_t one = 1;
+
+	close(member->seats[seat]);
+	member->seats[seat] = -1;
 	atomic_fetch_sub(&server->count, 1);
-	for (size_t i = 0; i < MAX_PEERS; i++) {
-		if (server->peers[i].fd >= 0)
-			tell_peer(&server->peers[i], peer->id, -1);
-	}
+	/* It fails only when there are 2^64 rings in it already. */
+	(void)!write(member->eventfd, &one, sizeof(one));
 }
 
-/* Version, own id, region; then one vector of every other peer, and last its own. */
-static bool introduce(struct doorbell_server *server, struct peer *peer)
+static void accept_member(struct doorbell_server *server, size_t number)
 {
-	bool sent = send_message(peer->fd, PROTOCOL_VERSION, -1) &&
-		    send_message(peer->fd, peer->id, -1) &&
-		    send_message(peer->fd, -1, server->region_fd);
-
-	for (size_t i = 0; sent && i < MAX_PEERS; i++) {
-		struct peer *other = &server->peers[i];
-
-		if (other == peer || other->fd < 0)
-			continue;
-		tell_peer(other, peer->id, peer->eventfd);
-		sent = send_message(peer->fd, other->id, other->eventfd);
-	}
-	return sent && send_message(peer->fd, peer->id, peer->eventfd);
-}
-
-static void accept_peer(struct doorbell_server *server)
-{
-	int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-	struct peer *peer = server->peers;
+	struct member *member = &server->members[number];
+	int fd = accept4(member->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	bool is_new = member->eventfd < 0;
+	int seat = 0;
 
 	if (fd < 0)
 		return;
-	while (peer < server->peers + MAX_PEERS && peer->fd >= 0)
-		peer++;
-	if (peer == server->peers + MAX_PEERS) {
+	while (seat < SEATS && member->seats[seat] >= 0)
+		seat++;
+	if (is_new)
+		member->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (seat == SEATS || member->eventfd < 0) {
 		close(fd);
 		return;
 	}
-	peer->fd = fd;
-	peer->id = server->next_id++;
-	peer->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	member->seats[seat] = fd;
 	atomic_fetch_add(&server->count, 1);
-	if (peer->eventfd < 0 || !introduce(server, peer))
-		drop_peer(server, peer);
+	if (is_new)
+		announce(server, number);
+	if (!introduce(server, number, fd))
+		drop_seat(server, member, seat);
+}
+
+/* Each member has its socket and seats, in this order, in the poll set. */
+enum { FDS_EACH = 1 + SEATS };
+
+static void serve_member(struct doorbell_server *server, size_t number, const struct pollfd *pfds)
+{
+	struct member *member = &server->members[number];
+
+	for (int seat = 0; seat < SEATS; seat++) {
+		if (pfds[1 + seat].fd >= 0 && pfds[1 + seat].revents)
+			drop_seat(server, member, seat);
+	}
+	if (pfds[0].revents)
+		accept_member(server, number);
 }
 
 static void *serve(void *context)
 {
 	struct doorbell_server *server = context;
+	struct pollfd pfds[1 + DOORBELL_MEMBERS_MAX * FDS_EACH];
+	size_t count = server->member_count;
 
 	for (;;) {
-		struct pollfd pfds[MAX_PEERS + 2] = {
-			{.fd = server->stop_fd, .events = POLLIN},
-			{.fd = server->listen_fd, .events = POLLIN},
-		};
+		pfds[0] = (struct pollfd){.fd = server->stop_fd, .events = POLLIN};
+		for (size_t i = 0; i < count; i++) {
+			struct pollfd *its = &pfds[1 + i * FDS_EACH];
 
-		for (size_t i = 0; i < MAX_PEERS; i++)
-			pfds[i + 2] =
-				(struct pollfd){.fd = server->peers[i].fd, .events = POLLRDHUP};
-		if (poll(pfds, MAX_PEERS + 2, -1) < 0 && errno != EINTR)
+			its[0] = (struct pollfd){
+				.fd = server->members[i].listen_fd, .events = POLLIN};
+			for (int seat = 0; seat < SEATS; seat++)
+				its[1 + seat] = (struct pollfd){
+					.fd = server->members[i].seats[seat], .events = POLLRDHUP};
+		}
+		if (poll(pfds, 1 + count * FDS_EACH, -1) < 0 && errno != EINTR)
 			return NULL;
 		if (pfds[0].revents)
 			return NULL;
-		for (size_t i = 0; i < MAX_PEERS; i++) {
-			if (pfds[i + 2].fd >= 0 && pfds[i + 2].revents)
-				drop_peer(server, &server->peers[i]);
-		}
-		if (pfds[1].revents)
-			accept_peer(server);
+		for (size_t i = 0; i < count; i++)
+			serve_member(server, i, &pfds[1 + i * FDS_EACH]);
 	}
 }
 
-struct error *doorbell_server_create(
-	const char *socket_path, int region_fd, struct doorbell_server **server)
+static void server_free(struct doorbell_server *server)
 {
-	struct doorbell_server *made = calloc(1, sizeof(*made));
+	for (size_t i = 0; i < server->member_count; i++) {
+		struct member *member = &server->members[i];
+
+		for (int seat = 0; seat < SEATS; seat++)
+			cleanup_close(&member->seats[seat]);
+		cleanup_close(&member->eventfd);
+		cleanup_close(&member->listen_fd);
+	}
+	cleanup_close(&server->stop_fd);
+	free(server);
+}
+
+static struct error *listen_for(struct doorbell_server *server, const char *prefix, size_t members)
+{
+	for (size_t i = 0; i < members; i++) {
+		_cleanup_free_ char *path = format_string("%s.%zu", prefix, i);
+
+		try_(unix_listen(path, &server->members[i].listen_fd));
+		server->members[i].eventfd = -1;
+		for (int seat = 0; seat < SEATS; seat++)
+			server->members[i].seats[seat] = -1;
+		server->member_count++;
+	}
+	return NULL;
+}
+
+struct error *doorbell_server_create(
+	const char *prefix, size_t members, int region_fd, struct doorbell_server **server)
+{
+	struct doorbell_server *made;
 	struct error *err;
 
+	if (members > DOORBELL_MEMBERS_MAX)
+		return error_new(ERROR_USAGE, "a region with doorbells has at most %d members",
+			DOORBELL_MEMBERS_MAX);
+	made = calloc(1, sizeof(*made));
 	if (!made)
 		abort();
-	for (size_t i = 0; i < MAX_PEERS; i++)
-		made->peers[i].fd = -1;
 	made->region_fd = region_fd;
 	made->stop_fd = eventfd(0, EFD_CLOEXEC);
 	err = made->stop_fd < 0 ? error_errno(errno, "cannot create an eventfd")
-				: unix_listen(socket_path, &made->listen_fd);
-	if (!err && pthread_create(&made->thread, NULL, serve, made) != 0) {
-		close(made->listen_fd);
+				: listen_for(made, prefix, members);
+	if (!err && pthread_create(&made->thread, NULL, serve, made) != 0)
 		err = error_new(ERROR_SETUP, "cannot start the doorbell server's thread");
-	}
 	if (err) {
-		cleanup_close(&made->stop_fd);
-		free(made);
+		server_free(made);
 		return err;
 	}
 	*server = made;
@@ -177,15 +236,7 @@ void doorbell_server_destroy(struct doorbell_server *server)
 	if (write(server->stop_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
 		abort(); /* an eventfd takes eight bytes */
 	pthread_join(server->thread, NULL);
-	for (size_t i = 0; i < MAX_PEERS; i++) {
-		if (server->peers[i].fd >= 0) {
-			close(server->peers[i].fd);
-			close(server->peers[i].eventfd);
-		}
-	}
-	close(server->listen_fd);
-	close(server->stop_fd);
-	free(server);
+	server_free(server);
 }
 
 unsigned int doorbell_server_peers(struct doorbell_server *server)

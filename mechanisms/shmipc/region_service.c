@@ -89,9 +89,9 @@ struct error *region_create(const struct region_spec *spec, struct region **regi
 	return NULL;
 }
 
-struct error *region_serve_doorbells(struct region *region)
+struct error *region_serve_doorbells(struct region *region, size_t members)
 {
-	return doorbell_server_create(region->socket_path, region->fd, &region->doorbells);
+	return doorbell_server_create(region->socket_path, members, region->fd, &region->doorbells);
 }
 
 static struct error *check_group(const struct region_spec *spec, const char *group)
@@ -140,21 +140,24 @@ struct error *region_plugs(const struct region_spec *spec, const char *group,
 }
 
 struct error *region_doorbell_plugs(const struct region_spec *spec, const char *group,
-	uint64_t guests, struct plug_spec plugs[2])
+	unsigned int guest, struct plug_spec plugs[2])
 {
 	_cleanup_free_ char *path = region_path(spec, ".sock");
+	_cleanup_free_ char *its_path = format_string("%s.%u", path, guest);
 	_cleanup_free_ char *id = format_string("bell-%s", spec->name);
 
 	try_(check_group(spec, group));
 	plugs[0] = make_plug("chardev-add",
 		json_pack("{s:s, s:{s:s, s:{s:{s:s, s:{s:s}}, s:b}}}", "id", id, "backend", "type",
-			"socket", "data", "addr", "type", "unix", "data", "path", path, "server",
-			0),
-		guests);
+			"socket", "data", "addr", "type", "unix", "data", "path", its_path,
+			"server", 0),
+		UINT64_C(1) << guest);
+	/* The number of vectors tells the guest which member it is: see doorbell_server.h. */
 	plugs[1] = make_plug("device_add",
-		json_pack("{s:s, s:s, s:s, s:i, s:s}", "driver", "ivshmem-doorbell", "id",
-			spec->name, "chardev", id, "vectors", 1, "bus", "plug0"),
-		guests);
+		json_pack("{s:s, s:s, s:s, s:i, s:s, s:s}", "driver", "ivshmem-doorbell", "id",
+			spec->name, "chardev", id, "vectors", (int)guest + 1, "bus", "plug0",
+			"master", "on"),
+		UINT64_C(1) << guest);
 	return NULL;
 }
 

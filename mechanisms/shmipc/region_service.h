@@ -32,17 +32,17 @@ struct error *region_create(const struct region_spec *spec, struct region **regi
 /* Ends the doorbell service and unmaps; the file goes with the lab. Takes NULL. */
 void region_destroy(struct region *region);
 
-/* Serves doorbells of this region from now on, in a thread of its own. */
-struct error *region_serve_doorbells(struct region *region);
+/* Serves doorbells of this region to guests 0 … members-1 from now on, in a thread of its own. */
+struct error *region_serve_doorbells(struct region *region, size_t members);
 
 /* The monitor commands that give members of `group` this region in port "plug0": two entries of
  * plugs[], whose arguments the caller frees. `guests` as in struct plug_spec. A guest of another
  * group is refused. Needs no lab. */
 struct error *region_plugs(const struct region_spec *spec, const char *group,
 	enum region_access access, uint64_t guests, struct plug_spec plugs[2]);
-/* The same with doorbells, for a region with region_serve_doorbells(). */
+/* The same with doorbells for one guest, of a region with region_serve_doorbells(). */
 struct error *region_doorbell_plugs(const struct region_spec *spec, const char *group,
-	uint64_t guests, struct plug_spec plugs[2]);
+	unsigned int guest, struct plug_spec plugs[2]);
 
 /* The region as the host sees it: `size` bytes, a multiple of the page size, mapped read-only. What
  * is in there was written by guests. */

@@ -215,17 +215,19 @@ enum { ACCESS_READER = 2 };
 static struct error *plug_region(struct trial *trial, bool access, struct fleet_spec *spec)
 {
 	struct region_spec region = shmipc_region(trial);
-	struct plug_spec *plugs = trial_keep(trial, calloc(4, sizeof(*plugs)));
+	struct plug_spec *plugs = trial_keep(trial, calloc(4 + 2 * spec->count, sizeof(*plugs)));
 	bool doorbell = strcmp(trial_choice(trial, "mode"), "doorbell") == 0;
 	uint64_t writers = access ? 3 : PLUG_ALL;
 
-	try_(doorbell ? region_doorbell_plugs(&region, "members", writers, plugs)
-		      : region_plugs(&region, "members", REGION_READ_WRITE, writers, plugs));
-	spec->plug_count = 2;
+	for (unsigned int i = 0; doorbell && i < spec->count; i++)
+		try_(region_doorbell_plugs(&region, "members", i, &plugs[2 * i]));
+	if (!doorbell)
+		try_(region_plugs(&region, "members", REGION_READ_WRITE, writers, plugs));
+	spec->plug_count = doorbell ? 2 * spec->count : 2;
 	if (access) {
-		try_(region_plugs(
-			&region, "members", REGION_READ_ONLY, 1 << ACCESS_READER, plugs + 2));
-		spec->plug_count = 4;
+		try_(region_plugs(&region, "members", REGION_READ_ONLY, 1 << ACCESS_READER,
+			plugs + spec->plug_count));
+		spec->plug_count += 2;
 		spec->count = 4;
 	}
 	for (size_t i = 0; i < spec->plug_count; i++)
@@ -277,7 +279,7 @@ static struct error *shmipc_prepare(struct trial *trial)
 	try_(region_create(&spec, &state->region));
 	if (strcmp(trial_choice(trial, "mode"), "doorbell") != 0)
 		return NULL;
-	return region_serve_doorbells(state->region);
+	return region_serve_doorbells(state->region, (size_t)trial_integer(trial, "members"));
 }
 
 /* VFIO is loaded when a guest needs it: it would only slow the boot of the others. */

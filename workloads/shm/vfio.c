@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 /* QEMU, docs/specs/ivshmem-spec: registers in BAR 0. */
-#define IV_POSITION 8
 #define IV_DOORBELL 12
 
 struct vfio_doorbell {
@@ -134,6 +133,21 @@ static enum shm_status enable_bus_master(const struct vfio_doorbell *vfio)
 	return SHM_OK;
 }
 
+/* What the others ring us by is our number of vectors: the position register says 0 to everyone,
+ * for only so can a guest with this device be moved (see mechanisms/shmipc/doorbell_server.h). */
+static enum shm_status learn_number(struct vfio_doorbell *vfio, const struct device *device)
+{
+	struct vfio_irq_info info = {.argsz = sizeof(info), .index = VFIO_PCI_MSIX_IRQ_INDEX};
+
+	if (ioctl(vfio->device, VFIO_DEVICE_GET_IRQ_INFO, &info) < 0)
+		return shm_fail_errno("cannot read the number of %s", device->address);
+	if (info.count == 0 || info.count >= UINT16_MAX)
+		return shm_fail(SHM_SYSTEM, "%s has %u vectors, which is no member's number",
+			device->address, info.count);
+	vfio->bell.self = info.count;
+	return SHM_OK;
+}
+
 static enum shm_status connect_interrupt(struct vfio_doorbell *vfio)
 {
 	union {
@@ -212,11 +226,7 @@ static enum shm_status set_up(
 	if (!(memory->flags & VFIO_REGION_INFO_FLAG_MMAP))
 		return shm_fail(SHM_SYSTEM, "the memory of %s cannot be mapped through VFIO",
 			device->address);
-	if (pread(vfio->device, &vfio->bell.self, 4, (off_t)(registers.offset + IV_POSITION)) != 4)
-		return shm_fail_errno("cannot read the number of %s", device->address);
-	if (vfio->bell.self > UINT16_MAX)
-		return shm_fail(SHM_SYSTEM, "%s has got no number from its doorbell server",
-			device->address);
+	shm_try(learn_number(vfio, device));
 	return connect_interrupt(vfio);
 }
 

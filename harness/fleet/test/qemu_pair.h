@@ -107,6 +107,9 @@ static inline void qemu_pair_start(struct qemu_pair *pair)
 
 static inline void qemu_pair_end(struct qemu_pair *pair)
 {
+	_cleanup_free_ char *path = scratch_path("stack");
+
+	unlink(path); /* for the next pair */
 	if (pair->stack) {
 		stack_disconnect(pair->stack);
 		pthread_join(pair->thread, NULL);

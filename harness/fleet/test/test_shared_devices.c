@@ -13,14 +13,14 @@ static json_t *wanted(const char *port, int slot, int bus, json_int_t address, c
 {
 	_cleanup_free_ char *path = scratch_path("ring");
 
-	return json_pack("[{s:{s:s,s:s,s:s,s:s,s:s,s:s}, s:{s:s,s:s,s:s,s:I,s:b,s:b},"
+	return json_pack("[{s:{s:s,s:s,s:s,s:s,s:s,s:s}, s:s, s:{s:s,s:s,s:s,s:I,s:b,s:b},"
 			 " s:[{s:i,s:i,s:i,s:i}], s:i, s:i, s:i, s:s, s:I}]",
 		"device", "id", "ring", "bus", port, "addr", "0.0", "driver", "ivshmem-plain",
-		"master", master, "memdev", "region-ring", "backend", "id", "region-ring",
-		"qom-type", "memory-backend-file", "mem-path", path, "size", (json_int_t)1 << 20,
-		"share", 1, "readonly", 0, "ports", "bus", 0, "slot", slot, "function", 0,
-		"numbers", bus << 8 | bus << 16, "bus", bus, "slot", 0, "function", 0, "memory",
-		REGION, "address", address);
+		"master", master, "memdev", "region-ring", "command", "object-add", "backend", "id",
+		"region-ring", "qom-type", "memory-backend-file", "mem-path", path, "size",
+		(json_int_t)1 << 20, "share", 1, "readonly", 0, "ports", "bus", 0, "slot", slot,
+		"function", 0, "numbers", bus << 8 | bus << 16, "bus", bus, "slot", 0, "function",
+		0, "memory", REGION, "address", address);
 }
 
 /* Consumes the description of what the source has. */
