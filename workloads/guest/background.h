@@ -1,10 +1,13 @@
 /*
- * Servers that need no sleeping clients: with --daemon the command goes on in the background once
- * it is ready, and the caller learns that by the command's return.
+ * Commands that go on beside others: with --daemon the command goes on in the background once it is
+ * ready, and the caller learns that by the command's return. It ends by itself or, where it asks
+ * background_ended(), when "collect" (or SIGTERM) tells it to, and then prints its result.
  */
 #pragma once
 
 #include "workloads/guest/command.h"
+
+#include <poll.h>
 
 struct background {
 	bool wanted;
@@ -25,3 +28,11 @@ struct background {
 void background_start(struct background *background);
 /* Now ready; `port` 0: has none. Without --daemon does nothing. */
 void background_ready(struct background *background, unsigned int port);
+
+/* For commands that can be told to end, before background_ready(): from then on SIGTERM only makes
+ * background_ended() true. */
+void background_endable(void);
+bool background_ended(void);
+/* poll(2) until the time `until` of clock_now() (UINT64_MAX: for ever) or until told to end. `pfds`
+ * may be NULL. */
+void background_poll(struct pollfd *pfds, nfds_t count, uint64_t until);

@@ -54,7 +54,12 @@ uint64_t parse_number(const char *what, const char *text, uint64_t min, uint64_t
 
 void command_await(int argc, char **argv);
 void command_clock_gap(int argc, char **argv);
+void command_collect(int argc, char **argv);
 void command_dirty(int argc, char **argv);
+void command_disk_check(int argc, char **argv);
+void command_disk_write(int argc, char **argv);
+void command_echo(int argc, char **argv);
+void command_fill(int argc, char **argv);
 void command_personalise(int argc, char **argv);
 void command_shm_handoff(int argc, char **argv);
 void command_shm_members(int argc, char **argv);

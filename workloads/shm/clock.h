@@ -19,3 +19,12 @@ static inline uint64_t deadline_in_ms(uint64_t milliseconds)
 {
 	return clock_now() + milliseconds * 1000000;
 }
+
+/* Nanoseconds of CLOCK_REALTIME, to set a moment beside another machine's log. */
+static inline uint64_t clock_real(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}

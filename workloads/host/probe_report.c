@@ -1,0 +1,117 @@
+/* What a series of replies says: see probe.h. Pure; the guest's clock values are hostile and only
+ * ever subtracted. */
+#include "workloads/host/probe.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Where to look for quick round trips on either side of a gap: long enough for a few good ones,
+ * short enough for clocks that do not run at quite the same rate. */
+#define SIDE_NS (250 * NSEC_PER_MSEC)
+
+void probe_series_deinit(struct probe_series *series)
+{
+	free(series->replies);
+	free(series->sent_ns);
+	*series = (struct probe_series){0};
+}
+
+static int64_t round_trip(const struct probe_reply *reply)
+{
+	return reply->received_ns - reply->sent_ns;
+}
+
+static int compare(const void *a, const void *b)
+{
+	int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+
+	return (left > right) - (left < right);
+}
+
+static double median_rtt_ms(const struct probe_reply *replies, size_t count)
+{
+	_cleanup_free_ int64_t *values = calloc(count + 1, sizeof(*values));
+
+	if (!values)
+		abort();
+	for (size_t i = 0; i < count; i++)
+		values[i] = round_trip(&replies[i]);
+	qsort(values, count, sizeof(*values), compare);
+	return count ? (double)(values[(count - 1) / 2] + values[count / 2]) / 2e6 : NAN;
+}
+
+/* The quickest reply to a request sent within [from_ns, to_ns]; NULL when there is none. */
+static const struct probe_reply *quickest(
+	const struct probe_series *series, int64_t from_ns, int64_t to_ns)
+{
+	const struct probe_reply *best = NULL;
+
+	for (size_t i = 0; i < series->reply_count; i++) {
+		const struct probe_reply *reply = &series->replies[i];
+
+		if (reply->sent_ns < from_ns || reply->received_ns > to_ns)
+			continue;
+		if (!best || round_trip(reply) < round_trip(best))
+			best = reply;
+	}
+	return best;
+}
+
+static void find_clock_lost(const struct probe_series *series, struct probe_report *report)
+{
+	const struct gap *gap = &report->gap;
+	const struct probe_reply *before = quickest(series, gap->from_ns - SIDE_NS, gap->from_ns);
+	/* Sent before its end: waited somewhere with the guest. */
+	const struct probe_reply *after = quickest(series, gap->to_ns, gap->to_ns + SIDE_NS);
+
+	if (!before || !after)
+		return;
+	double ours = (double)(after->sent_ns - before->sent_ns) +
+		      (double)(round_trip(after) - round_trip(before)) / 2;
+	double its = (double)(int64_t)(after->guest_monotonic_ns - before->guest_monotonic_ns);
+
+	report->clock_lost_ms = (ours - its) / 1e6;
+	report->clock_error_ms = (double)(round_trip(before) + round_trip(after)) / 2e6;
+}
+
+/* Requests sent in the part, and those of them that were answered. */
+static void count_requests(const struct probe_series *series, int64_t from_ns, int64_t to_ns,
+	struct probe_report *report)
+{
+	uint64_t answered = 0;
+
+	for (size_t i = 0; i < series->sent_count; i++)
+		report->sent += series->sent_ns[i] >= from_ns && series->sent_ns[i] <= to_ns;
+	for (size_t i = 0; i < series->reply_count; i++)
+		answered += series->replies[i].sent_ns >= from_ns &&
+			    series->replies[i].sent_ns <= to_ns;
+	report->lost = report->sent - answered;
+}
+
+struct probe_report probe_report(const struct probe_series *series, int64_t from_ns, int64_t to_ns)
+{
+	struct probe_report report = {.clock_lost_ms = NAN, .clock_error_ms = NAN, .gap_ms = NAN};
+	const struct probe_reply *replies = series->replies;
+	struct moments sent = {series->sent_ns, sizeof(*series->sent_ns), series->sent_count};
+	struct moments arrivals = {series->reply_count ? &replies[0].received_ns : NULL,
+		sizeof(*replies), series->reply_count};
+	size_t first = 0, end;
+
+	while (first < series->reply_count && replies[first].received_ns < from_ns)
+		first++;
+	end = first;
+	while (end < series->reply_count && replies[end].received_ns <= to_ns)
+		end++;
+	count_requests(series, from_ns, to_ns, &report);
+	report.median_rtt_ms = median_rtt_ms(replies + first, end - first);
+	report.send_gap = gap_largest(sent, from_ns, to_ns);
+	report.median_gap_ms = gap_median_ms(arrivals, from_ns, to_ns);
+	report.gap = gap_largest(arrivals, from_ns, to_ns);
+	if (!report.gap.index)
+		return report;
+	report.gap_ms = gap_ms(report.gap);
+	report.guest_before_ns = replies[report.gap.index - 1].guest_monotonic_ns;
+	report.guest_after_ns = replies[report.gap.index].guest_monotonic_ns;
+	find_clock_lost(series, &report);
+	return report;
+}
