@@ -93,6 +93,9 @@ $(filter-out $(B)/workloads/host/%,$(filter $(B)/workloads/%,$(TESTBINS))): $(B)
 	$(call brief,LD,$@)
 	$(Q)$(CC) $(CPPFLAGS) -DGUEST='"$(abspath $(GUEST))"' $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(SHM_OBJECTS) -lpthread -lcmocka
 
+# Clients of guests are tested with the guest program as a process.
+$(B)/workloads/host/test/%: CPPFLAGS += -DGUEST='"$(abspath $(GUEST))"'
+
 reproduce: all
 	ci/reproduce $(B)/fleetlab
 

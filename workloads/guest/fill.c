@@ -12,13 +12,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define PAGE 4096
-#define NAME "fleetlab-fill"
+#define NAME "fleetlab-fill-" /* and the seed, for who verifies */
 
 /* 16 bytes at a time: filling is the slow part of a trial where the processor is emulated. */
 typedef uint64_t pair __attribute__((vector_size(16)));
@@ -78,9 +79,11 @@ static void map(struct filling *filling, int protection)
 		die_errno("no memory for %" PRIu64 " pages", filling->pages);
 }
 
-/* The file of the process that keeps the memory. */
-static int open_kept(uint64_t pid)
+/* The file of the process that keeps the memory, and its seed. */
+static void open_kept(struct filling *filling, uint64_t pid)
 {
+	static const char prefix[] = "/memfd:" NAME;
+
 	for (int number = 3; number < 16; number++) {
 		char path[64], target[64];
 		ssize_t length;
@@ -88,8 +91,11 @@ static int open_kept(uint64_t pid)
 		snprintf(path, sizeof(path), "/proc/%" PRIu64 "/fd/%d", pid, number);
 		length = readlink(path, target, sizeof(target) - 1);
 		target[length > 0 ? length : 0] = '\0';
-		if (strncmp(target, "/memfd:" NAME, strlen("/memfd:" NAME)) == 0)
-			return open(path, O_RDONLY | O_CLOEXEC);
+		if (strncmp(target, prefix, strlen(prefix)) != 0)
+			continue;
+		filling->seed = strtoull(target + strlen(prefix), NULL, 16);
+		filling->fd = open(path, O_RDONLY | O_CLOEXEC);
+		return;
 	}
 	die("process %" PRIu64 " keeps no filled memory", pid);
 }
@@ -100,7 +106,7 @@ static void verify(struct filling *filling, uint64_t pid)
 	uint64_t bad = 0, first_bad = 0;
 	struct stat status;
 
-	filling->fd = open_kept(pid);
+	open_kept(filling, pid);
 	if (filling->fd < 0 || fstat(filling->fd, &status) < 0)
 		die_errno("cannot open the memory that process %" PRIu64 " keeps", pid);
 	filling->pages = (uint64_t)status.st_size / PAGE;
@@ -121,8 +127,10 @@ static void verify(struct filling *filling, uint64_t pid)
 static void fill(struct filling *filling)
 {
 	pair pattern[PAIRS];
+	char name[64];
 
-	filling->fd = memfd_create(NAME, MFD_CLOEXEC);
+	snprintf(name, sizeof(name), NAME "%" PRIx64, filling->seed);
+	filling->fd = memfd_create(name, MFD_CLOEXEC);
 	if (filling->fd < 0 || ftruncate(filling->fd, (off_t)(filling->pages * PAGE)) < 0)
 		die_errno("no memory for %" PRIu64 " pages", filling->pages);
 	map(filling, PROT_READ | PROT_WRITE);

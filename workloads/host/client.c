@@ -153,7 +153,7 @@ ssize_t client_receive(int fd, void *data, size_t size, int64_t *arrived_ns)
 		.msg_iovlen = 1,
 		.msg_control = control,
 		.msg_controllen = sizeof(control)};
-	ssize_t got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC);
+	ssize_t got = recvmsg(fd, &message, MSG_DONTWAIT);
 
 	if (got >= 0)
 		*arrived_ns = arrival(&message);
@@ -216,28 +216,39 @@ void client_give_up(struct client_progress *progress, size_t target)
 	pthread_mutex_unlock(&progress->lock);
 }
 
+/* The first target that lacks something: one that never will have it, or else any; count: none. */
+static size_t find_late(const struct client_progress *progress, const uint64_t *wanted, bool *lost)
+{
+	size_t late = progress->count;
+
+	*lost = false;
+	for (size_t i = 0; i < progress->count && !*lost; i++) {
+		if (progress->targets[i].steps >= wanted[i])
+			continue;
+		*lost = progress->targets[i].given_up;
+		if (*lost || late == progress->count)
+			late = i;
+	}
+	return late;
+}
+
 bool client_progress_await(
 	struct client_progress *progress, uint64_t steps, struct deadline deadline, size_t *late)
 {
 	struct timespec until = {deadline.at_ns / NSEC_PER_SEC, deadline.at_ns % NSEC_PER_SEC};
 	_cleanup_free_ uint64_t *wanted = calloc(progress->count, sizeof(*wanted));
-	bool in_time = true;
-	size_t i;
+	bool lost = false;
 
 	if (!wanted)
 		abort();
 	pthread_mutex_lock(&progress->lock);
-	for (i = 0; i < progress->count; i++)
+	for (size_t i = 0; i < progress->count; i++)
 		wanted[i] = progress->targets[i].steps + steps;
-	for (i = 0; i < progress->count; i++) {
-		while (in_time && progress->targets[i].steps < wanted[i])
-			in_time = !progress->targets[i].given_up &&
-				  pthread_cond_timedwait(
-					  &progress->advanced, &progress->lock, &until) == 0;
-		if (progress->targets[i].steps < wanted[i])
+	while ((*late = find_late(progress, wanted, &lost)) < progress->count && !lost) {
+		if (pthread_cond_timedwait(&progress->advanced, &progress->lock, &until) ==
+			ETIMEDOUT)
 			break;
 	}
 	pthread_mutex_unlock(&progress->lock);
-	*late = i;
-	return i == progress->count;
+	return *late == progress->count;
 }

@@ -44,8 +44,8 @@ struct error *client_address(
 
 /* client_receive() then knows when the kernel received what it returns. */
 struct error *client_want_arrival_times(int fd);
-/* As recv(2) with MSG_DONTWAIT and MSG_TRUNC; `arrived_ns` on clock_now_ns()'s clock. Without a
- * time from the kernel it is now. */
+/* As recv(2) with MSG_DONTWAIT; `arrived_ns` on clock_now_ns()'s clock. Without a time from the
+ * kernel it is now. */
 ssize_t client_receive(int fd, void *data, size_t size, int64_t *arrived_ns);
 
 /* Counters, one a target, that others can wait for. */

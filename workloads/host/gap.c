@@ -1,7 +1,7 @@
 /* The longest silence: see gap.h. Pure. */
 #include "workloads/host/gap.h"
+#include "harness/stats/summary.h"
 
-#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -31,29 +31,20 @@ struct gap gap_largest(struct moments moments, int64_t from_ns, int64_t to_ns)
 	return largest;
 }
 
-static int compare(const void *a, const void *b)
-{
-	int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-
-	return (left > right) - (left < right);
-}
-
 double gap_median_ms(struct moments moments, int64_t from_ns, int64_t to_ns)
 {
-	int64_t *lengths = calloc(moments.count + 1, sizeof(*lengths));
+	double *lengths = calloc(moments.count + 1, sizeof(*lengths));
 	size_t count = 0;
 	struct gap gap;
-	double median = NAN;
+	double median;
 
 	if (!lengths)
 		abort();
 	for (size_t i = 1; i < moments.count; i++) {
 		if (gap_at(moments, i, from_ns, to_ns, &gap))
-			lengths[count++] = gap.to_ns - gap.from_ns;
+			lengths[count++] = gap_ms(gap);
 	}
-	qsort(lengths, count, sizeof(*lengths), compare);
-	if (count)
-		median = (double)(lengths[(count - 1) / 2] + lengths[count / 2]) / 2e6;
+	median = stats_median(lengths, count);
 	free(lengths);
 	return median;
 }

@@ -85,15 +85,18 @@ static uint64_t take_replies(struct asked *target)
 	uint64_t before = target->series.reply_count;
 
 	for (int i = 0; i < REPLIES_AT_ONCE; i++) {
-		struct echo_datagram datagram;
+		struct {
+			struct echo_datagram datagram;
+			char more; /* no reply is so long */
+		} message;
 		int64_t received_ns;
-		ssize_t got = client_receive(target->fd, &datagram, sizeof(datagram), &received_ns);
+		ssize_t got = client_receive(target->fd, &message, sizeof(message), &received_ns);
 
 		/* An error that the network reported for an earlier request is not the end. */
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			break;
-		if (got == sizeof(datagram))
-			note_reply(target, &datagram, received_ns);
+		if (got == sizeof(message.datagram))
+			note_reply(target, &message.datagram, received_ns);
 	}
 	return target->series.reply_count - before;
 }

@@ -1,5 +1,6 @@
 /* What a series of replies says: see probe.h. Pure; the guest's clock values are hostile and only
  * ever subtracted. */
+#include "harness/stats/summary.h"
 #include "workloads/host/probe.h"
 
 #include <math.h>
@@ -21,23 +22,15 @@ static int64_t round_trip(const struct probe_reply *reply)
 	return reply->received_ns - reply->sent_ns;
 }
 
-static int compare(const void *a, const void *b)
-{
-	int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-
-	return (left > right) - (left < right);
-}
-
 static double median_rtt_ms(const struct probe_reply *replies, size_t count)
 {
-	_cleanup_free_ int64_t *values = calloc(count + 1, sizeof(*values));
+	_cleanup_free_ double *values = calloc(count + 1, sizeof(*values));
 
 	if (!values)
 		abort();
 	for (size_t i = 0; i < count; i++)
-		values[i] = round_trip(&replies[i]);
-	qsort(values, count, sizeof(*values), compare);
-	return count ? (double)(values[(count - 1) / 2] + values[count / 2]) / 2e6 : NAN;
+		values[i] = (double)round_trip(&replies[i]) / 1e6;
+	return stats_median(values, count);
 }
 
 /* The quickest reply to a request sent within [from_ns, to_ns]; NULL when there is none. */
@@ -57,12 +50,20 @@ static const struct probe_reply *quickest(
 	return best;
 }
 
-static void find_clock_lost(const struct probe_series *series, struct probe_report *report)
+static void find_clock_lost(const struct probe_series *series, int64_t from_ns, int64_t to_ns,
+	struct probe_report *report)
 {
 	const struct gap *gap = &report->gap;
-	const struct probe_reply *before = quickest(series, gap->from_ns - SIDE_NS, gap->from_ns);
+	int64_t first = gap->from_ns - SIDE_NS, last = gap->to_ns + SIDE_NS;
+	int64_t edge = series->replies[gap->index - 1].sent_ns;
+
+	/* Not across what happened outside the part looked at. */
+	first = first > from_ns ? first : from_ns;
+	first = first < edge ? first : edge;
+	last = last < to_ns ? last : to_ns;
+	const struct probe_reply *before = quickest(series, first, gap->from_ns);
 	/* Sent before its end: waited somewhere with the guest. */
-	const struct probe_reply *after = quickest(series, gap->to_ns, gap->to_ns + SIDE_NS);
+	const struct probe_reply *after = quickest(series, gap->to_ns, last);
 
 	if (!before || !after)
 		return;
@@ -112,6 +113,6 @@ struct probe_report probe_report(const struct probe_series *series, int64_t from
 	report.gap_ms = gap_ms(report.gap);
 	report.guest_before_ns = replies[report.gap.index - 1].guest_monotonic_ns;
 	report.guest_after_ns = replies[report.gap.index].guest_monotonic_ns;
-	find_clock_lost(series, &report);
+	find_clock_lost(series, from_ns, to_ns, &report);
 	return report;
 }

@@ -325,7 +325,7 @@ static void simple_measures_print_samples(void **state)
 	assert_int_equal(RUN(output, "clock-gap", "--seconds=1"), 0);
 	assert_true(number_in(output, "largest_ns") > 0);
 	assert_int_equal(RUN(output, "dirty", "--mib=1", "--rate=500", "--seconds=1"), 0);
-	expect_contains(output, "\"pages_per_second\":[");
+	expect_contains(output, "\"pages_per_window\":[");
 	assert_int_equal(RUN(output, "version"), 0);
 	expect_contains(output, "\"program\":\"fleetlab-guest\"");
 }
