@@ -120,6 +120,15 @@ struct error *agent_open(
 	return NULL;
 }
 
+void agent_switch(struct agent *agent, int fd)
+{
+	cleanup_close(&agent->fd);
+	jsonline_deinit(&agent->reader);
+	agent->fd = fd;
+	agent->reader = (struct jsonline){.fd = fd};
+	agent->behind = true;
+}
+
 void exec_result_deinit(struct exec_result *result)
 {
 	free(result->output);

@@ -14,6 +14,10 @@ struct error *agent_open(
 void agent_close(struct agent *agent);
 DEFINE_CLEANUP(agent, struct agent *, agent_close)
 
+/* The guest is reached by another socket from now on, connected as `fd` (taken over): it has been
+ * moved. Answers to come from the old one are lost; the guest is asked nothing. */
+void agent_switch(struct agent *agent, int fd);
+
 /* Executes an agent command; takes over `arguments` (may be NULL); `result` may be NULL. */
 struct error *agent_execute(struct agent *agent, const char *command, json_t *arguments,
 	struct deadline deadline, json_t **result);

@@ -157,7 +157,7 @@ void fleet_close(struct fleet *fleet)
 static struct error *leave_waiting(struct fleet *fleet)
 {
 	const char *const argv[] = {GUEST_PROGRAM, "later", NULL};
-	const struct guest *guest = &fleet->guests[0];
+	struct guest *guest = &fleet->guests[0];
 	int64_t pid;
 	char heard;
 

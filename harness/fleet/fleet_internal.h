@@ -15,8 +15,9 @@ struct guest {
 	unsigned int number;
 	char *name;
 	unsigned int seat_number;
-	char *seat; /* guest_seat() */
-	char *dir;  /* guest_dir() */
+	char *seat;		/* guest_seat() */
+	unsigned int next_seat; /* never used before */
+	char *dir;		/* guest_dir() */
 	char *uuid;
 	unsigned int stack;
 	pid_t pid; /* of its QEMU, in the lab's PID namespace */
@@ -26,6 +27,8 @@ struct guest {
 	char *data_disk; /* may be NULL */
 	struct agent *agent;
 	int control_fd;
+	char unread[64]; /* what came by the control port of an earlier seat and was not read */
+	size_t unread_count;
 	int64_t answer_ns, ready_ns;
 };
 
@@ -54,6 +57,8 @@ struct fleet {
 /* Starts `count` more stacks in parallel and waits until they answer. */
 struct error *stacks_start(struct fleet *fleet, unsigned int count, struct deadline deadline);
 struct error *stacks_connect(const struct fleet *fleet, unsigned int number, struct stack **stack);
+/* Starts the stack of this socket anew, and has it take over the fleet's guests that are on it. */
+struct error *stacks_revive(struct fleet *fleet, const char *socket, struct deadline deadline);
 void stacks_deinit(struct fleet *fleet);
 
 /* ---- guest.c ---- */
@@ -94,5 +99,5 @@ struct error *pin_guest(pid_t qemu, unsigned int index);
 
 /* Waits until a guest writes one of the bytes in `wanted` to its control port, and returns it.
  * `what` is what runs in the guest, for messages. */
-struct error *await_byte(const struct guest *guest, const char *wanted, const char *what,
+struct error *await_byte(struct guest *guest, const char *wanted, const char *what,
 	struct deadline deadline, char *heard);

@@ -15,7 +15,8 @@ struct error *guest_init(struct fleet *fleet, unsigned int number, const char *n
 	struct guest *guest = &fleet->guests[number];
 	gchar *uuid = g_uuid_string_random();
 
-	*guest = (struct guest){.number = number, .control_fd = -1, .ram = spec->ram};
+	*guest = (struct guest){
+		.number = number, .next_seat = 1, .control_fd = -1, .ram = spec->ram};
 	guest->uuid = format_string("%s", uuid);
 	g_free(uuid);
 	guest->name = name ? format_string("%s", name) : format_string("g%u", number);

@@ -10,9 +10,26 @@
 #include <poll.h>
 #include <string.h>
 
-struct error *await_byte(const struct guest *guest, const char *wanted, const char *what,
+/* What came before the guest was moved is read first. */
+static bool take_unread(struct guest *guest, const char *wanted, char *heard)
+{
+	for (size_t i = 0; i < guest->unread_count; i++) {
+		if (guest->unread[i] && strchr(wanted, guest->unread[i])) {
+			*heard = guest->unread[i];
+			guest->unread_count -= i + 1;
+			memmove(guest->unread, guest->unread + i + 1, guest->unread_count);
+			return true;
+		}
+	}
+	guest->unread_count = 0;
+	return false;
+}
+
+struct error *await_byte(struct guest *guest, const char *wanted, const char *what,
 	struct deadline deadline, char *heard)
 {
+	if (take_unread(guest, wanted, heard))
+		return NULL;
 	for (;;) {
 		struct pollfd pfd = {.fd = guest->control_fd, .events = POLLIN};
 		char byte;
@@ -40,11 +57,12 @@ struct error *await_byte(const struct guest *guest, const char *wanted, const ch
 }
 
 /* Forgets what an earlier, abandoned job may have written. */
-static void drain(const struct guest *guest)
+static void drain(struct guest *guest)
 {
 	struct pollfd pfd = {.fd = guest->control_fd, .events = POLLIN};
 	char bytes[64];
 
+	guest->unread_count = 0;
 	for (int i = 0; i < 64 && poll(&pfd, 1, 0) > 0; i++) {
 		if (read(guest->control_fd, bytes, sizeof(bytes)) <= 0)
 			return;

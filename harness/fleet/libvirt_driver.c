@@ -142,13 +142,13 @@ static void keep_capabilities(struct libvirt_driver *driver)
 }
 
 struct error *libvirt_driver_start(
-	struct libvirt_driver *driver, const char *name, const char *xml, pid_t *pid)
+	struct libvirt_driver *driver, const char *name, const char *xml, bool paused, pid_t *pid)
 {
 	_cleanup_free_ char *pid_path = format_string("%s/run/qemu/%s.pid", driver->root, name);
 	virDomainPtr domain;
 
 	try_(connected(driver));
-	domain = virDomainCreateXML(driver->connection, xml, 0);
+	domain = virDomainCreateXML(driver->connection, xml, paused ? VIR_DOMAIN_START_PAUSED : 0);
 	if (!domain)
 		return error_prefix(last_error("libvirt"), "cannot start guest %s", name);
 	virDomainFree(domain);

@@ -6,6 +6,7 @@
 
 #include "harness/base/error.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct libvirt_driver;
@@ -15,9 +16,9 @@ struct libvirt_driver;
 struct libvirt_driver *libvirt_driver_create(const char *root, const char *cache);
 void libvirt_driver_destroy(struct libvirt_driver *driver);
 
-/* Starts a domain from XML, running; *pid is its QEMU. */
+/* Starts a domain from XML, running or paused; *pid is its QEMU. */
 struct error *libvirt_driver_start(
-	struct libvirt_driver *driver, const char *name, const char *xml, pid_t *pid);
+	struct libvirt_driver *driver, const char *name, const char *xml, bool paused, pid_t *pid);
 
 /* The command line that libvirt would execute for this XML, as one shell-quoted string; caller
  * frees. */

@@ -18,6 +18,14 @@
  * The steps are driven by a process of its own (the mover), by the protocol of stack.h alone, so
  * stacks beside us and stacks inside L1 guests are moved between in the same way. x-ignore-shared
  * is what makes QEMU leave shared RAM out of the stream.
+ *
+ * The commit of a guest is its point of no return: from then on it lives in the target's QEMU and
+ * dies with that, as it would have with the source's; the source's memory and devices are of the
+ * past, and are never run again. Where another guest of the same transaction fails after that, the
+ * committed one is moved back, into a new QEMU of the source's stack (receive_back).
+ *
+ * Inodes can be compared only under one kernel. Between stacks of different kernels (two L1 guests
+ * with one NVDIMM) the digests alone prove that the memory is the same.
  */
 #pragma once
 
@@ -31,7 +39,8 @@
 enum move_method {
 	MOVE_ZEROCOPY, /* the target maps the source's memory; only device state is sent */
 	MOVE_PRECOPY,  /* QEMU's ordinary live migration */
-	MOVE_POSTCOPY, /* state first, pages on demand; cannot be rolled back after its commit */
+	MOVE_POSTCOPY, /* state first, pages on demand; the commit comes before the pages, and there
+			  is nothing to verify */
 };
 
 enum move_step {
@@ -51,10 +60,17 @@ struct move_item {
 	const char *target_socket;
 	const char *source_name; /* what either stack calls the guest */
 	const char *target_name;
-	const json_t *receive;	/* the request "receive" for the target's stack */
+	const json_t *receive;	/* the request "receive" for the target's stack, without op, name */
 	const char *target_uri; /* where the target's QEMU listens: "unix:…", "tcp:…" */
 	const char *source_uri; /* where the source's QEMU sends: the same, or a tunnel's entry */
+	/* The way back of a guest that runs on the target already: what the source's stack is asked
+	 * to receive, its name there and the address. NULL: such a guest stays on the target. */
+	const json_t *receive_back;
+	const char *back_name;
+	const char *back_uri;
 };
+
+struct stack;
 
 struct move_options {
 	enum move_method method;
@@ -66,11 +82,20 @@ struct move_options {
 	uint64_t bandwidth_bytes_s; /* QEMU's limit for copying methods; 0: none */
 	int64_t downtime_limit_ms;  /* precopy: stop the source when the rest takes so long; 0:
 				       QEMU's 300 */
+	unsigned int sample_pages;  /* verified for MOVE_ZEROCOPY; 0: 256 */
 	struct deadline deadline;   /* for the transfer of all; roll-back has time of its own */
+	/* Called in the mover when the target's QEMU has been started and does not listen yet: the
+	 * place to plug in what the source has been given since its start. May be NULL. */
+	struct error *(*prepare)(void *context, const struct move_item *item, struct stack *source,
+		struct stack *target, struct deadline deadline);
+	/* Called in the keeper for a stack that does not answer: ends what is left of it and starts
+	 * it anew on the same socket. NULL: then a stack's death is beyond repair. */
+	struct error *(*revive)(void *context, const char *socket, struct deadline deadline);
 	/* Called in the keeper when the mover is about to take a step with a guest and waits for
 	 * the answer: progress, and the place where tests kill. May be NULL. */
 	void (*on_step)(void *context, enum move_step step, const char *guest, pid_t mover);
-	void *context;
+	void *context;	      /* of all three */
+	bool ignore_identity; /* for tests: do not compare inodes, leave it to the digests */
 };
 
 /* What is known of one guest's move when it has ended. Times in ms unless said otherwise; a time
@@ -82,13 +107,22 @@ struct move_report {
 			       stacks related by round trips */
 	double qemu_downtime_ms; /* QEMU's own "downtime": the source's view */
 	double verify_ms;	 /* part of the downtime */
-	uint64_t sent_bytes;	 /* QEMU's count of the migration stream */
-	uint64_t memory_bytes;	 /* the guest's RAM */
-	uint64_t digest_pages;	 /* compared between both sides */
+	double receive_ms;	 /* starting the target's QEMU; the guest runs meanwhile */
+	double populate_ms;	 /* filling its page tables; the guest runs meanwhile */
+	double source_cpu_s;	 /* CPU time of the source's QEMU while it moved */
+	double target_cpu_s;	 /* and of the target's, since its start */
+	int64_t stop_ns; /* the two events, by CLOCK_REALTIME of the source's stack; 0: not had */
+	int64_t resume_ns;
+	uint64_t sent_bytes;	   /* QEMU's count of the migration stream */
+	uint64_t memory_bytes;	   /* the guest's RAM */
+	uint64_t digest_pages;	   /* compared between both sides */
 	uint64_t dirty_sync_count; /* passes over memory */
-	bool same_memory;	 /* both sides mapped the same inode at the same offset */
-	bool moved;		 /* the guest runs on the target */
-	pid_t target_pid;	 /* its QEMU, as the target's stack sees it */
+	bool same_memory;	   /* both sides mapped the same inode at the same offset */
+	bool moved;		   /* the guest runs on the target */
+	bool brought_back; /* it was there, and runs on the source's stack again as back_name */
+	bool lost;	   /* its QEMU has died after the commit */
+	pid_t target_pid;  /* its QEMU, as the target's stack sees it */
+	pid_t back_pid;	   /* the same of back_name */
 };
 
 /* Moves all items, or none. `reports` has one element for each item and is filled in also on

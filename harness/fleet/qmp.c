@@ -143,8 +143,12 @@ static bool is_event(const json_t *message, const char *name)
 	return its_name && strcmp(its_name, name) == 0;
 }
 
-/* Takes the first kept or arriving event of this name. */
-static struct error *next_event(
+void qmp_forget_events(struct qmp *qmp)
+{
+	json_array_clear(qmp->events);
+}
+
+struct error *qmp_take_event(
 	struct qmp *qmp, const char *name, struct deadline deadline, json_t **event)
 {
 	json_t *kept;
@@ -173,7 +177,7 @@ static struct error *next_event(
 struct error *qmp_wait_event(struct qmp *qmp, const char *event, struct deadline deadline)
 {
 	_cleanup_json_ json_t *message = NULL;
-	struct error *err = next_event(qmp, event, deadline, &message);
+	struct error *err = qmp_take_event(qmp, event, deadline, &message);
 
 	return err ? error_prefix(err, "event %s", event) : NULL;
 }
@@ -184,7 +188,7 @@ struct error *qmp_wait_migration(struct qmp *qmp, struct deadline deadline)
 		_cleanup_json_ json_t *event = NULL;
 		const char *status = "unknown";
 
-		try_(next_event(qmp, "MIGRATION", deadline, &event));
+		try_(qmp_take_event(qmp, "MIGRATION", deadline, &event));
 		json_unpack(event, "{s:{s:s}}", "data", "status", &status);
 		if (strcmp(status, "completed") == 0)
 			return NULL;

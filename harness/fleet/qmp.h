@@ -23,6 +23,12 @@ struct error *qmp_execute(struct qmp *qmp, const char *command, json_t *argument
 /* As qmp_execute("getfd"): gives QEMU a copy of `fd` under a name usable in "fd:NAME" URIs. */
 struct error *qmp_give_fd(struct qmp *qmp, int fd, const char *name, struct deadline deadline);
 
+/* Takes the first event called `event` that arrives, or has arrived; owned by the caller. */
+struct error *qmp_take_event(
+	struct qmp *qmp, const char *event, struct deadline deadline, json_t **taken);
+/* Forgets all events that have arrived before the answer to the last command. */
+void qmp_forget_events(struct qmp *qmp);
+
 /* Waits for an event called `event` that arrives, or has arrived since the last such call. */
 struct error *qmp_wait_event(struct qmp *qmp, const char *event, struct deadline deadline);
 

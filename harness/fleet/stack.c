@@ -1,9 +1,13 @@
 /* Asking a stack: see stack.h. */
 #include "harness/fleet/stack.h"
 
+#include <stdint.h>
+
 struct stack {
 	struct jsonline reader;
 	int fd;
+	json_int_t id; /* of the latest request */
+	int64_t session;
 };
 
 struct error *stack_connect(const char *socket_path, struct stack **stack)
@@ -17,6 +21,7 @@ struct error *stack_connect(const char *socket_path, struct stack **stack)
 		abort();
 	connected->fd = fd;
 	connected->reader.fd = fd;
+	connected->id = clock_now_ns() & INT64_C(0xffffffffffff);
 	*stack = connected;
 	return NULL;
 }
@@ -30,16 +35,41 @@ void stack_disconnect(struct stack *stack)
 	free(stack);
 }
 
-struct error *stack_request(
-	struct stack *stack, json_t *request, struct deadline deadline, json_t **answer)
+void stack_set_session(struct stack *stack, int64_t session)
+{
+	stack->session = session;
+}
+
+struct error *stack_send(struct stack *stack, json_t *request)
+{
+	json_object_set_new(request, "id", json_integer(++stack->id));
+	if (stack->session)
+		json_object_set_new(request, "session", json_integer(stack->session));
+	return jsonline_send(stack->fd, request, "the stack");
+}
+
+/* Where one stream serves one client after the other, answers to an earlier one may come first. */
+static struct error *receive_own(struct stack *stack, struct deadline deadline, json_t **answer)
+{
+	for (;;) {
+		_cleanup_json_ json_t *received = NULL;
+
+		try_(jsonline_receive(&stack->reader, "the stack", deadline, &received));
+		if (!received)
+			return error_new(ERROR_SETUP, "the stack has ended");
+		if (json_integer_value(json_object_get(received, "id")) != stack->id)
+			continue;
+		*answer = take_ptr(received);
+		return NULL;
+	}
+}
+
+struct error *stack_receive(struct stack *stack, struct deadline deadline, json_t **answer)
 {
 	_cleanup_json_ json_t *received = NULL;
 	const char *message, *remedy;
 
-	try_(jsonline_send(stack->fd, request, "the stack"));
-	try_(jsonline_receive(&stack->reader, "the stack", deadline, &received));
-	if (!received)
-		return error_new(ERROR_SETUP, "the stack has ended");
+	try_(receive_own(stack, deadline, &received));
 	message = json_string_value(json_object_get(received, "error"));
 	remedy = json_string_value(json_object_get(received, "remedy"));
 	if (message) {
@@ -50,4 +80,11 @@ struct error *stack_request(
 	if (answer)
 		*answer = take_ptr(received);
 	return NULL;
+}
+
+struct error *stack_request(
+	struct stack *stack, json_t *request, struct deadline deadline, json_t **answer)
+{
+	try_(stack_send(stack, request));
+	return stack_receive(stack, deadline, answer);
 }

@@ -13,6 +13,43 @@
  * state in the state file stop    name                              {} qmp     name, command,
  * arguments          {"result"}  one monitor command
  *
+ * For moving guests (move.h), at the source, the target or either:
+ *   receive   name, xml | argv                {"pid"}     a QEMU, stopped, with "-incoming defer"
+ *   listen    name, uri, capabilities, parameters  {}     the migration capabilities to be on (all
+ *                                                         others go off), then migrate-incoming
+ *   send      name, uri, capabilities, parameters  {}     the same, then migrate; returns at once
+ *   await     name, timeout_ms, until         {"status", "migration", "at_ns", "stop_ns",
+ *                                             "resume_ns"}   waits for a migration's end or the
+ *                                                         status `until`; "waiting" after at most
+ *                                                         200 ms; *_ns are QEMU's wall clock
+ *   postcopy  name                            {}          migrate-start-postcopy
+ *   resume    name                            {"resume_ns"}
+ *   continue  name                            {}          gives a migration up and lets the guest
+ *                                                         run here, whatever state that was in
+ *   status    name                            {"alive", "pid", "status", "running", "migration"};
+ *                                                         of a dead one {"alive", "had_run"}
+ *   end       name                            {}          kills a QEMU and waits for its end
+ *   adopt     name                            {"pid"}     takes over a QEMU from the stack that
+ *                                                         died here before; 0: there is none
+ *   machine   name                            {"machine", "cpu", "vcpus", "memory_bytes", "kvm"}
+ *   memory    name                            {"boot_id", "device", "inode", "offset", "bytes",
+ *                                             "shared"}   what is mapped as RAM
+ *   sample    name, count, seed               {"offsets"} of pages that hold data
+ *   digest    name, [offsets]                 {"digests", "pages"}   of these pages, or of each
+ *                                                         2 MiB of all data, in QEMU's mapping
+ *   populate  name, from                      {"next", "done"}   fills QEMU's page tables where
+ *                                                         there is data, for 200 ms at most
+ *   statistics  [name]                        {"cpu_s", "children_cpu_s", "minor_faults",
+ *                                             "major_faults", "rss_bytes", "pss_bytes"}
+ *   clock                                     {"boot_id", "monotonic_ns", "realtime_ns"}
+ *   room                                      {"available_bytes"}
+ *   revoke    session_id                      {}          refuses requests with this "session"
+ *                                                         from now on, and returns when none is
+ *                                                         under way: what a dead asker has begun
+ *                                                         cannot come as a surprise
+ *
+ * An "id" in a request comes back in its answer.
+ *
  * Why clones do not go through libvirt: creating 64 paused guests by it takes 5.4–9 s on 2 cores
  * before any state is loaded; QEMU itself, with the argument vector that libvirt would use, has all
  * of them running in about that time.
@@ -38,3 +75,11 @@ DEFINE_CLEANUP(stack, struct stack *, stack_disconnect)
 /* Sends `request` (taken over) and waits for its answer, owned by the caller (may be NULL). */
 struct error *stack_request(
 	struct stack *stack, json_t *request, struct deadline deadline, json_t **answer);
+
+/* The two halves of it, so that several stacks work at once. Each sent request needs its receive.
+ */
+struct error *stack_send(struct stack *stack, json_t *request);
+struct error *stack_receive(struct stack *stack, struct deadline deadline, json_t **answer);
+
+/* All requests of this connection carry this "session" (not 0) from now on: see "revoke". */
+void stack_set_session(struct stack *stack, int64_t session);

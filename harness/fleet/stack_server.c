@@ -1,40 +1,23 @@
 /* The serving side of a stack: see stack.h. Each connection has a thread; each guest a lock. */
-#include "harness/fleet/stack.h"
+#include "harness/fleet/stack_internal.h"
 #include "harness/base/fs.h"
 #include "harness/fleet/clone.h"
 #include "harness/fleet/guest_spec.h"
-#include "harness/fleet/libvirt_driver.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
-
-#define REQUEST_TIMEOUT_MS 180000
-
-struct stack_guest {
-	struct stack_guest *next;
-	char *name;
-	pid_t pid;
-	struct qmp *qmp; /* opened when first needed */
-	pthread_mutex_t lock;
-};
-
-struct server {
-	struct libvirt_driver *driver;
-	struct stack_guest *guests;
-	pthread_mutex_t lock; /* of the list */
-};
 
 struct connection {
 	struct server *server;
 	int fd;
 };
 
-static struct stack_guest *add_guest(
-	struct server *server, const char *name, pid_t pid, struct qmp *qmp)
+struct stack_guest *stack_add_guest(
+	struct server *server, const char *name, pid_t pid, bool child, struct qmp *qmp)
 {
 	struct stack_guest *guest = calloc(1, sizeof(*guest));
 
@@ -42,6 +25,8 @@ static struct stack_guest *add_guest(
 		abort();
 	guest->name = format_string("%s", name);
 	guest->pid = pid;
+	guest->pidfd = pidfd_open(pid, 0); /* -1 when it has ended already: ESRCH later as well */
+	guest->child = child;
 	guest->qmp = qmp;
 	pthread_mutex_init(&guest->lock, NULL);
 	pthread_mutex_lock(&server->lock);
@@ -51,8 +36,7 @@ static struct stack_guest *add_guest(
 	return guest;
 }
 
-/* The latest guest of this name; guests are never freed while the stack lives. */
-static struct error *find_guest(struct server *server, json_t *request, struct stack_guest **found)
+struct error *stack_find_guest(struct server *server, json_t *request, struct stack_guest **found)
 {
 	const char *name = json_string_value(json_object_get(request, "name"));
 	struct stack_guest *guest;
@@ -68,8 +52,7 @@ static struct error *find_guest(struct server *server, json_t *request, struct s
 	return NULL;
 }
 
-/* Call with the guest's lock held. */
-static struct error *open_monitor(struct stack_guest *guest, struct deadline deadline)
+struct error *stack_open_monitor(struct stack_guest *guest, struct deadline deadline)
 {
 	_cleanup_free_ char *dir = guest_dir(guest->name, 0);
 	_cleanup_free_ char *path = format_string("%s/qmp.sock", dir);
@@ -81,7 +64,22 @@ static struct error *open_monitor(struct stack_guest *guest, struct deadline dea
 	return qmp_open(fd, guest->name, deadline, &guest->qmp);
 }
 
-static struct error *get_string(json_t *request, const char *name, const char **value)
+struct error *stack_monitor(struct stack_guest *guest, const char *command, json_t *arguments,
+	struct deadline deadline, json_t **result)
+{
+	struct error *err;
+
+	pthread_mutex_lock(&guest->lock);
+	err = stack_open_monitor(guest, deadline);
+	if (err)
+		json_decref(arguments);
+	else
+		err = qmp_execute(guest->qmp, command, arguments, deadline, result);
+	pthread_mutex_unlock(&guest->lock);
+	return err;
+}
+
+struct error *stack_string(json_t *request, const char *name, const char **value)
 {
 	*value = json_string_value(json_object_get(request, name));
 	return *value ? NULL : error_new(ERROR_SETUP, "request lacks '%s'", name);
@@ -100,10 +98,10 @@ static struct error *op_start(struct server *server, json_t *request, json_t *an
 	const char *name, *xml;
 	pid_t pid;
 
-	try_(get_string(request, "name", &name));
-	try_(get_string(request, "xml", &xml));
-	try_(libvirt_driver_start(server->driver, name, xml, &pid));
-	add_guest(server, name, pid, NULL);
+	try_(stack_string(request, "name", &name));
+	try_(stack_string(request, "xml", &xml));
+	try_(libvirt_driver_start(server->driver, name, xml, false, &pid));
+	stack_add_guest(server, name, pid, false, NULL);
 	json_object_set_new(answer, "pid", json_integer(pid));
 	return NULL;
 }
@@ -114,7 +112,7 @@ static struct error *op_native(struct server *server, json_t *request, json_t *a
 	const char *xml;
 	json_t *argv;
 
-	try_(get_string(request, "xml", &xml));
+	try_(stack_string(request, "xml", &xml));
 	try_(libvirt_driver_native(server->driver, xml, &native));
 	try_(clone_argv(native, &argv));
 	json_object_set_new(answer, "argv", argv);
@@ -129,27 +127,27 @@ static struct error *op_clone(struct server *server, json_t *request, json_t *an
 	const char *name;
 	pid_t pid;
 
-	try_(get_string(request, "name", &name));
+	try_(stack_string(request, "name", &name));
 	log = guest_log(name, "qemu");
-	if (template <0 || template >= STACK_TEMPLATES_MAX)
+	if (template < 0 || template >= STACK_TEMPLATES_MAX)
 		return error_new(
 			ERROR_INTERNAL, "a stack has no template %lld", (long long)template);
 	try_(clone_start(name, json_object_get(request, "argv"), (unsigned int)template, log,
-		deadline_after_ms(REQUEST_TIMEOUT_MS), &pid, &qmp));
-	add_guest(server, name, pid, qmp);
+		deadline_after_ms(STACK_REQUEST_MS), &pid, &qmp));
+	stack_add_guest(server, name, pid, true, qmp);
 	json_object_set_new(answer, "pid", json_integer(pid));
 	return NULL;
 }
 
 static struct error *op_save(struct server *server, json_t *request, json_t *answer)
 {
-	struct deadline deadline = deadline_after_ms(REQUEST_TIMEOUT_MS);
+	struct deadline deadline = deadline_after_ms(STACK_REQUEST_MS);
 	struct stack_guest *guest;
 	struct error *err;
 
-	try_(find_guest(server, request, &guest));
+	try_(stack_find_guest(server, request, &guest));
 	pthread_mutex_lock(&guest->lock);
-	err = open_monitor(guest, deadline);
+	err = stack_open_monitor(guest, deadline);
 	if (!err)
 		err = clone_save(guest->qmp, deadline);
 	pthread_mutex_unlock(&guest->lock);
@@ -162,7 +160,7 @@ static struct error *op_stop(struct server *server, json_t *request, json_t *ans
 	struct stack_guest *guest;
 
 	(void)answer;
-	try_(find_guest(server, request, &guest));
+	try_(stack_find_guest(server, request, &guest));
 	if (kill(guest->pid, SIGKILL) < 0 && errno != ESRCH)
 		return error_errno(errno, "cannot end QEMU of %s", guest->name);
 	return NULL;
@@ -170,30 +168,25 @@ static struct error *op_stop(struct server *server, json_t *request, json_t *ans
 
 static struct error *op_qmp(struct server *server, json_t *request, json_t *answer)
 {
-	struct deadline deadline = deadline_after_ms(REQUEST_TIMEOUT_MS);
 	struct stack_guest *guest;
 	const char *command;
-	json_t *result = NULL;
-	struct error *err;
+	json_t *result;
 
-	try_(find_guest(server, request, &guest));
-	try_(get_string(request, "command", &command));
-	pthread_mutex_lock(&guest->lock);
-	err = open_monitor(guest, deadline);
-	if (!err)
-		err = qmp_execute(guest->qmp, command,
-			json_incref(json_object_get(request, "arguments")), deadline, &result);
-	pthread_mutex_unlock(&guest->lock);
-	if (!err)
-		json_object_set_new(answer, "result", result);
-	return err;
+	try_(stack_find_guest(server, request, &guest));
+	try_(stack_string(request, "command", &command));
+	try_(stack_monitor(guest, command, json_incref(json_object_get(request, "arguments")),
+		deadline_after_ms(STACK_REQUEST_MS), &result));
+	json_object_set_new(answer, "result", result);
+	return NULL;
 }
+
+static stack_operation op_revoke;
 
 static struct error *handle(struct server *server, json_t *request, json_t *answer)
 {
 	static const struct {
 		const char *name;
-		struct error *(*run)(struct server *server, json_t *request, json_t *answer);
+		stack_operation *run;
 	} operations[] = {
 		{"ping", op_ping},
 		{"start", op_start},
@@ -202,15 +195,94 @@ static struct error *handle(struct server *server, json_t *request, json_t *answ
 		{"save", op_save},
 		{"stop", op_stop},
 		{"qmp", op_qmp},
+		{"receive", stack_op_receive},
+		{"listen", stack_op_listen},
+		{"send", stack_op_send},
+		{"await", stack_op_await},
+		{"postcopy", stack_op_postcopy},
+		{"resume", stack_op_resume},
+		{"continue", stack_op_continue},
+		{"end", stack_op_end},
+		{"adopt", stack_op_adopt},
+		{"status", stack_op_status},
+		{"statistics", stack_op_statistics},
+		{"machine", stack_op_machine},
+		{"memory", stack_op_memory},
+		{"sample", stack_op_sample},
+		{"digest", stack_op_digest},
+		{"populate", stack_op_populate},
+		{"clock", stack_op_clock},
+		{"room", stack_op_room},
+		{"revoke", op_revoke},
 	};
 	const char *name;
 
-	try_(get_string(request, "op", &name));
+	try_(stack_string(request, "op", &name));
 	for (size_t i = 0; i < ARRAY_SIZE(operations); i++) {
 		if (strcmp(operations[i].name, name) == 0)
 			return operations[i].run(server, request, answer);
 	}
 	return error_new(ERROR_SETUP, "the stack knows no operation '%s'", name);
+}
+
+/* ---- sessions ---- */
+
+static struct session *find_session(struct server *server, json_int_t id)
+{
+	struct session *session = server->sessions;
+
+	while (session && session->id != id)
+		session = session->next;
+	if (session)
+		return session;
+	session = calloc(1, sizeof(*session));
+	if (!session)
+		abort();
+	*session = (struct session){.next = server->sessions, .id = id};
+	server->sessions = session;
+	return session;
+}
+
+static struct error *handle_in_session(
+	struct server *server, json_t *request, json_int_t id, json_t *answer)
+{
+	struct session *session;
+	struct error *err;
+
+	pthread_mutex_lock(&server->lock);
+	session = find_session(server, id);
+	if (session->revoked) {
+		pthread_mutex_unlock(&server->lock);
+		return error_new(ERROR_SETUP, "this session has been revoked");
+	}
+	session->under_way++;
+	pthread_mutex_unlock(&server->lock);
+	err = handle(server, request, answer);
+	pthread_mutex_lock(&server->lock);
+	session->under_way--;
+	pthread_cond_broadcast(&server->session_changed);
+	pthread_mutex_unlock(&server->lock);
+	return err;
+}
+
+static struct error *op_revoke(struct server *server, json_t *request, json_t *answer)
+{
+	struct timespec until;
+	struct session *session;
+	int status = 0;
+
+	(void)answer;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += STACK_REQUEST_MS / 1000;
+	pthread_mutex_lock(&server->lock);
+	session = find_session(server, json_integer_value(json_object_get(request, "session_id")));
+	session->revoked = true;
+	while (session->under_way > 0 && status == 0)
+		status = pthread_cond_timedwait(&server->session_changed, &server->lock, &until);
+	pthread_mutex_unlock(&server->lock);
+	return status == 0 ? NULL
+			   : error_new(ERROR_TIMEOUT,
+				     "deadline passed while waiting for a revoked session's end");
 }
 
 static void *serve_connection(void *context)
@@ -230,7 +302,11 @@ static void *serve_connection(void *context)
 			json_decref(answer);
 			break;
 		}
-		err = handle(connection->server, request, answer);
+		json_int_t session = json_integer_value(json_object_get(request, "session"));
+
+		err = session ? handle_in_session(connection->server, request, session, answer)
+			      : handle(connection->server, request, answer);
+		json_object_set(answer, "id", json_object_get(request, "id"));
 		if (err) {
 			json_object_set_new(answer, "error", json_string(error_message(err)));
 			if (error_remedy(err))
@@ -252,7 +328,8 @@ static void *serve_connection(void *context)
 
 struct error *stack_serve(int listen_fd, const char *root, const char *cache)
 {
-	struct server server = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	struct server server = {
+		.lock = PTHREAD_MUTEX_INITIALIZER, .session_changed = PTHREAD_COND_INITIALIZER};
 
 	fcntl(listen_fd, F_SETFD, FD_CLOEXEC);
 	for (int i = 0; i < 2 * STACK_TEMPLATES_MAX; i++)

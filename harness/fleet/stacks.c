@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 /* It ends with the lab; not with the thread that started it, as a parent-death signal would have
  * it. */
@@ -88,6 +89,42 @@ void stacks_deinit(struct fleet *fleet)
 		free(fleet->stacks[i].root);
 	}
 	free(fleet->stacks);
+}
+
+static struct error *adopt_guests(
+	const struct fleet *fleet, unsigned int number, struct deadline deadline)
+{
+	_cleanup_(cleanup_stack) struct stack *stack = NULL;
+
+	try_(stacks_connect(fleet, number, &stack));
+	for (unsigned int i = 0; i < fleet->count; i++) {
+		const struct guest *guest = &fleet->guests[i];
+
+		if (guest->stack == number)
+			try_(stack_request(stack,
+				json_pack("{s:s, s:s}", "op", "adopt", "name", guest->seat),
+				deadline, NULL));
+	}
+	return NULL;
+}
+
+struct error *stacks_revive(struct fleet *fleet, const char *socket, struct deadline deadline)
+{
+	for (unsigned int i = 0; i < fleet->stack_count; i++) {
+		struct fleet_stack *stack = &fleet->stacks[i];
+		int status;
+
+		if (stack->pid == 0 || strcmp(stack->socket, socket) != 0)
+			continue;
+		kill(stack->pid, SIGKILL); /* it may hang instead of being dead; ours to reap */
+		if (!process_wait(stack->pid, deadline, &status))
+			return error_new(ERROR_TIMEOUT,
+				"deadline passed while waiting for the end of stack %u", i);
+		try_(start_process(fleet, stack));
+		try_(await_stack(fleet, i, deadline));
+		return adopt_guests(fleet, i, deadline);
+	}
+	return error_new(ERROR_INTERNAL, "no stack listens at %s", socket);
 }
 
 struct error *fleet_add_stack(struct fleet *fleet, struct deadline deadline, unsigned int *number)

@@ -1,0 +1,182 @@
+/*
+ * The keeper's side of a move: starts the mover, answers its questions, and when it has failed or
+ * died brings the guests to one side. See move.h.
+ */
+#include "harness/fleet/move_internal.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+/* How much longer than the deadline the mover may take before it is held to hang. */
+#define MOVER_GRACE_MS 30000
+
+const char *move_method_name(enum move_method method)
+{
+	static const char *const names[] = {
+		[MOVE_ZEROCOPY] = "zerocopy",
+		[MOVE_PRECOPY] = "precopy",
+		[MOVE_POSTCOPY] = "postcopy",
+	};
+
+	return names[method];
+}
+
+const char *move_step_name(enum move_step step)
+{
+	static const char *const names[] = {
+		[MOVE_PREFLIGHT] = "preflight",
+		[MOVE_RECEIVE] = "receive",
+		[MOVE_TRANSFER] = "transfer",
+		[MOVE_VERIFY] = "verify",
+		[MOVE_COMMIT] = "commit",
+		[MOVE_FINISH] = "finish",
+	};
+
+	return names[step];
+}
+
+static void __attribute__((noreturn)) be_mover(const struct move_item *items, size_t count,
+	const struct move_options *options, int64_t session, int fd, struct move_report *reports)
+{
+	struct error *err;
+
+	prctl(PR_SET_NAME, "fleetlab-mover");
+	err = mover_run(items, count, options, session, fd, reports);
+	if (err)
+		error_destroy(jsonline_send(fd,
+			json_pack("{s:s, s:s*}", "error", error_message(err), "remedy",
+				error_remedy(err)),
+			"the keeper"));
+	_exit(err ? 1 : 0);
+}
+
+struct watched {
+	const struct move_item *items;
+	size_t count;
+	const struct move_options *options;
+	pid_t pid;
+	int fd;
+};
+
+static struct error *told_error(const json_t *line)
+{
+	const char *remedy = json_string_value(json_object_get(line, "remedy"));
+	struct error *err =
+		error_new(ERROR_GUEST, "%s", json_string_value(json_object_get(line, "error")));
+
+	return remedy ? error_hint(err, "%s", remedy) : err;
+}
+
+/* Lets the mover take its steps until it ends; its error, or NULL when its last line was a step. */
+static struct error *watch_mover(const struct watched *watched)
+{
+	const struct move_options *options = watched->options;
+	_cleanup_(jsonline_deinit) struct jsonline reader = {.fd = watched->fd};
+	struct deadline deadline = {options->deadline.at_ns + MOVER_GRACE_MS * NSEC_PER_MSEC};
+
+	for (;;) {
+		_cleanup_json_ json_t *line = NULL;
+		json_int_t step, item;
+
+		try_(jsonline_receive(&reader, "the mover", deadline, &line));
+		if (!line)
+			return NULL;
+		if (json_object_get(line, "error"))
+			return told_error(line);
+		step = json_integer_value(json_object_get(line, "step"));
+		item = json_integer_value(json_object_get(line, "item"));
+		if (step < 0 || step >= MOVE_STEP_COUNT || item < 0 ||
+			(size_t)item >= watched->count)
+			return error_new(ERROR_INTERNAL, "the mover knows a step of its own");
+		if (options->on_step)
+			options->on_step(options->context, (enum move_step)step,
+				watched->items[item].guest, watched->pid);
+		/* When it has been killed meanwhile, its end says so. */
+		error_destroy(jsonline_send(watched->fd, json_object(), "the mover"));
+	}
+}
+
+static struct error *reap_mover(pid_t pid, struct error *err)
+{
+	int status = 0;
+
+	kill(pid, SIGKILL); /* harmless when it has ended: it is ours to reap */
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (err)
+		return err;
+	if (WIFSIGNALED(status))
+		return error_new(ERROR_SETUP, "the mover was ended by signal %d", WTERMSIG(status));
+	if (WEXITSTATUS(status) != 0)
+		return error_new(ERROR_INTERNAL, "the mover gave up without a word");
+	return NULL;
+}
+
+static struct error *run_mover(const struct move_item *items, size_t count,
+	const struct move_options *options, int64_t session, struct move_report *reports)
+{
+	struct watched watched = {.items = items, .count = count, .options = options};
+	struct error *err;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_errno(errno, "cannot create the mover's socket");
+	watched.pid = fork();
+	if (watched.pid == 0) {
+		close(pair[0]);
+		be_mover(items, count, options, session, pair[1], reports);
+	}
+	close(pair[1]);
+	watched.fd = pair[0];
+	if (watched.pid < 0) {
+		close(pair[0]);
+		return error_errno(errno, "cannot start the mover");
+	}
+	err = watch_mover(&watched);
+	/* One that hangs is ended; one whose stream has ended is about to exit by itself. */
+	err = err ? reap_mover(watched.pid, err) : reap_mover(watched.pid, NULL);
+	close(pair[0]);
+	return err;
+}
+
+static struct move_report nothing_known(void)
+{
+	return (struct move_report){
+		.total_ms = NAN,
+		.transfer_ms = NAN,
+		.downtime_ms = NAN,
+		.qemu_downtime_ms = NAN,
+		.verify_ms = NAN,
+		.receive_ms = NAN,
+		.populate_ms = NAN,
+		.source_cpu_s = NAN,
+		.target_cpu_s = NAN,
+	};
+}
+
+struct error *move_run(const struct move_item *items, size_t count,
+	const struct move_options *options, struct move_report *reports)
+{
+	size_t size = (count + 1) * sizeof(*reports);
+	int64_t session = clock_now_ns();
+	struct move_report *shared =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct error *err;
+
+	if (shared == MAP_FAILED)
+		return error_errno(errno, "cannot allocate the mover's report");
+	for (size_t i = 0; i < count; i++)
+		shared[i] = nothing_known();
+	err = run_mover(items, count, options, session, shared);
+	if (err)
+		err = move_recover(items, count, options, session, shared, err);
+	memcpy(reports, shared, count * sizeof(*reports));
+	munmap(shared, size);
+	return err;
+}

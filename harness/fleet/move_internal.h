@@ -1,0 +1,82 @@
+/* What the files of moving share; nobody else includes this. */
+#pragma once
+
+#include "harness/fleet/move.h"
+#include "harness/fleet/stack.h"
+
+/* One guest on its way, in the mover. */
+struct party {
+	const struct move_item *item;
+	struct move_report *report; /* in memory that the keeper sees too */
+	struct stack *source, *target;
+	json_t *samples;	 /* offsets that verify compares; owned */
+	int64_t clock_offset_ns; /* the target's wall clock minus the source's */
+	int64_t begin_ns;	 /* monotonic: the first migration command */
+	double source_cpu_before_s;
+	bool unlike_kernels;
+};
+
+struct mover {
+	const struct move_options *options;
+	struct party *parties;
+	size_t count;
+	int keeper_fd;
+	struct jsonline reader;
+	int64_t session;
+	struct deadline deadline;
+};
+
+/* Members of answers: 0 and "" when there is no such. */
+static inline json_int_t integer(const json_t *object, const char *name)
+{
+	return json_integer_value(json_object_get(object, name));
+}
+
+static inline const char *text(const json_t *object, const char *name)
+{
+	const char *value = json_string_value(json_object_get(object, name));
+
+	return value ? value : "";
+}
+
+static inline bool is_copying(const struct mover *mover)
+{
+	return mover->options->method != MOVE_ZEROCOPY;
+}
+
+/* Takes one step with these parties; all of them are waited for, and the first error counts. */
+typedef struct error *move_step_body(struct mover *mover, struct party *parties, size_t count);
+
+move_step_body move_preflight, move_receive, move_transfer, move_verify, move_commit, move_finish;
+
+/* The mover's side: takes all steps, asking the keeper on `keeper_fd` before each. */
+struct error *mover_run(const struct move_item *items, size_t count,
+	const struct move_options *options, int64_t session, int keeper_fd,
+	struct move_report *reports);
+
+/* Sends each party's stack a request made by `make` (NULL: none for this party), then collects all
+ * answers, which `take` looks at. So slow answers overlap. */
+struct error *move_ask_all(struct mover *mover, struct party *parties, size_t count, bool target,
+	json_t *(*make)(struct mover *mover, struct party *party),
+	struct error *(*take)(struct mover *mover, struct party *party, json_t *answer));
+
+/* One request to one side about its guest; `request` is taken over and gets its "name". */
+struct error *move_ask(
+	struct mover *mover, struct party *party, bool target, json_t *request, json_t **answer);
+
+/* Asks one side until its migration has the status `until` or is completed. */
+struct error *move_await(struct mover *mover, struct party *party, bool target, const char *until);
+
+/* Capabilities and parameters for "listen" and "send". */
+json_t *move_capabilities(const struct move_options *options, bool target);
+json_t *move_parameters(const struct move_options *options);
+
+/* Brings every guest to where the transaction ends: all forward when all run on the target, else
+ * all to the source. Takes `err`, the reason; the result is NULL when all are on the target. */
+struct error *move_recover(const struct move_item *items, size_t count,
+	const struct move_options *options, int64_t session, struct move_report *reports,
+	struct error *err);
+
+/* As move_run(), of guests that run on the target: see receive_back. `indices` into items. */
+struct error *move_back(const struct move_item *items, const size_t *indices, size_t count,
+	const struct move_options *options, struct move_report *reports);
