@@ -68,6 +68,9 @@ struct error *guest_init(struct fleet *fleet, unsigned int number, const char *n
 void guest_deinit(struct guest *guest);
 /* What domain XML needs for one guest of the fleet, in its present seat. Strings are borrowed. */
 struct guest_spec guest_spec_of(const struct fleet *fleet, const struct guest *guest);
+/* The template of a guest's size, and its number in the stack. */
+const struct template *guest_template(
+	const struct fleet *fleet, const struct guest *guest, unsigned int *number);
 struct error *start_cold(struct fleet *fleet, struct guest *guest, const struct guest_spec *spec);
 struct error *start_clone(struct fleet *fleet, struct guest *guest);
 /* Waits for the agent and connects the control port. */

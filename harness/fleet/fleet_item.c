@@ -20,12 +20,15 @@ static struct error *plan_ram(const struct fleet *fleet, const struct guest *gue
 	return NULL;
 }
 
-static json_t *receive_request(const struct fleet *fleet, const struct guest_spec *spec)
+static json_t *receive_request(
+	const struct fleet *fleet, const struct guest *guest, const struct guest_spec *spec)
 {
 	_cleanup_free_ char *xml = NULL;
+	unsigned int number;
 
 	if (fleet->spec.start == FLEET_TEMPLATE)
-		return json_pack("{s:o}", "argv", clone_fill(fleet->host.template->argv, spec));
+		return json_pack("{s:o}", "argv",
+			clone_fill(guest_template(fleet, guest, &number)->argv, spec));
 	xml = guest_xml(spec);
 	return json_pack("{s:s}", "xml", xml);
 }
@@ -44,7 +47,7 @@ static struct error *plan_seat(const struct fleet *fleet, const struct guest *gu
 	spec.incoming = true;
 	try_(fs_make_dirs(dir));
 	try_(plan_ram(fleet, guest, method, *name, &spec, ram_path));
-	*request = receive_request(fleet, &spec);
+	*request = receive_request(fleet, guest, &spec);
 	return NULL;
 }
 

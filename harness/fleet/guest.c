@@ -117,8 +117,7 @@ struct error *start_cold(struct fleet *fleet, struct guest *guest, const struct 
 	return NULL;
 }
 
-/* The template of a guest's size, and its number in the stack. */
-static const struct template *template_of(
+const struct template *guest_template(
 	const struct fleet *fleet, const struct guest *guest, unsigned int *number)
 {
 	const struct template *template = fleet->host.template;
@@ -136,7 +135,7 @@ struct error *start_clone(struct fleet *fleet, struct guest *guest)
 {
 	struct guest_spec spec = guest_spec_of(fleet, guest);
 	unsigned int number;
-	const struct template *template = template_of(fleet, guest, &number);
+	const struct template *template = guest_template(fleet, guest, &number);
 	_cleanup_free_ char *ram = format_string("/proc/self/fd/%u", STACK_RAM_FD + 2 * number);
 	_cleanup_(cleanup_stack) struct stack *stack = NULL;
 	_cleanup_json_ json_t *answer = NULL;

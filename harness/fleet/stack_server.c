@@ -129,7 +129,7 @@ static struct error *op_clone(struct server *server, json_t *request, json_t *an
 
 	try_(stack_string(request, "name", &name));
 	log = guest_log(name, "qemu");
-	if (template < 0 || template >= STACK_TEMPLATES_MAX)
+	if (template <0 || template >= STACK_TEMPLATES_MAX)
 		return error_new(
 			ERROR_INTERNAL, "a stack has no template %lld", (long long)template);
 	try_(clone_start(name, json_object_get(request, "argv"), (unsigned int)template, log,
