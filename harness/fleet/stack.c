@@ -53,11 +53,13 @@ static struct error *receive_own(struct stack *stack, struct deadline deadline, 
 {
 	for (;;) {
 		_cleanup_json_ json_t *received = NULL;
+		const json_t *id;
 
 		try_(jsonline_receive(&stack->reader, "the stack", deadline, &received));
 		if (!received)
 			return error_new(ERROR_SETUP, "the stack has ended");
-		if (json_integer_value(json_object_get(received, "id")) != stack->id)
+		id = json_object_get(received, "id");
+		if (id && json_integer_value(id) != stack->id)
 			continue;
 		*answer = take_ptr(received);
 		return NULL;
