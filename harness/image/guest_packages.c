@@ -13,6 +13,7 @@
 struct copier {
 	struct tree sysroot;	 /* all packages unpacked over each other */
 	const struct tree *tree; /* what the guest gets */
+	const char *const *unwanted;
 	json_t *done;		 /* libraries that are there */
 };
 
@@ -107,13 +108,22 @@ static bool is_documentation(const char *name)
 	return false;
 }
 
+static bool is_unwanted(const struct copier *copier, const char *name)
+{
+	for (size_t i = 0; copier->unwanted && copier->unwanted[i]; i++) {
+		if (strncmp(name, copier->unwanted[i], strlen(copier->unwanted[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
 static struct error *put_item(void *data, const char *path, const char *name, mode_t mode)
 {
 	struct copier *copier = data;
 	_cleanup_close_ int fd = -1;
 	char target[4096];
 
-	if (is_documentation(name))
+	if (is_documentation(name) || is_unwanted(copier, name))
 		return NULL;
 	if (S_ISDIR(mode))
 		return tree_mkdir(copier->tree, name, mode & 07777);
@@ -144,10 +154,11 @@ static bool is_requested(const char *name, const char *const *names, size_t coun
 }
 
 struct error *put_packages(struct cache *cache, const char *work, const char *const *names,
-	size_t count, json_t *manifest, const struct tree *tree)
+	size_t count, const char *const *unwanted, json_t *manifest, const struct tree *tree)
 {
 	_cleanup_(package_list_deinit) struct package_list list = {0};
-	_cleanup_(copier_deinit) struct copier copier = {.tree = tree, .done = json_object()};
+	_cleanup_(copier_deinit) struct copier copier = {
+		.tree = tree, .unwanted = unwanted, .done = json_object()};
 	_cleanup_free_ char *sysroot = format_string("%s/sysroot", work);
 
 	try_(packages_fetch(cache, work, names, count, PACKAGES_CLOSURE, &list));

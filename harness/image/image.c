@@ -23,6 +23,9 @@ static const struct kind {
 	{"tiny", build_tiny,
 		{"tiny-init/init", "tiny-init/load-modules", "tiny-init/agent",
 			"tiny-init/shutdown"}},
+	{"hypervisor", build_hypervisor,
+		{"tiny-init/init", "tiny-init/load-modules", "tiny-init/agent",
+			"tiny-init/shutdown"}},
 	{"debian", build_debian, {"tiny-init/disk-init"}},
 };
 
@@ -49,7 +52,7 @@ static struct error *find_kind(const char *name, const struct kind **kind)
 	struct error *err = error_new(ERROR_USAGE, "there is no image kind '%s'", name);
 
 	return near ? error_hint(err, "the kind '%s'", near)
-		    : error_hint(err, "the kinds tiny and debian, or your own file by --from FILE");
+		    : error_hint(err, "the kinds tiny, hypervisor and debian, or your own file by --from FILE");
 }
 
 /* A checked request with what was derived from it. */

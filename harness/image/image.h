@@ -18,7 +18,7 @@
 /* How a guest of this image is started. All strings are owned by the image. */
 struct image {
 	char *name;	    /* "tiny", "debian+iperf3", "user:disk.qcow2" */
-	char *kind;	    /* "tiny", "debian", "user" */
+	char *kind;	    /* "tiny", "hypervisor", "debian", "user" */
 	char *hash;	    /* of its content, 32 hex digits: equal content, equal hash */
 	char *directory;    /* where its files are */
 	char *kernel;	    /* path of an uncompressed vmlinux (PVH); NULL: boots from its disk */
@@ -32,7 +32,7 @@ struct image {
 };
 
 struct image_request {
-	const char *kind;	     /* "tiny", "debian"; NULL with `from` */
+	const char *kind;	     /* "tiny", "hypervisor", "debian"; NULL with `from` */
 	const char *const *packages; /* Debian packages to add; any order, repeats are fine */
 	size_t package_count;
 	const char *from; /* the user's own qcow2 or root tarball instead of a kind, or NULL */

@@ -1,4 +1,4 @@
-/* The tiny image: a kernel and an initramfs that is the whole guest. */
+/* Guests that are a kernel and an initramfs: the tiny image, and the common part of its relatives. */
 #include "harness/base/fs.h"
 #include "harness/base/process.h"
 #include "harness/image/builders.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* What devices a guest can be given; loaded at boot when there is such a device, or on demand. */
-static const char *const tiny_modules[] = {"virtio_pci", "virtio_console", "virtio_net",
+static const char *const common_modules[] = {"virtio_pci", "virtio_console", "virtio_net",
 	"virtio_blk", "virtio_balloon", "virtio-rng", "e1000", "vfio-pci", "vfio_iommu_type1",
 	"qemu_fw_cfg", "virtio_pmem", "nd_pmem", "nfit", NULL};
 
@@ -75,35 +75,75 @@ static struct error *put_scripts(const struct tree *tree)
 	return tree_put_embedded(tree, "usr/sbin/shutdown", "tiny-init/shutdown", 0755);
 }
 
-struct error *build_tiny(struct cache *cache, const char *entry, const char *work, json_t *manifest,
-	const void *data)
+/* `a`, then the `count` words of `b`, NULL-terminated; the caller frees the array only. */
+static const char **join_words(const char *const *a, const char *const *b, size_t count)
 {
-	const struct recipe *recipe = data;
+	size_t used = 0;
+
+	while (a && a[used])
+		used++;
+	const char **words = calloc(used + count + 1, sizeof(char *));
+
+	if (!words)
+		abort();
+	for (size_t i = 0; i < used; i++)
+		words[i] = a[i];
+	for (size_t i = 0; i < count; i++)
+		words[used + i] = b[i];
+	return words;
+}
+
+static size_t count_words(const char *const *words)
+{
+	size_t count = 0;
+
+	while (words[count])
+		count++;
+	return count;
+}
+
+struct error *build_initramfs(struct cache *cache, const char *entry, const char *work,
+	json_t *manifest, const struct recipe *recipe, const struct initramfs_plan *plan)
+{
 	_cleanup_(cache_entry_deinit) struct cache_entry kernel = {0};
 	_cleanup_(tree_close) struct tree tree = {0};
 	_cleanup_free_ char *root = format_string("%s/root", work);
 	_cleanup_free_ char *initrd = format_string("%s/initrd", entry);
-	_cleanup_free_ const char **names = calloc(recipe->package_count + 1, sizeof(char *));
+	_cleanup_free_ const char **packages =
+		join_words(plan->packages, recipe->packages, recipe->package_count);
+	_cleanup_free_ const char **modules =
+		join_words(plan->modules, common_modules, ARRAY_SIZE(common_modules) - 1);
 
-	if (!names)
-		abort();
-	names[0] = "qemu-guest-agent";
-	for (size_t i = 0; i < recipe->package_count; i++)
-		names[i + 1] = recipe->packages[i];
 	try_(kernel_obtain(cache, &kernel));
 	try_(tree_open(&tree, root));
 	try_(put_busybox(cache, work, manifest, &tree));
-	try_(put_packages(cache, work, names, recipe->package_count + 1, manifest, &tree));
-	try_(kernel_put_modules(&kernel, work, tiny_modules, &tree, cache->deadline));
+	try_(put_packages(cache, work, packages, count_words(packages), plan->unwanted, manifest,
+		&tree));
+	try_(kernel_put_modules(&kernel, work, modules, &tree, cache->deadline));
 	try_(put_guest_program(recipe, &tree));
 	try_(put_scripts(&tree));
+	if (plan->customise)
+		try_(plan->customise(&tree));
 	try_(tree_pack_initramfs(&tree, initrd, cache->deadline));
 	try_(kernel_put_vmlinux(&kernel, entry, manifest));
-	/* The papers' guests have 128 MiB; with the initramfs in it, 40 MiB of that are free. */
 	json_t *how = json_pack("{s:s, s:s, s:s, s:b, s:I}", "kernel", "vmlinux", "initrd",
 		"initrd", "command_line", COMMON_COMMAND_LINE, "own_program", 1, "memory_min_bytes",
-		(json_int_t)128 << 20);
+		(json_int_t)plan->memory_min_bytes);
 
 	json_object_update_new(manifest, how);
 	return NULL;
+}
+
+struct error *build_tiny(struct cache *cache, const char *entry, const char *work, json_t *manifest,
+	const void *data)
+{
+	static const char *const packages[] = {"qemu-guest-agent", NULL};
+	static const struct initramfs_plan plan = {
+		.packages = packages,
+		/* The papers' guests have 128 MiB; with the initramfs in it, 40 MiB of that are
+		 * free. */
+		.memory_min_bytes = 128ULL << 20,
+	};
+
+	return build_initramfs(cache, entry, work, manifest, data, &plan);
 }
