@@ -318,6 +318,7 @@ const struct command command_image = {
 		"kinds:\n"
 		"  tiny     kernel and initramfs: busybox, guest agent, fleetlab's guest program;\n"
 		"           128 MiB are enough\n"
+		"  hypervisor  as tiny, with KVM, QEMU, libvirt and SSH: an L1 guest; 768 MiB\n"
 		"  debian   minimal Debian with systemd and guest agent on a disk\n\n"
 		"build:\n"
 		"  -p, --packages A,B  add Debian packages (tiny: their files and the libraries\n"

@@ -14,7 +14,7 @@ struct copier {
 	struct tree sysroot;	 /* all packages unpacked over each other */
 	const struct tree *tree; /* what the guest gets */
 	const char *const *unwanted;
-	json_t *done;		 /* libraries that are there */
+	json_t *done; /* libraries that are there */
 };
 
 static void copier_deinit(struct copier *copier)

@@ -52,7 +52,8 @@ static struct error *find_kind(const char *name, const struct kind **kind)
 	struct error *err = error_new(ERROR_USAGE, "there is no image kind '%s'", name);
 
 	return near ? error_hint(err, "the kind '%s'", near)
-		    : error_hint(err, "the kinds tiny, hypervisor and debian, or your own file by --from FILE");
+		    : error_hint(err, "the kinds tiny, hypervisor and debian, or your own file by "
+				      "--from FILE");
 }
 
 /* A checked request with what was derived from it. */

@@ -1,4 +1,5 @@
-/* Guests that are a kernel and an initramfs: the tiny image, and the common part of its relatives. */
+/* Guests that are a kernel and an initramfs: the tiny image, and the common part of its relatives.
+ */
 #include "harness/base/fs.h"
 #include "harness/base/process.h"
 #include "harness/image/builders.h"
@@ -117,8 +118,8 @@ struct error *build_initramfs(struct cache *cache, const char *entry, const char
 	try_(kernel_obtain(cache, &kernel));
 	try_(tree_open(&tree, root));
 	try_(put_busybox(cache, work, manifest, &tree));
-	try_(put_packages(cache, work, packages, count_words(packages), plan->unwanted, manifest,
-		&tree));
+	try_(put_packages(
+		cache, work, packages, count_words(packages), plan->unwanted, manifest, &tree));
 	try_(kernel_put_modules(&kernel, work, modules, &tree, cache->deadline));
 	try_(put_guest_program(recipe, &tree));
 	try_(put_scripts(&tree));
