@@ -3,6 +3,7 @@
  * and by booting cold, in one run; host memory per clone; and the floor: bare QEMUs with the
  * template's state, without agent, name or network identity.
  */
+#include "harness/cmd/bench_nested.h"
 #include "harness/cmd/command.h"
 #include "harness/base/clock.h"
 #include "harness/base/fs.h"
@@ -250,15 +251,20 @@ static struct error *bench(const char *counts)
 
 static struct error *run(int argc, char **argv, int *exit_status)
 {
-	static const struct option options[] = {{"guests", required_argument, NULL, 'g'}, {0}};
+	static const struct option options[] = {
+		{"guests", required_argument, NULL, 'g'}, {"nested", no_argument, NULL, 'n'}, {0}};
 	const char *counts = "1,8,32,64";
+	bool nested = false;
 	int option;
 
 	(void)exit_status;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option != 'g')
+		if (option == 'g')
+			counts = optarg;
+		else if (option == 'n')
+			nested = true;
+		else
 			return command_bad_option(argc, argv);
-		counts = optarg;
 	}
 	if (optind < argc)
 		return error_hint(
@@ -268,18 +274,19 @@ static struct error *run(int argc, char **argv, int *exit_status)
 		return error_hint(error_new(ERROR_USAGE, "--guests %s: not numbers", counts),
 			"fleetlab bench --guests 1,8");
 	interrupt_catch();
-	return bench(counts);
+	return nested ? bench_nested() : bench(counts);
 }
 
 const struct command command_bench = {
 	.name = "bench",
-	.arguments = "[--guests 1,8,32,64]",
+	.arguments = "[--guests 1,8,32,64 | --nested]",
 	.summary = "measure fleetlab itself: time to ready, memory per clone",
 	.help = "Clones and cold boots of the same numbers of guests in one run, their\n"
 		"ratio, and the floor.\n"
 		"\n"
 		"options:\n"
 		"  --guests LIST  how many guests, comma-separated (1,8,32,64: several minutes)\n"
+		"  --nested       instead: guests inside guests, and what it takes to have them\n"
 		"\n"
 		"example:\n"
 		"  fleetlab bench --guests 8\n",

@@ -38,6 +38,7 @@ static void kept_template_destroy(struct kept_template *kept)
 {
 	cleanup_close(&kept->template.ram_fd);
 	cleanup_close(&kept->template.state_fd);
+	cleanup_close(&kept->template.kept_fd);
 	json_decref(kept->template.argv);
 	free(kept->key);
 	free(kept);
@@ -131,6 +132,11 @@ static char *template_key(const struct fleet_spec *spec, uint64_t memory_bytes)
 		fprintf(out, "|nic %s %s", spec->nics[i].link, spec->nics[i].model);
 	for (size_t i = 0; spec->qemu_args && spec->qemu_args[i]; i++)
 		fprintf(out, "|%s", spec->qemu_args[i]);
+	if (spec->extra && spec->extra->image) {
+		_cleanup_free_ char *inner = image_key(spec->extra->image);
+
+		fprintf(out, "|in %s %s", inner, spec->extra->key);
+	}
 	fclose(out);
 	return text;
 }
@@ -152,6 +158,7 @@ struct error *resources_template(struct resources *resources, const struct fleet
 	_cleanup_free_ char *key = template_key(spec, memory_bytes);
 	_cleanup_close_ int ram = -1;
 	_cleanup_close_ int state = -1;
+	_cleanup_close_ int own = -1;
 	struct kept_template *kept = resources->templates;
 
 	while (kept && strcmp(kept->key, key) != 0)
@@ -160,12 +167,15 @@ struct error *resources_template(struct resources *resources, const struct fleet
 	if (!kept) {
 		try_(memory_file("fleetlab-ram", memory_bytes, &ram));
 		try_(memory_file("fleetlab-state", 0, &state));
+		if (spec->extra && spec->extra->kept_bytes)
+			try_(memory_file("fleetlab-kept", spec->extra->kept_bytes, &own));
 		kept = calloc(1, sizeof(*kept));
 		if (!kept)
 			abort();
 		kept->template.memory_bytes = memory_bytes;
 		kept->template.ram_fd = take_fd(&ram);
 		kept->template.state_fd = take_fd(&state);
+		kept->template.kept_fd = take_fd(&own);
 		kept->key = take_ptr(key);
 		kept->next = resources->templates;
 		resources->templates = kept;

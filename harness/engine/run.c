@@ -142,6 +142,8 @@ static struct error *check_fleets(struct run *run)
 		try_(trial_fleet_spec(planned, &trial, &spec));
 		if (spec.count == 0)
 			continue;
+		if (spec.extra && spec.extra->image)
+			try_(resources_image(run->resources, spec.extra->image, &image));
 		try_(resources_image(run->resources, &spec.image, &image));
 		try_(check_smallest(&spec, image));
 		need = memory_of(&spec);

@@ -407,6 +407,8 @@ struct error *trial_run(
 	trial->log_dir = log_dir;
 	if (spec.count > 0)
 		try_(resources_image(resources, &spec.image, &job.host.image));
+	if (spec.extra && spec.extra->image)
+		try_(resources_image(resources, spec.extra->image, &job.host.inner_image));
 	if (spec.count > 0 && spec.start == FLEET_TEMPLATE)
 		try_(provide_templates(&job, resources, &reason));
 	before = clean_snapshot();

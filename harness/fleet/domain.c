@@ -82,10 +82,12 @@ char *guest_ram_object(const struct guest_spec *spec)
 	if (spec->ram == RAM_PRIVATE)
 		return format_string("memory-backend-ram,id=" GUEST_RAM_ID ",size=%llu",
 			(unsigned long long)spec->memory_bytes);
+	/* A device for RAM is a DAX one, which is mapped in steps of its huge pages. */
 	return format_string("memory-backend-file,id=" GUEST_RAM_ID
-			     ",mem-path=%s,size=%llu,share=%s",
+			     ",mem-path=%s,size=%llu,share=%s%s",
 		spec->ram_path, (unsigned long long)spec->memory_bytes,
-		spec->ram == RAM_SHARED ? "on" : "off");
+		spec->ram == RAM_SHARED ? "on" : "off",
+		spec->ram_path && strncmp(spec->ram_path, "/dev/", 5) == 0 ? ",align=2M" : "");
 }
 
 static void put_ram(FILE *out, const struct guest_spec *spec)

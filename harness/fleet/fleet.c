@@ -114,6 +114,8 @@ static struct error *prepare(const struct fleet_spec *spec, const struct fleet_h
 		try_(guest_init(made, i, only_name));
 	}
 	try_(provide_log_dir(host->log_dir));
+	if (spec->extra && spec->extra->prepare)
+		try_(spec->extra->prepare(host, spec->extra->context));
 	try_(create_network(made));
 	if (count > 0) {
 		try_(qemu_find(QEMU_DEFAULT, &made->emulator));
@@ -153,11 +155,9 @@ void fleet_close(struct fleet *fleet)
 	free(fleet);
 }
 
-/* Leaves our program waiting for the words of personalise() in what becomes the template. */
-static struct error *leave_waiting(struct fleet *fleet)
+struct error *leave_waiting(const struct fleet *fleet, struct guest *guest)
 {
 	const char *const argv[] = {GUEST_PROGRAM, "later", NULL};
-	struct guest *guest = &fleet->guests[0];
 	int64_t pid;
 	char heard;
 
@@ -220,12 +220,16 @@ struct error *fleet_make_template(const struct fleet_spec *spec, const struct fl
 	spec_of_it.ram_path = ram;
 	try_(start_cold(fleet, guest, &spec_of_it));
 	try_(meet(fleet, guest));
-	try_(leave_waiting(fleet));
+	if (spec->extra && spec->extra->ripen)
+		try_(spec->extra->ripen(fleet, spec->extra->context));
+	try_(leave_waiting(fleet, guest));
 	try_(stacks_connect(fleet, 0, &stack));
 	try_(clone_vector(stack, &spec_of_it, deadline, &native));
 	agent_close(take_ptr(guest->agent));
 	try_(stack_request(
 		stack, json_pack("{s:s, s:s}", "op", "save", "name", guest->seat), deadline, NULL));
+	if (spec->extra && spec->extra->saved)
+		try_(spec->extra->saved(host, spec->extra->context));
 	*argv = take_ptr(native);
 	return NULL;
 }

@@ -34,6 +34,23 @@ enum ram_backing {
 	RAM_BACKING_HUGE,  /* 2 MiB pages that the host has reserved (vm.nr_hugepages) */
 };
 
+struct fleet;
+struct fleet_host;
+
+/* What makes the guests of a fleet more than what boots: nested.h. Each may be NULL. */
+struct fleet_extra {
+	/* In the lab, before guests start: files and services that they stand on. */
+	struct error *(*prepare)(const struct fleet_host *host, void *context);
+	/* In the template's lab, when its one guest is up: makes it what clones shall be. */
+	struct error *(*ripen)(struct fleet *fleet, void *context);
+	/* When its state has been saved: takes what the lab has into template->kept_fd. */
+	struct error *(*saved)(const struct fleet_host *host, void *context);
+	uint64_t kept_bytes;		   /* size of the memory file template->kept_fd; 0: none */
+	const struct image_request *image; /* of guests within the guests: fleet_host.inner_image */
+	const char *key;		   /* what all this makes of a template, as text */
+	void *context;
+};
+
 /* What fleet an experiment wants. Plain data; strings and arrays are borrowed. */
 struct fleet_spec {
 	struct image_request image;
@@ -61,6 +78,7 @@ struct fleet_spec {
 	const char *kernel_args;
 	const struct plug_spec *plugs; /* in this order, once a guest is up */
 	size_t plug_count;
+	const struct fleet_extra *extra; /* may be NULL */
 };
 
 /* A guest that has booted once and can be cloned: descriptors of its RAM and device state (memfds
@@ -68,6 +86,7 @@ struct fleet_spec {
 struct template
 {
 	int ram_fd, state_fd;
+	int kept_fd;		     /* fleet_extra's; -1: none */
 	json_t *argv;		     /* array of strings */
 	uint64_t memory_bytes;	     /* of it and of its clones */
 	const struct template *next; /* of this fleet, for guests of another size; may be NULL */
@@ -76,12 +95,11 @@ struct template
 /* Sizes of guests that one fleet of clones can have. */
 enum { FLEET_SIZES_MAX = 8 };
 
-struct fleet;
-
 /* What the host provides for a fleet. */
 struct fleet_host {
 	const char *accelerator; /* "kvm" or "tcg" */
 	const struct image *image;
+	const struct image *inner_image; /* of fleet_extra.image; else NULL */
 	const struct template *template; /* for FLEET_TEMPLATE: one for each size, a list */
 	const char *log_dir; /* where NAME.console and NAME.qemu are written; NULL: they end with
 				the lab */

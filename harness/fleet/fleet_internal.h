@@ -76,6 +76,9 @@ struct error *start_clone(struct fleet *fleet, struct guest *guest);
 /* Waits for the agent and connects the control port. */
 struct error *meet(struct fleet *fleet, struct guest *guest);
 
+/* Leaves our program waiting for the words of personalise() in what becomes the template. */
+struct error *leave_waiting(const struct fleet *fleet, struct guest *guest);
+
 /* ---- plug.c ---- */
 
 /* Gives a guest the devices that the fleet plugs in. */

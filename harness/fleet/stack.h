@@ -9,9 +9,13 @@
  *   start   name, xml                         {"pid"}     a guest by libvirt, running
  *   native  xml                               {"argv"}    what libvirt would execute for it
  *   clone   name, argv, template              {"pid"}     a guest from the RAM and state of that
- * template, by its number save    name                              {"bytes"}   ends a guest, its
- * state in the state file stop    name                              {} qmp     name, command,
- * arguments          {"result"}  one monitor command
+ *                                                         template, by its number
+ *   save    name                              {"bytes"}   ends a guest, its state in the state file
+ *   stop    name                              {}
+ *   qmp     name, command, arguments          {"result"}  one monitor command
+ *   connect path                              {}          from then on the connection is one to
+ *                                                         that UNIX socket, where the stack is
+ *   idle                                      {}          waits till no such connection is left
  *
  * For moving guests (move.h), at the source, the target or either:
  *   receive   name, xml | argv                {"pid"}     a QEMU, stopped, with "-incoming defer"

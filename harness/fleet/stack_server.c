@@ -3,6 +3,7 @@
 #include "harness/base/fs.h"
 #include "harness/fleet/clone.h"
 #include "harness/fleet/guest_spec.h"
+#include "harness/fleet/stack_connect.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -180,6 +181,14 @@ static struct error *op_qmp(struct server *server, json_t *request, json_t *answ
 	return NULL;
 }
 
+static struct error *op_idle(struct server *server, json_t *request, json_t *answer)
+{
+	(void)server;
+	(void)request;
+	(void)answer;
+	return stack_await_idle(deadline_after_ms(STACK_REQUEST_MS));
+}
+
 static stack_operation op_revoke;
 
 static struct error *handle(struct server *server, json_t *request, json_t *answer)
@@ -214,6 +223,7 @@ static struct error *handle(struct server *server, json_t *request, json_t *answ
 		{"clock", stack_op_clock},
 		{"room", stack_op_room},
 		{"revoke", op_revoke},
+		{"idle", op_idle},
 	};
 	const char *name;
 
@@ -285,6 +295,14 @@ static struct error *op_revoke(struct server *server, json_t *request, json_t *a
 				     "deadline passed while waiting for a revoked session's end");
 }
 
+/* The request "connect": from its answer on, the connection is one to a socket of this machine. */
+static bool is_connect(json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "op"));
+
+	return name && strcmp(name, "connect") == 0;
+}
+
 static void *serve_connection(void *context)
 {
 	struct connection *connection = context;
@@ -304,8 +322,18 @@ static void *serve_connection(void *context)
 		}
 		json_int_t session = json_integer_value(json_object_get(request, "session"));
 
-		err = session ? handle_in_session(connection->server, request, session, answer)
-			      : handle(connection->server, request, answer);
+		if (is_connect(request)) {
+			err = stack_lead_on(connection->fd, request);
+			if (!err) {
+				json_decref(answer);
+				connection->fd = -1;
+				break;
+			}
+		} else {
+			err = session ? handle_in_session(
+						connection->server, request, session, answer)
+				      : handle(connection->server, request, answer);
+		}
 		json_object_set(answer, "id", json_object_get(request, "id"));
 		if (err) {
 			json_object_set_new(answer, "error", json_string(error_message(err)));
@@ -321,7 +349,7 @@ static void *serve_connection(void *context)
 		}
 	}
 	jsonline_deinit(&reader);
-	close(connection->fd);
+	cleanup_close(&connection->fd);
 	free(connection);
 	return NULL;
 }

@@ -90,7 +90,8 @@ static struct error *put_users(const struct tree *root)
 				     "sshd:*:100:65534::/run/sshd:/bin/false\n"
 				     "libvirt-qemu:*:64055:64055::/var/lib/libvirt:/bin/false\n"
 				     "nobody:*:65534:65534:nobody:/:/bin/false\n";
-	static const char group[] = "root:x:0:\ntty:x:5:\nkvm:x:64055:\nnogroup:x:65534:\n";
+	static const char group[] =
+		"root:x:0:\ntty:x:5:\nkvm:x:106:\nlibvirt-qemu:x:64055:\nnogroup:x:65534:\n";
 
 	try_(tree_put_bytes(root, "etc/passwd", passwd, sizeof(passwd) - 1, 0644));
 	return tree_put_bytes(root, "etc/group", group, sizeof(group) - 1, 0644);

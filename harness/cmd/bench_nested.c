@@ -1,0 +1,162 @@
+/* fleetlab bench --nested: guests inside guests, and what it takes to have them. Two labs, as in a
+ * run: the template's, and that of its clones. */
+#include "harness/cmd/bench_nested.h"
+#include "harness/base/fs.h"
+#include "harness/base/jsonline.h"
+#include "harness/engine/resources.h"
+#include "harness/fleet/nested.h"
+#include "harness/host/accelerator.h"
+#include "harness/host/lock.h"
+#include "harness/lab/lab.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define LAB_TIMEOUT_MS 60000
+
+struct nested_job {
+	struct nested_plan *plan;
+	struct fleet_spec spec;
+	struct fleet_host host;
+	bool make_template;
+	int out_fd;
+};
+
+/* ---- in the lab ---- */
+
+static struct error *report_open(
+	const struct nested_job *job, const struct fleet *outer, const struct nested *nested)
+{
+	struct fleet *inner = nested_guests(nested);
+	bool same = true;
+
+	for (unsigned int i = 0; i < fleet_count(inner) && same; i++)
+		try_(nested_same_memory(nested, i, &same));
+	return jsonline_send(job->out_fd,
+		json_pack("{s:f, s:f, s:b}", "outer_ready_s", fleet_ready_s(outer), "inner_ready_s",
+			fleet_ready_s(inner), "same_memory", same),
+		"bench");
+}
+
+static struct error *run_nested(const struct nested_job *job)
+{
+	struct deadline deadline = deadline_after_ms(LAB_TIMEOUT_MS);
+	_cleanup_(cleanup_fleet) struct fleet *outer = NULL;
+	_cleanup_(cleanup_nested) struct nested *nested = NULL;
+
+	if (job->make_template) {
+		json_t *argv;
+
+		try_(fleet_make_template(&job->spec, &job->host, deadline, &argv));
+		return jsonline_send(job->out_fd, json_pack("{s:o}", "template", argv), "bench");
+	}
+	try_(fleet_open(&job->spec, &job->host, deadline, &outer));
+	try_(nested_open(outer, job->plan, deadline, &nested));
+	return report_open(job, outer, nested);
+}
+
+static int body(void *context)
+{
+	const struct nested_job *job = context;
+	struct error *err = run_nested(job);
+
+	if (err) {
+		error_destroy(jsonline_send(job->out_fd,
+			json_pack("{s:s, s:s*}", "error", error_message(err), "remedy",
+				error_remedy(err)),
+			"bench"));
+		error_destroy(err);
+	}
+	return err != NULL;
+}
+
+/* ---- outside ---- */
+
+static struct error *in_lab(struct nested_job *job, bool make_template, json_t **line)
+{
+	struct lab_options options = {
+		.name = "lab",
+		.mask_kvm = strcmp(job->host.accelerator, "kvm") != 0,
+		.body = body,
+		.context = job,
+	};
+	_cleanup_(lab_kill) struct lab lab = {.alive_fd = -1};
+	_cleanup_(jsonline_deinit) struct jsonline reader = {0};
+	_cleanup_json_ json_t *answer = NULL;
+	_cleanup_close_ int in = -1;
+	struct error *err;
+	int pair[2];
+
+	job->make_template = make_template;
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return error_errno(errno, "cannot create a pipe");
+	in = pair[0];
+	job->out_fd = pair[1];
+	err = lab_open(&options, &lab);
+	close(pair[1]);
+	if (err)
+		return err;
+	reader.fd = in;
+	try_(jsonline_receive(
+		&reader, "the bench's lab", deadline_after_ms(LAB_TIMEOUT_MS), &answer));
+	const char *message = json_string_value(json_object_get(answer, "error"));
+	const char *remedy = json_string_value(json_object_get(answer, "remedy"));
+
+	if (!answer)
+		return error_new(ERROR_SETUP, "the bench's lab ended at once");
+	if (message) {
+		err = error_new(ERROR_SETUP, "%s", message);
+		return remedy ? error_hint(err, "%s", remedy) : err;
+	}
+	*line = take_ptr(answer);
+	return NULL;
+}
+
+static double number(const json_t *line, const char *name)
+{
+	return json_number_value(json_object_get(line, name));
+}
+
+static struct error *measure(struct nested_job *job, struct template *template)
+{
+	_cleanup_json_ json_t *made = NULL;
+	_cleanup_json_ json_t *line = NULL;
+	int64_t begin = clock_now_ns();
+
+	try_(in_lab(job, true, &made));
+	template->argv = json_incref(json_object_get(made, "template"));
+	printf("template with its L2 guests  %6.2f s\n", clock_seconds(begin, clock_now_ns()));
+	fflush(stdout);
+	try_(in_lab(job, false, &line));
+	printf("two L1 guests ready          %6.2f s\n"
+	       "L2 guests ready after that   %6.2f s\n"
+	       "both map the same memory        %s\n",
+		number(line, "outer_ready_s"), number(line, "inner_ready_s"),
+		json_is_true(json_object_get(line, "same_memory")) ? "yes" : "no");
+	return NULL;
+}
+
+struct error *bench_nested(void)
+{
+	const struct nested_spec spec = {
+		.count = 2, .memory_bytes = {(uint64_t)256 << 20, (uint64_t)128 << 20}};
+	_cleanup_(cleanup_nested_plan) struct nested_plan *plan = nested_plan_create(&spec);
+	_cleanup_(accelerator_deinit) struct accelerator accelerator = {0};
+	_cleanup_(cleanup_resources) struct resources *resources = NULL;
+	_cleanup_host_lock_ struct host_lock *lock = NULL;
+	struct nested_job job = {.plan = plan};
+	struct template *template;
+	bool is_new;
+
+	try_(host_lock_acquire("bench", deadline_after_ms(0), &lock));
+	try_(accelerator_find("qemu-system-x86_64", NULL, deadline_after_ms(60000), &accelerator));
+	resources = resources_create(accelerator.name);
+	nested_fleet_spec(plan, &job.spec);
+	job.host.accelerator = accelerator.name;
+	try_(resources_image(resources, &job.spec.image, &job.host.image));
+	try_(resources_image(resources, job.spec.extra->image, &job.host.inner_image));
+	try_(resources_template(resources, &job.spec, job.spec.memory_bytes, &template, &is_new));
+	job.host.template = template;
+	return measure(&job, template);
+}

@@ -1,0 +1,262 @@
+/* Two L1 guests and the guests inside them: see nested.h. Must never believe a path or a number
+ * that comes from an L1 guest. */
+#include "harness/fleet/nested.h"
+#include "harness/base/fs.h"
+#include "harness/fleet/fleet_internal.h"
+#include "harness/fleet/nested_internal.h"
+#include "harness/fleet/relay.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#define CONNECT_TIMEOUT_MS 20000
+
+struct nested {
+	struct fleet *outer, *inner;
+};
+
+/* ---- sockets inside L1 guests ---- */
+
+/* One line, byte by byte: what follows it belongs to who will use the connection. */
+static struct error *read_line(int fd, char *line, size_t size, struct deadline deadline)
+{
+	for (size_t used = 0; used + 1 < size;) {
+		struct pollfd pfd = {.fd = fd, .events = POLLIN};
+
+		if (poll(&pfd, 1, deadline_left_ms(deadline)) <= 0) {
+			if (deadline_passed(deadline))
+				return error_new(ERROR_TIMEOUT, "deadline passed while waiting for "
+								"the stack in an L1 guest");
+			continue;
+		}
+		if (recv(fd, line + used, 1, 0) != 1)
+			return error_new(ERROR_GUEST, "the stack in an L1 guest has ended");
+		if (line[used++] == '\n') {
+			line[used] = '\0';
+			return NULL;
+		}
+	}
+	return error_new(ERROR_GUEST, "the stack in an L1 guest gives a too long answer");
+}
+
+static struct error *ask_to_connect(int fd, const char *path)
+{
+	struct deadline deadline = deadline_after_ms(CONNECT_TIMEOUT_MS);
+	_cleanup_json_ json_t *answer = NULL;
+	char line[1024];
+
+	try_(jsonline_send(fd, json_pack("{s:s, s:s}", "op", "connect", "path", path),
+		"the stack in an L1 guest"));
+	try_(read_line(fd, line, sizeof(line), deadline));
+	answer = json_loads(line, 0, NULL);
+	if (!json_is_object(answer) || json_object_get(answer, "error"))
+		return error_new(ERROR_GUEST, "an L1 guest cannot connect to %s: %s", path, line);
+	return NULL;
+}
+
+static struct error *open_end(void *context, int *fd)
+{
+	const struct nested_end *end = context;
+	_cleanup_close_ int s = -1;
+
+	try_(tcp_connect(end->address, NESTED_STACK_PORT, &s));
+	if (end->path)
+		try_(ask_to_connect(s, end->path));
+	*fd = take_fd(&s);
+	return NULL;
+}
+
+/* Ends live as long as their relays do: until the process ends. */
+static struct error *reach(const char *path, const char *address, const char *inside)
+{
+	struct nested_end *end = calloc(1, sizeof(*end));
+
+	if (!end)
+		abort();
+	end->address = format_string("%s", address);
+	end->path = inside ? format_string("%s", inside) : NULL;
+	unlink(path);
+	return relay_listen(path, open_end, end);
+}
+
+struct error *nested_reach_seat(const struct fleet *inner, unsigned int guest, const char *address)
+{
+	static const char *const files[] = {"agent.sock", "control.sock"};
+	const char *dir = inner->guests[guest].dir;
+
+	try_(fs_make_dirs(dir));
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		_cleanup_free_ char *path = format_string("%s/%s", dir, files[i]);
+
+		/* Labs look alike: it is the same path in the L1 guest. */
+		try_(reach(path, address, path));
+	}
+	return NULL;
+}
+
+/* ---- the L2 guests as a fleet ---- */
+
+/* The image as it is inside an L1 guest. */
+static const struct image *image_inside(void)
+{
+	static struct image image = {
+		.name = "tiny",
+		.kind = "tiny",
+		.kernel = "/run/nested/kernel",
+		.initrd = "/run/nested/initrd",
+		.command_line = "quiet panic=-1 reboot=t cryptomgr.notests tsc=reliable",
+		.own_program = true,
+	};
+
+	return &image;
+}
+
+static struct error *add_stack(struct fleet *fleet, unsigned int number, const char *address)
+{
+	struct fleet_stack *stack = &fleet->stacks[number];
+
+	*stack = (struct fleet_stack){
+		.socket = format_string("%s/nested%u.sock", lab_dir(), number),
+		.root = format_string("%s/nested%u", lab_dir(), number),
+		.pid = getpid(), /* of who serves its socket here */
+	};
+	fleet->stack_count++;
+	return reach(stack->socket, address, NULL);
+}
+
+static struct error *add_guest(struct fleet *fleet, unsigned int number, const char *address)
+{
+	_cleanup_free_ char *name = format_string("n%u", number);
+	struct guest *guest = &fleet->guests[number];
+
+	fleet->count++;
+	try_(guest_init(fleet, number, name));
+	free(guest->ram_path);
+	guest->ram_path = format_string("/dev/nested%u", number);
+	return nested_reach_seat(fleet, number, address);
+}
+
+struct error *nested_inner_fleet(const struct nested_plan *plan, enum fleet_start start,
+	const char *const *addresses, unsigned int stacks, struct deadline deadline,
+	struct fleet **fleet)
+{
+	_cleanup_(cleanup_fleet) struct fleet *made = calloc(1, sizeof(*made));
+
+	if (!made || !(made->guests = calloc(plan->spec.count + 1, sizeof(*made->guests))) ||
+		!(made->stacks = calloc(stacks, sizeof(*made->stacks))))
+		abort();
+	made->spec = plan->inner;
+	made->spec.start = start;
+	made->spec.stack_count = stacks;
+	made->host = (struct fleet_host){.accelerator = "kvm", .image = image_inside()};
+	made->emulator = format_string("/usr/bin/qemu-system-x86_64");
+	made->deadline = deadline;
+	made->begin_ns = clock_now_ns();
+	for (unsigned int i = 0; i < stacks; i++)
+		try_(add_stack(made, i, addresses[i]));
+	for (unsigned int i = 0; i < plan->spec.count; i++)
+		try_(add_guest(made, i, addresses[0]));
+	*fleet = take_ptr(made);
+	return NULL;
+}
+
+/* ---- open ---- */
+
+static struct error *ask(const struct fleet *inner, unsigned int stack_number, json_t *request)
+{
+	_cleanup_(cleanup_stack) struct stack *stack = NULL;
+	struct error *err = stacks_connect(inner, stack_number, &stack);
+
+	if (err) {
+		json_decref(request);
+		return err;
+	}
+	return stack_request(stack, request, inner->deadline, NULL);
+}
+
+/* In the first L1 guest it goes on; its twin in the second is ended: one may run only. */
+static struct error *wake(struct fleet *inner, struct guest *guest)
+{
+	try_(ask(inner, 1, json_pack("{s:s, s:s}", "op", "stop", "name", guest->seat)));
+	try_(ask(inner, 0,
+		json_pack("{s:s, s:s, s:s}", "op", "qmp", "name", guest->seat, "command", "cont")));
+	try_(meet(inner, guest));
+	try_(personalise(inner, guest));
+	guest->ready_ns = clock_now_ns();
+	return NULL;
+}
+
+struct error *nested_open(struct fleet *outer, const struct nested_plan *plan,
+	struct deadline deadline, struct nested **nested)
+{
+	static const char *const addresses[NESTED_STACKS] = {"10.77.1.1", "10.77.1.2"};
+	_cleanup_(cleanup_nested) struct nested *made = calloc(1, sizeof(*made));
+
+	if (!made)
+		abort();
+	made->outer = outer;
+	try_(nested_inner_fleet(
+		plan, FLEET_TEMPLATE, addresses, NESTED_STACKS, deadline, &made->inner));
+	for (unsigned int i = 0; i < made->inner->count; i++) {
+		struct error *err = wake(made->inner, &made->inner->guests[i]);
+
+		if (err)
+			return error_prefix(err, "L2 guest %s", made->inner->guests[i].name);
+	}
+	*nested = take_ptr(made);
+	return NULL;
+}
+
+void nested_close(struct nested *nested)
+{
+	if (!nested)
+		return;
+	fleet_close(nested->inner);
+	free(nested);
+}
+
+struct fleet *nested_guests(const struct nested *nested)
+{
+	return nested->inner;
+}
+
+/* Looks for a mapping of this file in a process. */
+static struct error *maps_file(pid_t pid, const struct stat *file, bool *found)
+{
+	_cleanup_free_ char *path = format_string("/proc/%d/maps", (int)pid);
+	_cleanup_fclose_ FILE *maps = fopen(path, "re");
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+
+	if (!maps)
+		return error_errno(errno, "cannot read %s", path);
+	*found = false;
+	while (!*found && getline(&line, &size, maps) > 0) {
+		unsigned long long inode;
+		unsigned int major_number, minor_number;
+
+		if (sscanf(line, "%*s %*s %*s %x:%x %llu", &major_number, &minor_number, &inode) ==
+			3)
+			*found = inode == file->st_ino && major_number == major(file->st_dev) &&
+				 minor_number == minor(file->st_dev);
+	}
+	return NULL;
+}
+
+struct error *nested_same_memory(const struct nested *nested, unsigned int guest, bool *same)
+{
+	_cleanup_free_ char *path = nested_region_path(guest);
+	struct stat file;
+	bool mapped = true;
+
+	if (stat(path, &file) < 0)
+		return error_errno(errno, "cannot look at the NVDIMM %s", path);
+	for (unsigned int i = 0; i < NESTED_STACKS && mapped; i++)
+		try_(maps_file(fleet_guest_pid(nested->outer, i), &file, &mapped));
+	*same = mapped;
+	return NULL;
+}

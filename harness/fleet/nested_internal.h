@@ -1,0 +1,47 @@
+/* What nested.c and nested_plan.c share; nobody else includes this. */
+#pragma once
+
+#include "harness/fleet/nested.h"
+
+/* Where the stack in an L1 guest listens, on its management interface. */
+#define NESTED_STACK_PORT 7070
+
+/* An L1 guest's NICs, and the links of the lab, in this order. */
+enum { NESTED_NIC_MOVE, NESTED_NIC_MANAGE, NESTED_NIC_LAN, NESTED_NICS };
+
+struct nested_plan {
+	struct nested_spec spec;
+	struct image_request inner_image;
+	struct fleet_extra extra;
+	struct link_spec links[NESTED_NICS];
+	struct nic_spec nics[NESTED_NICS];
+	struct nic_spec guest_nic;
+	char **qemu_args; /* NULL-terminated */
+	size_t qemu_arg_count;
+	char *key;
+	struct fleet_spec inner; /* of the L2 guests */
+};
+
+/* An end inside an L1 guest: of a relay. */
+struct nested_end {
+	char *address; /* of the L1 guest */
+	char *path;    /* of the socket there, or NULL: the stack's own */
+};
+
+/* The L2 guests as a fleet, of which nothing runs yet: guests and relays to `stacks` L1 guests at
+ * these addresses. `ends` gets what the relays point to. */
+struct error *nested_inner_fleet(const struct nested_plan *plan, enum fleet_start start,
+	const char *const *addresses, unsigned int stacks, struct deadline deadline,
+	struct fleet **fleet);
+
+/* Makes the sockets of the guest's present seat reachable: in its directory in the lab. */
+struct error *nested_reach_seat(const struct fleet *inner, unsigned int guest, const char *address);
+
+/* ---- nested_template.c: the hooks of fleet_extra; `context` is the plan ---- */
+struct error *nested_prepare(const struct fleet_host *host, void *plan);
+struct error *nested_ripen(struct fleet *outer, void *plan);
+struct error *nested_saved(const struct fleet_host *host, void *plan);
+
+/* The i-th NVDIMM: of the i-th L2 guest; the last is the channel's. The path is the caller's. */
+char *nested_region_path(unsigned int region);
+uint64_t nested_region_bytes(const struct nested_plan *plan, unsigned int region);
