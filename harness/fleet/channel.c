@@ -169,7 +169,7 @@ struct error *channel_send(
 
 	while (size > 0) {
 		uint64_t place = channel->written % channel->capacity;
-		uint64_t room;
+		uint64_t room = 0;
 
 		if (atomic_load_explicit(&channel->out->stopped, memory_order_acquire))
 			return error_errno(EPIPE, "cannot send through the shared-memory channel");
@@ -201,7 +201,7 @@ struct error *channel_receive(struct channel *channel, void *data, size_t room,
 	struct deadline deadline, size_t *received)
 {
 	struct patience patience = {0};
-	uint64_t there;
+	uint64_t there = 0;
 
 	for (;;) {
 		/* Before the position: what was written before the end must not be missed. */
@@ -278,7 +278,7 @@ static void *carry_out(void *context)
 static struct error *carry_in(struct carrier *carrier)
 {
 	_cleanup_free_ char *buffer = malloc(RELAY_CHUNK);
-	size_t n;
+	size_t n = 0;
 
 	if (!buffer)
 		abort();
