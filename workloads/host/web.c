@@ -3,6 +3,7 @@
 #include "workloads/host/web.h"
 #include "harness/base/fs.h"
 #include "harness/base/process.h"
+#include "harness/stats/summary.h"
 #include "workloads/host/client.h"
 
 #include <arpa/inet.h>
@@ -13,6 +14,7 @@
 #define RUN_SPARE_MS 10000
 /* Of the first run where the server's speed is not known yet. */
 #define FIRST_CONNECTIONS 20
+#define RUNS_REMEMBERED 5
 
 struct web {
 	struct web_options options; /* with defaults put in */
@@ -30,20 +32,31 @@ void web_series_deinit(struct web_series *series)
 	*series = (struct web_series){0};
 }
 
+/* What the server can answer, from the last few runs: their median, since one that was held up, or
+ * one that was short, says little. Nothing when it answered nothing at last. */
+static double expected_replies_per_s(const struct web_series *series)
+{
+	size_t count = series->count < RUNS_REMEMBERED ? series->count : RUNS_REMEMBERED;
+	const struct web_segment *last = series->segments + series->count - count;
+	double speeds[RUNS_REMEMBERED];
+
+	if (last[count - 1].replies == 0)
+		return 0;
+	for (size_t i = 0; i < count; i++)
+		speeds[i] = last[i].replies_per_s;
+	return stats_median(speeds, count);
+}
+
 /* How many connections fill the next segment. */
 static uint64_t connections_of(const struct web *web)
 {
 	const struct web_options *options = &web->options;
-	const struct web_series *series = &web->series;
 	double per_s = options->rate;
 
 	if (!options->rate) {
-		const struct web_segment *last =
-			series->count ? &series->segments[series->count - 1] : NULL;
-
-		if (!last)
+		if (!web->series.count)
 			return FIRST_CONNECTIONS;
-		per_s = last->replies_per_s / options->calls;
+		per_s = expected_replies_per_s(&web->series) / options->calls;
 	}
 	double wanted = per_s * options->segment_ms / 1000;
 

@@ -45,7 +45,7 @@ static char scratch[] = "/tmp/fleetlab-test-XXXXXX";
 static inline int scratch_make(void **state)
 {
 	(void)state;
-	memcpy(scratch + sizeof(scratch) - 7, "XXXXXX", 6);
+	memset(scratch + sizeof(scratch) - 7, 'X', 6);
 	return mkdtemp(scratch) ? 0 : -1;
 }
 
