@@ -1,6 +1,7 @@
 /* Fleets that live on between commands: see fleet_control.h. */
 #include "harness/cmd/fleet_control.h"
 #include "harness/base/fs.h"
+#include "harness/cmd/fleet_rejuvenate.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -144,8 +145,23 @@ static struct error *op_console(struct keeper *keeper, json_t *request, int *con
 	return unix_connect(path, console);
 }
 
-static struct error *handle(
-	struct keeper *keeper, json_t *request, json_t *answer, int *console, bool *down)
+/* Nothing else may talk to a guest while it changes its QEMU. */
+static struct error *op_rejuvenate(
+	struct keeper *keeper, const json_t *request, int fd, json_t *answer)
+{
+	unsigned int count = fleet_count(keeper->fleet);
+	struct error *err;
+
+	for (unsigned int i = 0; i < count; i++)
+		pthread_mutex_lock(&keeper->guest_locks[i]);
+	err = fleet_rejuvenate(keeper->fleet, request, fd, answer);
+	for (unsigned int i = 0; i < count; i++)
+		pthread_mutex_unlock(&keeper->guest_locks[i]);
+	return err;
+}
+
+static struct error *handle(struct keeper *keeper, json_t *request, int fd, json_t *answer,
+	int *console, bool *down)
 {
 	const char *op = json_string_value(json_object_get(request, "op"));
 
@@ -155,6 +171,8 @@ static struct error *handle(
 		return op_exec(keeper, request, answer);
 	if (op && strcmp(op, "console") == 0)
 		return op_console(keeper, request, console);
+	if (op && strcmp(op, "rejuvenate") == 0)
+		return op_rejuvenate(keeper, request, fd, answer);
 	*down = op && strcmp(op, "down") == 0;
 	return *down ? NULL : error_new(ERROR_USAGE, "unknown request");
 }
@@ -171,7 +189,7 @@ static void *serve_client(void *context)
 		jsonline_receive(&reader, "a client", deadline_after_ms(30000), &request);
 
 	if (!err && request)
-		err = handle(client->keeper, request, answer, &console, &down);
+		err = handle(client->keeper, request, client->fd, answer, &console, &down);
 	if (err) {
 		json_object_set_new(answer, "error", json_string(error_message(err)));
 		if (error_remedy(err))
@@ -261,23 +279,25 @@ struct error *fleet_control_connect(const char *name, struct jsonline *connectio
 	return NULL;
 }
 
+struct error *fleet_control_error(const json_t *answer)
+{
+	const char *message = json_string_value(json_object_get(answer, "error"));
+	const char *remedy = json_string_value(json_object_get(answer, "remedy"));
+	struct error *err = message ? error_new(ERROR_GUEST, "%s", message) : NULL;
+
+	return err && remedy ? error_hint(err, "%s", remedy) : err;
+}
+
 struct error *fleet_control_request(
 	struct jsonline *connection, json_t *request, struct deadline deadline, json_t **answer)
 {
 	_cleanup_json_ json_t *received = NULL;
-	const char *message, *remedy;
 
 	try_(jsonline_send(connection->fd, request, "the fleet"));
 	try_(jsonline_receive(connection, "the fleet", deadline, &received));
 	if (!received)
 		return error_new(ERROR_GUEST, "the fleet has ended");
-	message = json_string_value(json_object_get(received, "error"));
-	remedy = json_string_value(json_object_get(received, "remedy"));
-	if (message) {
-		struct error *err = error_new(ERROR_GUEST, "%s", message);
-
-		return remedy ? error_hint(err, "%s", remedy) : err;
-	}
+	try_(fleet_control_error(received));
 	if (answer)
 		*answer = take_ptr(received);
 	return NULL;

@@ -27,6 +27,9 @@ struct error *fleet_control_connect(const char *name, struct jsonline *connectio
 struct error *fleet_control_request(
 	struct jsonline *connection, json_t *request, struct deadline deadline, json_t **answer);
 
+/* The error that an answer tells, or NULL. */
+struct error *fleet_control_error(const json_t *answer);
+
 /* Names of the fleets whose keeper answers, as an array of strings; stale sockets are left out. */
 struct error *fleet_control_list(json_t **names);
 
