@@ -225,6 +225,7 @@ struct error *fleet_up(const struct fleet_words *words, int argc, char **argv, i
 			.memory_bytes = words->memory_bytes,
 			.vcpus = words->vcpus,
 			.start = words->cold ? FLEET_COLD : FLEET_TEMPLATE,
+			.movable = true,
 			.ram = words->movable ? RAM_SHARED : RAM_PRIVATE,
 			.links = links,
 			.link_count = 1,

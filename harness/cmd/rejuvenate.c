@@ -5,6 +5,7 @@
 #include "harness/cmd/fleet_control.h"
 #include "harness/fleet/move.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <string.h>
 

@@ -41,13 +41,18 @@ static struct error *settle_guest(size_t item, void *context)
 
 /* ---- the fleet ---- */
 
+bool fleet_is_movable(const struct fleet_spec *spec)
+{
+	return spec->movable || spec->stack_count > 1;
+}
+
 /* A seat's taps exist wherever its guest may come to be: in each of the machines. One that no QEMU
  * has opened carries nothing. */
 static struct error *add_ports(struct fleet *fleet, const struct machine *machine)
 {
 	const struct fleet_spec *spec = &fleet->spec;
-	/* Where there is more than one stack, a guest can have two seats at once. */
-	unsigned int seats = spec->stack_count > 1 ? 2 : 1;
+	/* While it is moved, a guest has two seats. */
+	unsigned int seats = fleet_is_movable(spec) ? 2 : 1;
 	size_t ports_total = spec->nic_count * fleet->count * seats;
 	_cleanup_free_ struct port_spec *ports = calloc(ports_total + 1, sizeof(*ports));
 	struct error *err;

@@ -67,6 +67,8 @@ struct fleet_spec {
 	uint64_t disk_bytes; /* an empty virtio disk for each guest, after the image's own; 0: none
 			      */
 	unsigned int stack_count; /* stacks, all started at once; guests begin on stack 0; 0: one */
+	bool movable; /* guests may be moved to stacks that are added later; always so with several
+			 stacks */
 	const struct machine_spec *machine; /* stacks from 1 on, with their QEMUs, are in a second
 					       machine; NULL: there is none */
 	bool pin; /* vCPU threads of guest i bound to processing unit i, by hwloc */

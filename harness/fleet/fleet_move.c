@@ -174,7 +174,7 @@ static struct error *run(struct moving *moving, struct move_report *reports)
 static struct error *check(
 	const struct fleet *fleet, const unsigned int *guests, size_t count, unsigned int to_stack)
 {
-	if (fleet->spec.stack_count < 2)
+	if (!fleet_is_movable(&fleet->spec))
 		return error_new(ERROR_INTERNAL, "this fleet was not made for more than one stack");
 	if (!fleet_stack_socket(fleet, to_stack))
 		return error_new(ERROR_USAGE, "the fleet has no stack %u", to_stack);
