@@ -14,7 +14,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sched.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <termios.h>
 
@@ -184,21 +183,18 @@ static struct error *exec_in(
 	return NULL;
 }
 
-/* The process that keeps the fleet, as this side sees it. */
-static struct error *keeper_pid(const char *fleet, pid_t *pid)
+/* The first process of a fleet's lab, as this side sees it; the keeper must answer, so that a pid
+ * of a fleet that has gone is not taken for another process. */
+static struct error *lab_pid(const char *fleet, pid_t *pid)
 {
 	_cleanup_(jsonline_deinit) struct jsonline connection = {.fd = -1};
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
+	_cleanup_free_ char *note = fleet_control_note(fleet);
+	_cleanup_free_ char *text = fs_read_line(note);
 
 	try_(fleet_control_connect(fleet, &connection));
-	int failed = getsockopt(connection.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-
 	close(connection.fd);
-	if (failed < 0)
-		return error_errno(errno, "cannot tell who keeps fleet '%s'", fleet);
-	*pid = peer.pid;
-	return NULL;
+	*pid = text ? atoi(text) : 0;
+	return *pid > 0 ? NULL : error_new(ERROR_SETUP, "cannot tell the lab of fleet '%s'", fleet);
 }
 
 static struct error *enter(const struct fleet_words *words, int argc, char **argv, int *exit_status)
@@ -211,7 +207,7 @@ static struct error *enter(const struct fleet_words *words, int argc, char **arg
 	if (argc <= first)
 		return error_hint(error_new(ERROR_USAGE, "fleet enter: which command?"),
 			"fleetlab fleet enter -- ping -c 1 10.77.0.1");
-	try_(keeper_pid(words->name, &pid));
+	try_(lab_pid(words->name, &pid));
 	path = format_string("/proc/%d/ns/net", (int)pid);
 	network = open(path, O_RDONLY | O_CLOEXEC);
 	if (network < 0 || setns(network, CLONE_NEWNET) < 0)
@@ -345,8 +341,9 @@ static struct error *take_options(struct fleet_words *words, int argc, char **ar
 	int option;
 
 	/* "+": the words of a guest's command are not ours. */
-	while ((option = getopt_long(
-			argc, argv, strcmp(argv[0], "exec") && strcmp(argv[0], "enter") ? "" : "+", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv,
+			strcmp(argv[0], "exec") && strcmp(argv[0], "enter") ? "" : "+", options,
+			NULL)) != -1) {
 		if (option == 'n')
 			words->name = optarg;
 		else if (option == 'i')
@@ -385,7 +382,8 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	const char *names[ARRAY_SIZE(actions)];
 
 	if (argc < 2)
-		return error_hint(error_new(ERROR_USAGE, "fleet: up, list, exec, enter, console or down?"),
+		return error_hint(
+			error_new(ERROR_USAGE, "fleet: up, list, exec, enter, console or down?"),
 			"fleetlab fleet --help");
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
 		names[i] = actions[i].name;
@@ -415,7 +413,8 @@ const struct command command_fleet = {
 		"  --memory SIZE    of each guest (256M)\n"
 		"  --vcpus N        of each guest (1)\n"
 		"  --cold           boot every guest instead of cloning a template\n"
-		"  --movable        memory of its own for each guest, so that `fleetlab rejuvenate`\n"
+		"  --movable        memory of its own for each guest, so that `fleetlab "
+		"rejuvenate`\n"
 		"                   can move it without copying\n"
 		"  --timeout TIME   of exec (60s)\n"
 		"  --stdin          exec: pass standard input on to the command\n"

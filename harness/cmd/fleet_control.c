@@ -160,8 +160,8 @@ static struct error *op_rejuvenate(
 	return err;
 }
 
-static struct error *handle(struct keeper *keeper, json_t *request, int fd, json_t *answer,
-	int *console, bool *down)
+static struct error *handle(
+	struct keeper *keeper, json_t *request, int fd, json_t *answer, int *console, bool *down)
 {
 	const char *op = json_string_value(json_object_get(request, "op"));
 

@@ -2,6 +2,7 @@
  * running on exactly one stack, whatever fails. */
 #include "harness/cmd/fleet_rejuvenate.h"
 #include "harness/base/fs.h"
+#include "harness/cmd/fleet_watch.h"
 #include "harness/fleet/fleet_move.h"
 #include "harness/fleet/stack.h"
 
@@ -42,7 +43,8 @@ struct work {
 	struct fleet *fleet;
 	const json_t *request;
 	int fd;
-	size_t moves, step_calls; /* to tell how far it is */
+	enum move_step told; /* the last step that the client has heard of */
+	struct fleet_watch *watch;
 	unsigned int old, fresh;
 	unsigned int *guests;
 	struct move_report *reports;
@@ -89,13 +91,20 @@ static struct error *age(struct work *work, json_int_t times, struct deadline de
 	return NULL;
 }
 
+/* Together, guests take each step one after the other: the step is news. One by one, each guest
+ * takes all steps: the guest is. */
 static void on_step(void *context, enum move_step step, const char *guest, pid_t mover)
 {
 	struct work *work = context;
 
 	(void)mover;
-	work->step_calls++;
-	tell(work, "%s: %s", guest ? guest : "all guests", move_step_name(step));
+	if (json_is_true(json_object_get(work->request, "one_by_one"))) {
+		if (step == MOVE_PREFLIGHT)
+			tell(work, "moving %s", guest);
+	} else if (step != work->told) {
+		tell(work, "%s, %u guests", move_step_name(step), fleet_count(work->fleet));
+	}
+	work->told = step;
 }
 
 static enum move_method method_of(const json_t *request)
@@ -147,38 +156,40 @@ static json_t *guest_json(const struct work *work, unsigned int guest)
 		(json_int_t)report->digest_pages, "same_memory", report->same_memory);
 }
 
-static void fill_answer(
-	const struct work *work, int64_t begin_ns, json_t *memory, json_t *answer)
+static void fill_answer(const struct work *work, int64_t begin_ns, json_t *answer)
 {
 	json_t *guests = json_array();
 
-	for (unsigned int i = 0; i < fleet_count(work->fleet); i++)
-		json_array_append_new(guests, guest_json(work, i));
+	json_object_set_new(answer, "seconds", json_real(clock_seconds(begin_ns, clock_now_ns())));
 	json_object_set_new(answer, "stack", json_integer(work->fresh));
 	json_object_set_new(
 		answer, "method", json_string(move_method_name(method_of(work->request))));
-	json_object_set_new(
-		answer, "seconds", json_real(clock_seconds(begin_ns, clock_now_ns())));
-	json_object_set(answer, "memory", memory);
 	json_object_set_new(answer, "guests", guests);
+	for (unsigned int i = 0; i < fleet_count(work->fleet); i++)
+		json_array_append_new(guests, guest_json(work, i));
 }
 
 static struct error *rejuvenate(struct work *work, json_t *memory, struct deadline deadline)
 {
 	json_int_t times = json_integer_value(json_object_get(work->request, "age"));
+	bool watch = json_is_true(json_object_get(work->request, "watch"));
 
-	json_object_set_new(memory, "before",
-		json_integer((json_int_t)stack_memory(work->fleet, work->old)));
+	json_object_set_new(
+		memory, "before", json_integer((json_int_t)stack_memory(work->fleet, work->old)));
 	try_(age(work, times, deadline));
-	json_object_set_new(memory, "aged",
-		json_integer((json_int_t)stack_memory(work->fleet, work->old)));
+	json_object_set_new(
+		memory, "aged", json_integer((json_int_t)stack_memory(work->fleet, work->old)));
+	if (watch) {
+		tell(work, "connecting to each guest");
+		try_(fleet_watch_start(work->fleet, deadline, &work->watch));
+	}
 	tell(work, "starting a fresh stack");
 	try_(fleet_add_stack(work->fleet, deadline, &work->fresh));
 	try_(move_all(work, deadline));
 	tell(work, "ending stack %u", work->old);
 	try_(fleet_end_stack(work->fleet, work->old, deadline_after_ms(60000)));
-	json_object_set_new(memory, "after",
-		json_integer((json_int_t)stack_memory(work->fleet, work->fresh)));
+	json_object_set_new(
+		memory, "after", json_integer((json_int_t)stack_memory(work->fleet, work->fresh)));
 	return NULL;
 }
 
@@ -194,15 +205,24 @@ struct error *fleet_rejuvenate(struct fleet *fleet, const json_t *request, int f
 	struct work work = {.fleet = fleet,
 		.request = request,
 		.fd = fd,
+		.told = MOVE_STEP_COUNT,
 		.guests = guests,
 		.reports = reports};
+	struct error *err;
 
 	if (!guests || !reports)
 		abort();
 	for (unsigned int i = 0; i < count; i++)
 		guests[i] = i;
 	work.old = fleet_guest_stack(fleet, 0);
-	try_(rejuvenate(&work, memory, deadline));
-	fill_answer(&work, begin_ns, memory, answer);
-	return NULL;
+	err = rejuvenate(&work, memory, deadline);
+	if (!err) {
+		json_object_set(answer, "memory", memory);
+		fill_answer(&work, begin_ns, answer);
+		if (work.watch)
+			err = fleet_watch_finish(
+				take_ptr(work.watch), deadline, json_object_get(answer, "guests"));
+	}
+	fleet_watch_destroy(work.watch);
+	return err;
 }

@@ -12,7 +12,7 @@
 struct wishes {
 	const char *fleet;
 	enum move_method method;
-	bool one_by_one, digest_all, json;
+	bool one_by_one, digest_all, watch, json;
 	json_int_t age;
 	int64_t timeout_ms;
 };
@@ -33,6 +33,19 @@ static void print_ms(const json_t *guest, const char *key)
 		printf(" %12s", "-");
 }
 
+/* What the fleet's own client saw. */
+static void print_watch(const json_t *guest)
+{
+	const char *broken = json_string_value(json_object_get(guest, "broken"));
+
+	print_ms(guest, "udp_gap_ms");
+	print_ms(guest, "tcp_stall_ms");
+	if (json_is_true(json_object_get(guest, "connected")))
+		printf("  kept");
+	else
+		printf("  BROKEN: %s", broken ? broken : "no reason known");
+}
+
 static void print_answer(const struct wishes *wishes, const json_t *answer)
 {
 	const json_t *memory = json_object_get(answer, "memory");
@@ -49,16 +62,21 @@ static void print_answer(const struct wishes *wishes, const json_t *answer)
 	if (wishes->age > 0)
 		print_size("old stack, aged", memory, "aged");
 	print_size("fresh stack with the same guests", memory, "after");
-	printf("%-8s %12s %12s %10s %14s  %s\n", "guest", "move", "downtime", "sent", "compared",
+	printf("%-6s %12s %12s %10s %14s  %-9s", "guest", "move", "downtime", "sent", "compared",
 		"memory");
+	printf(wishes->watch ? " %12s %12s  %s\n" : "\n", "UDP silence", "TCP stall", "stream");
 	json_array_foreach (guests, i, guest) {
-		printf("%-8s", json_string_value(json_object_get(guest, "name")));
+		printf("%-6s", json_string_value(json_object_get(guest, "name")));
 		print_ms(guest, "total_ms");
 		print_ms(guest, "downtime_ms");
-		printf(" %6.2f MiB %8lld pages  %s\n",
+		printf(" %6.2f MiB %8lld pages  %-9s",
 			json_number_value(json_object_get(guest, "sent_bytes")) / (1 << 20),
 			(long long)json_integer_value(json_object_get(guest, "digest_pages")),
-			json_is_true(json_object_get(guest, "same_memory")) ? "the same" : "copied");
+			json_is_true(json_object_get(guest, "same_memory")) ? "the same"
+									    : "copied");
+		if (wishes->watch)
+			print_watch(guest);
+		putchar('\n');
 	}
 }
 
@@ -93,10 +111,10 @@ static struct error *rejuvenate(const struct wishes *wishes)
 	try_(fleet_control_connect(wishes->fleet, &connection));
 	fd = connection.fd;
 	try_(jsonline_send(fd,
-		json_pack("{s:s, s:s, s:b, s:b, s:I, s:I}", "op", "rejuvenate", "method",
+		json_pack("{s:s, s:s, s:b, s:b, s:b, s:I, s:I}", "op", "rejuvenate", "method",
 			move_method_name(wishes->method), "one_by_one", wishes->one_by_one,
-			"digest_all", wishes->digest_all, "age", wishes->age, "timeout_ms",
-			(json_int_t)wishes->timeout_ms),
+			"digest_all", wishes->digest_all, "watch", wishes->watch, "age",
+			wishes->age, "timeout_ms", (json_int_t)wishes->timeout_ms),
 		"the fleet"));
 	/* The keeper's roll-back has time of its own after the deadline. */
 	try_(await_answer(&connection, deadline_after_ms(wishes->timeout_ms + 120000), &answer));
@@ -131,8 +149,8 @@ static struct error *parse_age(const char *text, json_int_t *times)
 	long value = strtol(text, &end, 10);
 
 	if (end == text || *end || value < 0 || value > 100000)
-		return error_hint(error_new(ERROR_USAGE, "--age %s: not 0 to 100000", text),
-			"--age 100");
+		return error_hint(
+			error_new(ERROR_USAGE, "--age %s: not 0 to 100000", text), "--age 100");
 	*times = value;
 	return NULL;
 }
@@ -144,6 +162,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 		{"method", required_argument, NULL, 'm'},
 		{"one-by-one", no_argument, NULL, 'o'},
 		{"digest-all", no_argument, NULL, 'd'},
+		{"watch", no_argument, NULL, 'w'},
 		{"age", required_argument, NULL, 'a'},
 		{"timeout", required_argument, NULL, 't'},
 		{"json", no_argument, NULL, 'j'},
@@ -162,6 +181,8 @@ static struct error *run(int argc, char **argv, int *exit_status)
 			wishes.one_by_one = true;
 		else if (option == 'd')
 			wishes.digest_all = true;
+		else if (option == 'w')
+			wishes.watch = true;
 		else if (option == 'a')
 			try_(parse_age(optarg, &wishes.age));
 		else if (option == 'j')
@@ -192,11 +213,17 @@ const struct command command_rejuvenate = {
 		"options:\n"
 		"  --name NAME      the fleet's name (default: default)\n"
 		"  --method METHOD  zerocopy (default): the new system maps the guests' memory,\n"
-		"                   which needs `fleet up --movable`; precopy or postcopy: copy it\n"
-		"  --one-by-one     each guest to its end before the next, instead of all together\n"
+		"                   which needs `fleet up --movable`; precopy or postcopy: copy "
+		"it\n"
+		"  --one-by-one     each guest to its end before the next, instead of all "
+		"together\n"
 		"  --digest-all     compare all of the guests' memory before they go on, not a\n"
 		"                   sample of pages (they stand still the longer)\n"
-		"  --age N          first age the old system: suspend and resume each guest N times\n"
+		"  --watch          be a client of each guest meanwhile (a datagram a millisecond, "
+		"a\n"
+		"                   TCP stream), and tell what it saw\n"
+		"  --age N          first age the old system: suspend and resume each guest N "
+		"times\n"
 		"  --timeout TIME   give up and roll back after this (120s)\n"
 		"  --json           print the result as JSON\n"
 		"\n"

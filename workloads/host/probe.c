@@ -223,6 +223,8 @@ struct error *probe_stop(struct probe *probe, struct probe_series *series)
 
 void probe_destroy(struct probe *probe)
 {
+	if (!probe)
+		return;
 	error_destroy(client_thread_stop(&probe->thread));
 	free_probe(probe);
 }

@@ -225,6 +225,8 @@ struct error *stream_stop(struct stream *stream, struct stream_series *series)
 
 void stream_destroy(struct stream *stream)
 {
+	if (!stream)
+		return;
 	free_stream(stream);
 }
 
