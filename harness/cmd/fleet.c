@@ -204,6 +204,7 @@ static struct error *enter(const struct fleet_words *words, int argc, char **arg
 	int first = argc > 0 && strcmp(argv[0], "--") == 0;
 	pid_t pid;
 
+	(void)exit_status;
 	if (argc <= first)
 		return error_hint(error_new(ERROR_USAGE, "fleet enter: which command?"),
 			"fleetlab fleet enter -- ping -c 1 10.77.0.1");
@@ -215,7 +216,6 @@ static struct error *enter(const struct fleet_words *words, int argc, char **arg
 			error_errno(errno, "cannot enter the network of fleet '%s'", words->name),
 			"a fleet's network is entered by the user who started it (root)");
 	execvp(argv[first], argv + first);
-	*exit_status = errno == ENOENT ? 127 : 126;
 	return error_hint(error_errno(errno, "cannot run %s", argv[first]),
 		"enter runs commands of this host; those of a guest: fleetlab fleet exec");
 }

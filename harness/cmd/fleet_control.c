@@ -150,8 +150,16 @@ static struct error *op_rejuvenate(
 	struct keeper *keeper, const json_t *request, int fd, json_t *answer)
 {
 	unsigned int count = fleet_count(keeper->fleet);
+	const char *method = json_string_value(json_object_get(request, "method"));
 	struct error *err;
 
+	if (!json_is_true(json_object_get(keeper->about, "movable")) && method &&
+		strcmp(method, "zerocopy") == 0)
+		return error_hint(
+			error_new(ERROR_USAGE,
+				"the guests' memory is shared with their template: another "
+				"system cannot map it"),
+			"fleetlab fleet up N --movable, or rejuvenate --method precopy");
 	for (unsigned int i = 0; i < count; i++)
 		pthread_mutex_lock(&keeper->guest_locks[i]);
 	err = fleet_rejuvenate(keeper->fleet, request, fd, answer);

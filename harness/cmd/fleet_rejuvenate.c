@@ -98,7 +98,7 @@ static void on_step(void *context, enum move_step step, const char *guest, pid_t
 	struct work *work = context;
 
 	(void)mover;
-	if (json_is_true(json_object_get(work->request, "one_by_one"))) {
+	if (!json_is_true(json_object_get(work->request, "together"))) {
 		if (step == MOVE_PREFLIGHT)
 			tell(work, "moving %s", guest);
 	} else if (step != work->told) {
@@ -123,7 +123,7 @@ static struct error *move_all(struct work *work, struct deadline deadline)
 {
 	const struct move_options options = {
 		.method = method_of(work->request),
-		.one_by_one = json_is_true(json_object_get(work->request, "one_by_one")),
+		.one_by_one = !json_is_true(json_object_get(work->request, "together")),
 		.digest_all = json_is_true(json_object_get(work->request, "digest_all")),
 		.populate = true,
 		.deadline = deadline,

@@ -2,7 +2,7 @@
  * Rejuvenation of a running fleet (paper D): the keeper starts a fresh stack, moves every guest to
  * it as one transaction, and ends the old stack with all it has leaked.
  *
- * Request: {"op": "rejuvenate", "method", "one_by_one", "digest_all", "watch", "age",
+ * Request: {"op": "rejuvenate", "method", "together", "digest_all", "watch", "age",
  * "timeout_ms"}. While it goes on, lines {"progress": TEXT} are sent; the answer is {"stack",
  * "method", "seconds", "memory": {"before", "aged", "after"}, "guests": [{"name", …}]}, memory in
  * bytes.

@@ -8,7 +8,7 @@
 #define PROGRAM "/sbin/fleetlab-guest"
 #define OUTPUT "/run/fleetlab-watch.json"
 /* How many replies and records each guest gives before and after what is watched. */
-enum { SETTLE = 100 };
+enum { SETTLE = 20 };
 
 struct fleet_watch {
 	struct fleet *fleet;
@@ -19,11 +19,18 @@ struct fleet_watch {
 	struct stream *stream;
 };
 
+/* A thousand datagrams and records a second in all: to watch must not be what loads the host. */
+static unsigned int interval_us(const struct fleet_watch *watch)
+{
+	return 1000 * watch->count;
+}
+
 static struct error *start_server(
 	struct fleet_watch *watch, unsigned int guest, struct deadline deadline)
 {
-	static const char *const argv[] = {
-		PROGRAM, "echo", "--port=0", "--daemon", "--output=" OUTPUT, NULL};
+	_cleanup_free_ char *interval = format_string("--interval-us=%u", interval_us(watch));
+	const char *const argv[] = {
+		PROGRAM, "echo", "--port=0", interval, "--daemon", "--output=" OUTPUT, NULL};
 	_cleanup_json_ json_t *ready = NULL;
 	json_int_t pid = 0, port = 0;
 
@@ -61,7 +68,7 @@ struct error *fleet_watch_start(
 	for (unsigned int i = 0; i < made->count; i++)
 		try_(start_server(made, i, deadline));
 	try_(stream_start(made->targets, made->count, deadline, &made->stream));
-	try_(probe_start(made->targets, made->count, 0, &made->probe));
+	try_(probe_start(made->targets, made->count, interval_us(made), &made->probe));
 	try_(flow(made, deadline));
 	*watch = take_ptr(made);
 	return NULL;

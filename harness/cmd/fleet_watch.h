@@ -1,7 +1,7 @@
 /*
- * A client of every guest of a fleet, while something is done to the fleet: a datagram a
- * millisecond and an open TCP stream each, from the lab. What it sees is what users of the guests
- * would have seen.
+ * A client of every guest of a fleet, while something is done to the fleet: a datagram and a
+ * record of an open TCP stream each N ms with N guests, from the lab. What it sees is what users of
+ * the guests would have seen.
  */
 #pragma once
 

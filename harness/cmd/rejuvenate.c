@@ -12,7 +12,7 @@
 struct wishes {
 	const char *fleet;
 	enum move_method method;
-	bool one_by_one, digest_all, watch, json;
+	bool together, digest_all, watch, json;
 	json_int_t age;
 	int64_t timeout_ms;
 };
@@ -112,7 +112,7 @@ static struct error *rejuvenate(const struct wishes *wishes)
 	fd = connection.fd;
 	try_(jsonline_send(fd,
 		json_pack("{s:s, s:s, s:b, s:b, s:b, s:I, s:I}", "op", "rejuvenate", "method",
-			move_method_name(wishes->method), "one_by_one", wishes->one_by_one,
+			move_method_name(wishes->method), "together", wishes->together,
 			"digest_all", wishes->digest_all, "watch", wishes->watch, "age",
 			wishes->age, "timeout_ms", (json_int_t)wishes->timeout_ms),
 		"the fleet"));
@@ -160,7 +160,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	static const struct option options[] = {
 		{"name", required_argument, NULL, 'n'},
 		{"method", required_argument, NULL, 'm'},
-		{"one-by-one", no_argument, NULL, 'o'},
+		{"together", no_argument, NULL, 'T'},
 		{"digest-all", no_argument, NULL, 'd'},
 		{"watch", no_argument, NULL, 'w'},
 		{"age", required_argument, NULL, 'a'},
@@ -177,8 +177,8 @@ static struct error *run(int argc, char **argv, int *exit_status)
 			wishes.fleet = optarg;
 		else if (option == 'm')
 			try_(parse_method(optarg, &wishes.method));
-		else if (option == 'o')
-			wishes.one_by_one = true;
+		else if (option == 'T')
+			wishes.together = true;
 		else if (option == 'd')
 			wishes.digest_all = true;
 		else if (option == 'w')
@@ -221,7 +221,7 @@ const struct command command_rejuvenate = {
 		"                   sample of pages (they stand still the longer)\n"
 		"  --watch          be a client of each guest meanwhile (a datagram a millisecond, "
 		"a\n"
-		"                   TCP stream), and tell what it saw\n"
+		"                   a TCP stream; each N ms with N guests) and tell what it saw\n"
 		"  --age N          first age the old system: suspend and resume each guest N "
 		"times\n"
 		"  --timeout TIME   give up and roll back after this (120s)\n"
@@ -230,6 +230,6 @@ const struct command command_rejuvenate = {
 		"examples:\n"
 		"  fleetlab fleet up 16 --movable\n"
 		"  fleetlab rejuvenate\n"
-		"  fleetlab rejuvenate --age 100 --one-by-one\n",
+		"  fleetlab rejuvenate --age 100 --watch\n",
 	.run = run,
 };
