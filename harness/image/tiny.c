@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* What devices a guest can be given; loaded at boot when there is such a device, or on demand. */
 static const char *const common_modules[] = {"virtio_pci", "virtio_console", "virtio_net",
@@ -103,6 +104,19 @@ static size_t count_words(const char *const *words)
 	return count;
 }
 
+/* The kernel unpacks the initramfs into a tmpfs of at most half of the memory while it still holds
+ * the archive; a guest with less than this hangs without a word (tried: 69 MiB of it in 256 MiB).
+ */
+static uint64_t memory_to_unpack(const char *initrd)
+{
+	struct stat status = {0};
+	uint64_t least = (uint64_t)64 << 20, step = (uint64_t)16 << 20;
+
+	if (stat(initrd, &status) == 0)
+		least += (uint64_t)status.st_size / 2 * 7;
+	return (least + step - 1) / step * step;
+}
+
 struct error *build_initramfs(struct cache *cache, const char *entry, const char *work,
 	json_t *manifest, const struct recipe *recipe, const struct initramfs_plan *plan)
 {
@@ -127,9 +141,10 @@ struct error *build_initramfs(struct cache *cache, const char *entry, const char
 		try_(plan->customise(&tree));
 	try_(tree_pack_initramfs(&tree, initrd, cache->deadline));
 	try_(kernel_put_vmlinux(&kernel, entry, manifest));
+	uint64_t least = memory_to_unpack(initrd);
 	json_t *how = json_pack("{s:s, s:s, s:s, s:b, s:I}", "kernel", "vmlinux", "initrd",
 		"initrd", "command_line", COMMON_COMMAND_LINE, "own_program", 1, "memory_min_bytes",
-		(json_int_t)plan->memory_min_bytes);
+		(json_int_t)(least > plan->memory_min_bytes ? least : plan->memory_min_bytes));
 
 	json_object_update_new(manifest, how);
 	return NULL;
