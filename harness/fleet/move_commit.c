@@ -116,6 +116,17 @@ static struct error *take_numbers(struct mover *mover, struct party *party)
 	return NULL;
 }
 
+/* A guest whose QEMU has died since must be told of, not counted as moved. */
+static struct error *check_target(struct mover *mover, struct party *party)
+{
+	_cleanup_json_ json_t *status = NULL;
+
+	try_(move_ask(mover, party, true, json_pack("{s:s}", "op", "status"), &status));
+	if (!json_is_true(json_object_get(status, "running")))
+		return error_new(ERROR_GUEST, "it does not run on the target");
+	return NULL;
+}
+
 struct error *move_finish(struct mover *mover, struct party *parties, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -123,6 +134,7 @@ struct error *move_finish(struct mover *mover, struct party *parties, size_t cou
 
 		if (mover->options->method == MOVE_POSTCOPY)
 			try_(await_pages(mover, party));
+		try_(check_target(mover, party));
 		try_(take_numbers(mover, party));
 		party->report->source_cpu_s =
 			cpu_s(mover, party, false) - party->source_cpu_before_s;

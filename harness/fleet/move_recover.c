@@ -205,13 +205,13 @@ static struct error *go_back(
 
 		if (targets[i].running)
 			continue;
-		if (targets[i].had_run) {
+		if (targets[i].had_run || recovery->reports[i].resume_ns) {
 			recovery->reports[i].lost = true;
 			error_destroy(end_source(recovery, i));
 			note_failure(&failure, guest,
-				error_new(ERROR_GUEST,
-					"it is lost: it ran on the target already when its QEMU "
-					"ended"));
+				error_new(ERROR_GUEST, "it is lost: it had run on the target "
+						       "already when its QEMU "
+						       "ended"));
 			continue;
 		}
 		note_failure(&failure, guest, back_to_source(recovery, i, &targets[i]));

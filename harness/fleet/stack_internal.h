@@ -21,6 +21,7 @@ struct stack_guest {
 	char *name;
 	pid_t pid;
 	int pidfd;	 /* names this process for ever, when its number is another's */
+	bool had_run;	 /* its vCPUs have been let go by "resume" */
 	bool child;	 /* ours to reap */
 	struct qmp *qmp; /* opened when first needed; use with `lock` held */
 	pthread_mutex_t lock;

@@ -233,6 +233,7 @@ static struct error *run_guest(struct stack_guest *guest, struct deadline deadli
 	qmp_forget_events(guest->qmp);
 	try_(qmp_execute(guest->qmp, "cont", NULL, deadline, NULL));
 	try_(qmp_take_event(guest->qmp, "RESUME", deadline, &event));
+	guest->had_run = true;
 	json_object_set_new(answer, "resume_ns", json_integer(event_ns(event)));
 	return NULL;
 }

@@ -151,13 +151,15 @@ struct error *stack_op_adopt(struct server *server, json_t *request, json_t *ans
 static bool had_resumed(struct stack_guest *guest)
 {
 	_cleanup_json_ json_t *event = NULL;
+	bool had_run;
 
 	pthread_mutex_lock(&guest->lock);
-	if (guest->qmp)
+	if (!guest->had_run && guest->qmp)
 		error_destroy(
 			qmp_take_event(guest->qmp, "RESUME", deadline_after_ms(1000), &event));
+	had_run = guest->had_run || event;
 	pthread_mutex_unlock(&guest->lock);
-	return event != NULL;
+	return had_run;
 }
 
 struct error *stack_op_status(struct server *server, json_t *request, json_t *answer)

@@ -32,9 +32,9 @@ static struct fleet_spec movable(unsigned int count)
 static inline void mark_guest(struct fleet *fleet, unsigned int guest)
 {
 	free(live_shell(fleet, guest,
-		"cd /tmp; head -c 3000000 /dev/urandom >a; sha256sum a >a.sum;"
-		"dd if=a of=/dev/vda bs=1M conv=fsync 2>/dev/null;"
-		"(i=0; while :; do i=$((i+1)); echo $i >n; mv n count; sleep 0.05; done) "
+		"cd /tmp; head -c 300000 /dev/urandom >a; sha256sum a >a.sum;"
+		"dd if=a of=/dev/vda bs=64k conv=fsync 2>/dev/null;"
+		"(i=0; while :; do i=$((i+1)); echo $i >n; mv n count; sleep 0.02; done) "
 		">/dev/null 2>&1 & echo $! >pid"));
 }
 
@@ -45,11 +45,11 @@ static inline void assert_marked(struct fleet *fleet, unsigned int guest)
 	free(live_shell(fleet, guest,
 		"ping -c 1 -W 5 10.77.0.254 || exit 5; cd /tmp; sha256sum -c a.sum && kill -0 "
 		"$(cat pid) || exit 1;"
-		"echo 3 >/proc/sys/vm/drop_caches; head -c 3000000 /dev/vda >b; cmp a b || exit 2;"
-		"head -c 3000000 /dev/urandom >a; sha256sum a >a.sum;"
-		"dd if=a of=/dev/vda bs=1M conv=fsync 2>/dev/null || exit 3;"
+		"echo 3 >/proc/sys/vm/drop_caches; head -c 300000 /dev/vda >b; cmp a b || exit 2;"
+		"head -c 300000 /dev/urandom >a; sha256sum a >a.sum;"
+		"dd if=a of=/dev/vda bs=64k conv=fsync 2>/dev/null || exit 3;"
 		"c=$(cat count); for i in $(seq 100); do [ $(cat count) -gt $c ] && exit 0; "
-		"sleep 0.05; done; exit 4"));
+		"sleep 0.02; done; exit 4"));
 }
 
 /* How many QEMUs of a guest there are in the lab, in whatever seat. */
