@@ -4,6 +4,7 @@
 #include "harness/base/fs.h"
 #include "harness/base/jsonline.h"
 #include "harness/engine/resources.h"
+#include "harness/fleet/fleet_move.h"
 #include "harness/fleet/nested.h"
 #include "harness/host/accelerator.h"
 #include "harness/host/lock.h"
@@ -13,7 +14,8 @@
 #include <fcntl.h>
 #include <string.h>
 
-#define LAB_TIMEOUT_MS 60000
+#define LAB_TIMEOUT_MS 90000
+#define GUEST_TIMEOUT_MS 20000
 
 struct nested_job {
 	struct nested_plan *plan;
@@ -25,17 +27,75 @@ struct nested_job {
 
 /* ---- in the lab ---- */
 
+enum { MOVES = 4, CHANNEL_MIB = 64 };
+
+/* The boot id shows that it is the same guest, which has not started anew. */
+static struct error *check_guest(struct fleet *inner, const char *boot_id, char **now)
+{
+	const char *const argv[] = {"cat", "/proc/sys/kernel/random/boot_id", NULL};
+	_cleanup_(exec_result_deinit) struct exec_result result = {0};
+
+	try_(agent_exec(fleet_agent(inner, 0), argv, NULL, 0, deadline_after_ms(GUEST_TIMEOUT_MS),
+		&result));
+	if (boot_id && strcmp(boot_id, result.output) != 0)
+		return error_new(ERROR_GUEST, "a moved guest is not the guest that was moved");
+	if (now)
+		*now = take_ptr(result.output);
+	return NULL;
+}
+
+static json_t *report_json(const struct move_report *report)
+{
+	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:b}", "total_ms", report->total_ms,
+		"transfer_ms", report->transfer_ms, "downtime_ms", report->downtime_ms,
+		"qemu_downtime_ms", report->qemu_downtime_ms, "receive_ms", report->receive_ms,
+		"sent_bytes", (json_int_t)report->sent_bytes, "digest_pages",
+		(json_int_t)report->digest_pages, "moved", report->moved);
+}
+
+/* To the second L1 guest and back, without copying. */
+static struct error *move_about(struct fleet *inner, json_t *moves)
+{
+	static const unsigned int first[] = {0};
+	_cleanup_free_ char *boot_id = NULL;
+
+	try_(check_guest(inner, NULL, &boot_id));
+	for (unsigned int i = 0; i < MOVES; i++) {
+		struct move_options options = {
+			.method = MOVE_ZEROCOPY, .deadline = deadline_after_ms(LAB_TIMEOUT_MS)};
+		struct move_report report = {0};
+		struct error *err =
+			fleet_move(inner, first, 1, (i + 1) % NESTED_STACKS, &options, &report);
+
+		json_array_append_new(moves, report_json(&report));
+		if (err)
+			return error_prefix(err, "move %u", i + 1);
+		try_(check_guest(inner, boot_id, NULL));
+	}
+	return NULL;
+}
+
 static struct error *report_open(
 	const struct nested_job *job, const struct fleet *outer, const struct nested *nested)
 {
 	struct fleet *inner = nested_guests(nested);
+	_cleanup_json_ json_t *moves = json_array();
+	uint64_t pss[NESTED_STACKS];
+	double channel_s;
 	bool same = true;
 
 	for (unsigned int i = 0; i < fleet_count(inner) && same; i++)
 		try_(nested_same_memory(nested, i, &same));
+	for (unsigned int i = 0; i < NESTED_STACKS; i++)
+		try_(fleet_guest_pss(outer, i, &pss[i]));
+	try_(nested_channel_seconds(nested, (uint64_t)CHANNEL_MIB << 20,
+		deadline_after_ms(LAB_TIMEOUT_MS), &channel_s));
+	try_(move_about(inner, moves));
 	return jsonline_send(job->out_fd,
-		json_pack("{s:f, s:f, s:b}", "outer_ready_s", fleet_ready_s(outer), "inner_ready_s",
-			fleet_ready_s(inner), "same_memory", same),
+		json_pack("{s:f, s:f, s:b, s:f, s:f, s:f, s:O}", "outer_ready_s",
+			fleet_ready_s(outer), "inner_ready_s", fleet_ready_s(inner), "same_memory",
+			same, "pss_first_bytes", (double)pss[0], "pss_second_bytes", (double)pss[1],
+			"channel_s", channel_s, "moves", moves),
 		"bench");
 }
 
@@ -118,6 +178,30 @@ static double number(const json_t *line, const char *name)
 	return json_number_value(json_object_get(line, name));
 }
 
+static void print_result(const json_t *line)
+{
+	const json_t *move;
+	size_t i;
+
+	printf("two L1 guests ready          %6.2f s\n"
+	       "L2 guests ready after that   %6.2f s\n"
+	       "both map the same memory        %s\n"
+	       "PSS of the L1 guests' QEMUs  %6.0f and %.0f MiB\n"
+	       "channel, L1 to L1            %6.0f MB/s\n\n"
+	       "L2 guest of 256 MiB there and back, without copying (ms)\n"
+	       "  total  transfer  downtime  by QEMU   target's start      sent   pages compared\n",
+		number(line, "outer_ready_s"), number(line, "inner_ready_s"),
+		json_is_true(json_object_get(line, "same_memory")) ? "yes" : "no",
+		number(line, "pss_first_bytes") / (1 << 20),
+		number(line, "pss_second_bytes") / (1 << 20),
+		CHANNEL_MIB * (double)(1 << 20) / 1e6 / number(line, "channel_s"));
+	json_array_foreach (json_object_get(line, "moves"), i, move)
+		printf("%7.0f %9.0f %9.1f %8.1f %16.0f %8.0f B %15.0f\n", number(move, "total_ms"),
+			number(move, "transfer_ms"), number(move, "downtime_ms"),
+			number(move, "qemu_downtime_ms"), number(move, "receive_ms"),
+			number(move, "sent_bytes"), number(move, "digest_pages"));
+}
+
 static struct error *measure(struct nested_job *job, struct template *template)
 {
 	_cleanup_json_ json_t *made = NULL;
@@ -129,18 +213,15 @@ static struct error *measure(struct nested_job *job, struct template *template)
 	printf("template with its L2 guests  %6.2f s\n", clock_seconds(begin, clock_now_ns()));
 	fflush(stdout);
 	try_(in_lab(job, false, &line));
-	printf("two L1 guests ready          %6.2f s\n"
-	       "L2 guests ready after that   %6.2f s\n"
-	       "both map the same memory        %s\n",
-		number(line, "outer_ready_s"), number(line, "inner_ready_s"),
-		json_is_true(json_object_get(line, "same_memory")) ? "yes" : "no");
+	print_result(line);
 	return NULL;
 }
 
 struct error *bench_nested(void)
 {
-	const struct nested_spec spec = {
-		.count = 2, .memory_bytes = {(uint64_t)256 << 20, (uint64_t)128 << 20}};
+	const struct nested_spec spec = {.count = 2,
+		.channel = true,
+		.memory_bytes = {(uint64_t)256 << 20, (uint64_t)128 << 20}};
 	_cleanup_(cleanup_nested_plan) struct nested_plan *plan = nested_plan_create(&spec);
 	_cleanup_(accelerator_deinit) struct accelerator accelerator = {0};
 	_cleanup_(cleanup_resources) struct resources *resources = NULL;

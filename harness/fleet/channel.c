@@ -197,28 +197,38 @@ struct error *channel_send(
 	return NULL;
 }
 
-struct error *channel_receive(struct channel *channel, void *data, size_t room,
-	struct deadline deadline, size_t *received)
+/* How much is there once there is something; 0 when the peer has ended. */
+static struct error *await_data(struct channel *channel, struct deadline deadline, uint64_t *there)
 {
 	struct patience patience = {0};
-	uint64_t there = 0;
 
 	for (;;) {
 		/* Before the position: what was written before the end must not be missed. */
 		bool ended = atomic_load_explicit(&channel->in->ended, memory_order_acquire);
 
-		try_(data_there(channel, &there));
-		if (there > 0)
-			break;
-		if (ended) {
-			*received = 0;
+		try_(data_there(channel, there));
+		if (*there > 0 || ended)
 			return NULL;
-		}
 		if (deadline_passed(deadline))
 			return error_new(ERROR_TIMEOUT, "deadline passed while waiting for the "
 							"writer of a shared-memory channel");
 		wait_a_little(&patience);
 	}
+}
+
+struct error *channel_await_data(struct channel *channel, struct deadline deadline)
+{
+	uint64_t there = 0;
+
+	return await_data(channel, deadline, &there);
+}
+
+struct error *channel_receive(struct channel *channel, void *data, size_t room,
+	struct deadline deadline, size_t *received)
+{
+	uint64_t there = 0;
+
+	try_(await_data(channel, deadline, &there));
 	uint64_t place = channel->read % channel->capacity;
 	size_t chunk = least(there, room, channel->capacity - place);
 

@@ -42,6 +42,8 @@ void channel_end(struct channel *channel);
 /* Receives at least one byte and at most `room`; 0 when the peer has ended its sending. */
 struct error *channel_receive(struct channel *channel, void *data, size_t room,
 	struct deadline deadline, size_t *received);
+/* Waits until there is something to receive, or the peer has ended its sending. */
+struct error *channel_await_data(struct channel *channel, struct deadline deadline);
 /* No more will be received. */
 void channel_stop(struct channel *channel);
 

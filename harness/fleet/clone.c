@@ -172,6 +172,16 @@ static struct error *clone_files_open(
 	return NULL;
 }
 
+/* RAM in a file or device of its own may be huge pages, which DAX cannot be mapped without. */
+static bool shares_ram(char *const words[])
+{
+	for (; *words; words++) {
+		if (g_str_has_prefix(*words, "memory-backend-file,") && strstr(*words, ",share=on"))
+			return true;
+	}
+	return false;
+}
+
 static void __attribute__((noreturn))
 exec_qemu(char *const words[], const struct clone_files *files)
 {
@@ -180,7 +190,8 @@ exec_qemu(char *const words[], const struct clone_files *files)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Clearing 2 MiB pages for QEMU's small heaps takes a tenth of a clone's start. */
-	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	if (!shares_ram(words))
+		prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	fcntl(files->monitor, F_SETFD, 0);
 	for (int i = 0; i < STACK_TEMPLATES_MAX; i++)
 		fcntl(STACK_RAM_FD + 2 * i, F_SETFD, 0);

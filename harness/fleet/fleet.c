@@ -172,8 +172,7 @@ struct error *leave_waiting(const struct fleet *fleet, struct guest *guest)
 	return await_byte(guest, "r", "later", fleet->deadline, &heard);
 }
 
-/* The argument vector of this template's clones: what libvirt makes of the placeholder's XML. */
-static struct error *clone_vector(
+struct error *clone_vector(
 	struct stack *stack, const struct guest_spec *like, struct deadline deadline, json_t **argv)
 {
 	_cleanup_free_ char *ram = format_string("/proc/self/fd/%d", STACK_RAM_FD);

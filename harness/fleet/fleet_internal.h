@@ -39,6 +39,17 @@ struct fleet_stack {
 	pid_t pid;		       /* 0: ended */
 };
 
+/* For a fleet whose stacks are in machines of their own (nested.h). */
+struct fleet_remote {
+	/* A guest will be received in `seat` by `stack`: makes the seat's sockets reachable in its
+	 * directory here. The URIs are where its QEMU listens and where the present one sends to,
+	 * owned by the caller; without `send_uri` they are the same. */
+	struct error *(*provide)(struct fleet *fleet, const struct guest *guest, unsigned int seat,
+		unsigned int stack, char **listen_uri, char **send_uri);
+	/* Ends a stack, on which no guest is, with its machine. */
+	struct error *(*end)(struct fleet *fleet, unsigned int stack, struct deadline deadline);
+};
+
 struct fleet {
 	struct fleet_spec spec;
 	struct fleet_host host;
@@ -50,6 +61,8 @@ struct fleet {
 	unsigned int stack_count; /* elements, ended ones too */
 	struct guest *guests;
 	unsigned int count;
+	const struct fleet_remote *remote; /* NULL: stacks are processes beside us */
+	void *remote_context;
 };
 
 /* ---- stacks.c ---- */
@@ -75,6 +88,10 @@ struct error *start_cold(struct fleet *fleet, struct guest *guest, const struct 
 struct error *start_clone(struct fleet *fleet, struct guest *guest);
 /* Waits for the agent and connects the control port. */
 struct error *meet(struct fleet *fleet, struct guest *guest);
+
+/* The argument vector of clones of `like`: what libvirt makes of the placeholder's XML. */
+struct error *clone_vector(struct stack *stack, const struct guest_spec *like,
+	struct deadline deadline, json_t **argv);
 
 /* Leaves our program waiting for the words of personalise() in what becomes the template. */
 struct error *leave_waiting(const struct fleet *fleet, struct guest *guest);

@@ -10,7 +10,10 @@ static struct error *plan_ram(const struct fleet *fleet, const struct guest *gue
 {
 	if (method == MOVE_ZEROCOPY)
 		return NULL;
-	if (guest->ram == RAM_SHARED) {
+	/* A file elsewhere could not be removed from here. */
+	if (fleet->remote)
+		spec->ram = RAM_PRIVATE;
+	else if (guest->ram == RAM_SHARED) {
 		*new_file = ram_file_path(fleet->spec.ram_backing, seat);
 		spec->ram_path = *new_file;
 	}
@@ -35,19 +38,36 @@ static json_t *receive_request(
 
 /* One of the two seats of the way: its directory, request and address. */
 static struct error *plan_seat(const struct fleet *fleet, const struct guest *guest,
-	unsigned int seat, enum move_method method, char **name, char **uri, char **ram_path,
-	json_t **request)
+	unsigned int seat, enum move_method method, char **name, char **ram_path, json_t **request)
 {
 	struct guest_spec spec = guest_spec_of(fleet, guest);
 	_cleanup_free_ char *dir = guest_dir(guest->name, seat);
 
 	*name = guest_seat(guest->name, seat);
-	*uri = format_string("unix:%s/migration.sock", dir);
 	spec.seat = seat;
 	spec.incoming = true;
 	try_(fs_make_dirs(dir));
 	try_(plan_ram(fleet, guest, method, *name, &spec, ram_path));
 	*request = receive_request(fleet, guest, &spec);
+	return NULL;
+}
+
+/* The way back is hardly ever gone: it has one plain address, for both ends. */
+static struct error *plan_ways(struct fleet *fleet, const struct guest *guest,
+	unsigned int to_stack, struct fleet_item *item)
+{
+	_cleanup_free_ char *dir = guest_dir(guest->name, item->seat);
+	_cleanup_free_ char *back_dir = guest_dir(guest->name, item->back_seat);
+
+	if (fleet->remote) {
+		try_(fleet->remote->provide(
+			fleet, guest, item->back_seat, guest->stack, &item->back_uri, NULL));
+		return fleet->remote->provide(
+			fleet, guest, item->seat, to_stack, &item->uri, &item->send_uri);
+	}
+	item->uri = format_string("unix:%s/migration.sock", dir);
+	item->send_uri = format_string("%s", item->uri);
+	item->back_uri = format_string("unix:%s/migration.sock", back_dir);
 	return NULL;
 }
 
@@ -61,10 +81,11 @@ struct error *fleet_item_init(struct fleet *fleet, unsigned int number, unsigned
 	item->seat = guest->next_seat + (guest->next_seat % 2 == guest->seat_number % 2);
 	item->back_seat = item->seat + 1;
 	guest->next_seat = item->seat + 2;
-	try_(plan_seat(fleet, guest, item->seat, method, &item->name, &item->uri, &item->ram_path,
-		&item->receive));
-	try_(plan_seat(fleet, guest, item->back_seat, method, &item->back_name, &item->back_uri,
+	try_(plan_seat(
+		fleet, guest, item->seat, method, &item->name, &item->ram_path, &item->receive));
+	try_(plan_seat(fleet, guest, item->back_seat, method, &item->back_name,
 		&item->back_ram_path, &item->receive_back));
+	try_(plan_ways(fleet, guest, to_stack, item));
 	item->item = (struct move_item){
 		.guest = guest->name,
 		.source_socket = fleet_stack_socket(fleet, guest->stack),
@@ -73,7 +94,7 @@ struct error *fleet_item_init(struct fleet *fleet, unsigned int number, unsigned
 		.target_name = item->name,
 		.receive = item->receive,
 		.target_uri = item->uri,
-		.source_uri = item->uri,
+		.source_uri = item->send_uri,
 		.receive_back = item->receive_back,
 		.back_name = item->back_name,
 		.back_uri = item->back_uri,
@@ -88,6 +109,7 @@ void fleet_item_deinit(struct fleet_item *item)
 	free(item->name);
 	free(item->back_name);
 	free(item->uri);
+	free(item->send_uri);
 	free(item->back_uri);
 	json_decref(item->receive);
 	json_decref(item->receive_back);

@@ -124,7 +124,9 @@ static struct error *settle(struct moving *moving, size_t i, const struct move_r
 	struct lines *lines = &moving->lines[i];
 	struct error *err = NULL;
 
-	if ((report->moved || report->brought_back) && guest->ram == RAM_COPY)
+	if ((report->moved || report->brought_back) &&
+		(guest->ram == RAM_COPY ||
+			(moving->fleet->remote && moving->options->method != MOVE_ZEROCOPY)))
 		guest->ram = RAM_PRIVATE;
 	if (report->moved) {
 		if (lines->agent_fd < 0 || lines->control_fd < 0)
@@ -157,7 +159,7 @@ static struct error *run(struct moving *moving, struct move_report *reports)
 	}
 	options.on_step = on_step;
 	options.prepare = options.prepare ? prepare : NULL;
-	options.revive = revive;
+	options.revive = moving->fleet->remote ? NULL : revive;
 	options.context = moving;
 	err = move_run(items, moving->count, &options, reports);
 	for (size_t i = 0; i < moving->count; i++) {

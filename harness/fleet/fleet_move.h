@@ -20,7 +20,8 @@ struct fleet_item {
 	struct move_item item;
 	unsigned int seat, back_seat;
 	char *ram_path, *back_ram_path; /* new RAM files of copying methods; NULL: no new one */
-	char *name, *back_name, *uri, *back_uri;
+	char *name, *back_name;
+	char *uri, *send_uri, *back_uri;
 	json_t *receive, *receive_back;
 };
 

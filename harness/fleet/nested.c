@@ -2,7 +2,7 @@
  * that comes from an L1 guest. */
 #include "harness/fleet/nested.h"
 #include "harness/base/fs.h"
-#include "harness/fleet/fleet_internal.h"
+#include "harness/base/parallel.h"
 #include "harness/fleet/nested_internal.h"
 #include "harness/fleet/relay.h"
 
@@ -15,9 +15,7 @@
 
 #define CONNECT_TIMEOUT_MS 20000
 
-struct nested {
-	struct fleet *outer, *inner;
-};
+enum { WAKE_THREADS = 4 };
 
 /* ---- sockets inside L1 guests ---- */
 
@@ -83,10 +81,10 @@ static struct error *reach(const char *path, const char *address, const char *in
 	return relay_listen(path, open_end, end);
 }
 
-struct error *nested_reach_seat(const struct fleet *inner, unsigned int guest, const char *address)
+struct error *nested_reach_seat(const char *guest, unsigned int seat, const char *address)
 {
 	static const char *const files[] = {"agent.sock", "control.sock"};
-	const char *dir = inner->guests[guest].dir;
+	_cleanup_free_ char *dir = guest_dir(guest, seat);
 
 	try_(fs_make_dirs(dir));
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
@@ -137,7 +135,7 @@ static struct error *add_guest(struct fleet *fleet, unsigned int number, const c
 	try_(guest_init(fleet, number, name));
 	free(guest->ram_path);
 	guest->ram_path = format_string("/dev/nested%u", number);
-	return nested_reach_seat(fleet, number, address);
+	return nested_reach_seat(name, 0, address);
 }
 
 struct error *nested_inner_fleet(const struct nested_plan *plan, enum fleet_start start,
@@ -166,7 +164,8 @@ struct error *nested_inner_fleet(const struct nested_plan *plan, enum fleet_star
 
 /* ---- open ---- */
 
-static struct error *ask(const struct fleet *inner, unsigned int stack_number, json_t *request)
+struct error *nested_ask(const struct fleet *inner, unsigned int stack_number, json_t *request,
+	struct deadline deadline, json_t **answer)
 {
 	_cleanup_(cleanup_stack) struct stack *stack = NULL;
 	struct error *err = stacks_connect(inner, stack_number, &stack);
@@ -175,38 +174,68 @@ static struct error *ask(const struct fleet *inner, unsigned int stack_number, j
 		json_decref(request);
 		return err;
 	}
-	return stack_request(stack, request, inner->deadline, NULL);
+	return stack_request(stack, request, deadline, answer);
 }
 
 /* In the first L1 guest it goes on; its twin in the second is ended: one may run only. */
-static struct error *wake(struct fleet *inner, struct guest *guest)
+static struct error *wake(size_t item, void *context)
 {
-	try_(ask(inner, 1, json_pack("{s:s, s:s}", "op", "stop", "name", guest->seat)));
-	try_(ask(inner, 0,
-		json_pack("{s:s, s:s, s:s}", "op", "qmp", "name", guest->seat, "command", "cont")));
-	try_(meet(inner, guest));
-	try_(personalise(inner, guest));
+	struct fleet *inner = context;
+	struct guest *guest = &inner->guests[item];
+	struct error *err;
+
+	err = nested_ask(inner, 1, json_pack("{s:s, s:s}", "op", "stop", "name", guest->seat),
+		inner->deadline, NULL);
+	if (!err)
+		err = nested_ask(inner, 0,
+			json_pack("{s:s, s:s, s:s}", "op", "qmp", "name", guest->seat, "command",
+				"cont"),
+			inner->deadline, NULL);
+	if (!err)
+		err = meet(inner, guest);
+	if (!err)
+		err = personalise(inner, guest);
 	guest->ready_ns = clock_now_ns();
+	return err ? error_prefix(err, "L2 guest %s", guest->name) : NULL;
+}
+
+/* A moved guest's QEMU is started by its argument vector: libvirt takes much longer. */
+static struct error *provide_vectors(struct nested *nested)
+{
+	struct fleet *inner = nested->inner;
+	_cleanup_(cleanup_stack) struct stack *stack = NULL;
+
+	try_(stacks_connect(inner, 0, &stack));
+	for (unsigned int i = 0; i < inner->count; i++) {
+		struct guest_spec spec = guest_spec_of(inner, &inner->guests[i]);
+		struct template *template = &nested->templates[i];
+
+		try_(clone_vector(stack, &spec, inner->deadline, &template->argv));
+		template->memory_bytes = spec.memory_bytes;
+		template->next = inner->host.template;
+		inner->host.template = template;
+	}
 	return NULL;
 }
 
 struct error *nested_open(struct fleet *outer, const struct nested_plan *plan,
 	struct deadline deadline, struct nested **nested)
 {
-	static const char *const addresses[NESTED_STACKS] = {"10.77.1.1", "10.77.1.2"};
+	const char *addresses[NESTED_STACKS];
 	_cleanup_(cleanup_nested) struct nested *made = calloc(1, sizeof(*made));
 
 	if (!made)
 		abort();
+	for (unsigned int i = 0; i < NESTED_STACKS; i++)
+		addresses[i] = nested_manage_address(i);
+	made->plan = plan;
 	made->outer = outer;
 	try_(nested_inner_fleet(
 		plan, FLEET_TEMPLATE, addresses, NESTED_STACKS, deadline, &made->inner));
-	for (unsigned int i = 0; i < made->inner->count; i++) {
-		struct error *err = wake(made->inner, &made->inner->guests[i]);
-
-		if (err)
-			return error_prefix(err, "L2 guest %s", made->inner->guests[i].name);
-	}
+	made->inner->remote = &nested_remote;
+	made->inner->remote_context = made;
+	try_(parallel_for(made->inner->count, WAKE_THREADS, wake, made->inner));
+	try_(provide_vectors(made));
 	*nested = take_ptr(made);
 	return NULL;
 }
@@ -216,6 +245,8 @@ void nested_close(struct nested *nested)
 	if (!nested)
 		return;
 	fleet_close(nested->inner);
+	for (size_t i = 0; i < ARRAY_SIZE(nested->templates); i++)
+		json_decref(nested->templates[i].argv);
 	free(nested);
 }
 

@@ -28,6 +28,7 @@ struct nested_spec {
 	unsigned int vcpus;    /* of each L2 guest; 0: 1 */
 	const char *guest_nic; /* model of the L2 guests' NIC; NULL: virtio-net-pci */
 	const char *move_nic;  /* model of the L1 guests' NIC for migrations; NULL: the same */
+	bool channel;	       /* migrations go through shared memory instead of that NIC */
 	uint64_t outer_memory_bytes; /* of each L1 guest; 0: 1 GiB */
 	unsigned int outer_vcpus;    /* 0: 1 */
 };
@@ -52,13 +53,19 @@ struct error *nested_open(struct fleet *outer, const struct nested_plan *plan,
 void nested_close(struct nested *nested);
 DEFINE_CLEANUP(nested, struct nested *, nested_close)
 
-/* The L2 guests as a fleet: their agents, jobs and addresses as of any other. Its stacks 0 and 1
- * are those in the two L1 guests. */
+/* The L2 guests as a fleet: their agents, jobs and addresses as of any other, and fleet_move()
+ * between its stacks 0 and 1, which are those in the two L1 guests. Copying methods give a guest
+ * memory of the target's L1 guest, which must have as much; fleet_end_stack() ends the L1 guest. */
 struct fleet *nested_guests(const struct nested *nested);
 
 /* Whether the two L1 guests' QEMUs map the very same file as the i-th NVDIMM, which is the RAM of
  * the i-th L2 guest: looked up in /proc, in the lab, so from outside of what is measured. */
 struct error *nested_same_memory(const struct nested *nested, unsigned int guest, bool *same);
+
+/* Seconds that the channel in shared memory takes for `bytes` from the first L1 guest to the
+ * second, as the receiver measures it. */
+struct error *nested_channel_seconds(
+	const struct nested *nested, uint64_t bytes, struct deadline deadline, double *seconds);
 
 /* Dotted address of an L1 guest on the link "move". */
 const char *nested_move_address(unsigned int stack);

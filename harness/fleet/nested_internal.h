@@ -1,6 +1,7 @@
 /* What nested.c and nested_plan.c share; nobody else includes this. */
 #pragma once
 
+#include "harness/fleet/fleet_internal.h"
 #include "harness/fleet/nested.h"
 
 /* Where the stack in an L1 guest listens, on its management interface. */
@@ -34,8 +35,27 @@ struct error *nested_inner_fleet(const struct nested_plan *plan, enum fleet_star
 	const char *const *addresses, unsigned int stacks, struct deadline deadline,
 	struct fleet **fleet);
 
-/* Makes the sockets of the guest's present seat reachable: in its directory in the lab. */
-struct error *nested_reach_seat(const struct fleet *inner, unsigned int guest, const char *address);
+/* Makes the sockets of a guest's seat reachable: in the seat's directory in the lab. */
+struct error *nested_reach_seat(const char *guest, unsigned int seat, const char *address);
+
+/* Dotted address of an L1 guest on the link "manage". */
+const char *nested_manage_address(unsigned int stack);
+
+struct nested {
+	const struct nested_plan *plan;
+	struct fleet *outer, *inner;
+	struct template templates[NESTED_GUESTS_MAX]; /* argument vectors of the L2 guests' sizes */
+	unsigned int channels_used;
+};
+
+/* One request to the stack in an L1 guest; takes `request` over. `answer` may be NULL. */
+struct error *nested_ask(const struct fleet *inner, unsigned int stack, json_t *request,
+	struct deadline deadline, json_t **answer);
+
+/* ---- nested_move.c ---- */
+
+/* How L2 guests get from one L1 guest to the other; remote_context is the struct nested. */
+extern const struct fleet_remote nested_remote;
 
 /* ---- nested_template.c: the hooks of fleet_extra; `context` is the plan ---- */
 struct error *nested_prepare(const struct fleet_host *host, void *plan);

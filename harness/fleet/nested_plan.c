@@ -11,7 +11,7 @@
 enum {
 	/* A DAX namespace keeps 2 MiB for itself and begins and ends at multiples of 16 MiB. */
 	REGION_STEP_MIB = 16,
-	CHANNEL_REGION_MIB = 32,
+	CHANNEL_REGION_MIB = 48,
 	SLOT_DRIVES = 0x19, /* beside guest_spec.h's */
 };
 
@@ -169,6 +169,13 @@ void nested_fleet_spec(struct nested_plan *plan, struct fleet_spec *spec)
 		.qemu_args = (const char *const *)plan->qemu_args,
 		.extra = &plan->extra,
 	};
+}
+
+const char *nested_manage_address(unsigned int stack)
+{
+	static const char *const addresses[NESTED_STACKS] = {"10.77.1.1", "10.77.1.2"};
+
+	return addresses[stack];
 }
 
 const char *nested_move_address(unsigned int stack)

@@ -2,7 +2,6 @@
  * nested.h; these are the hooks of fleet_extra. */
 #include "harness/base/embedded.h"
 #include "harness/base/fs.h"
-#include "harness/fleet/fleet_internal.h"
 #include "harness/fleet/nested_internal.h"
 
 #include <errno.h>

@@ -17,6 +17,16 @@
  *                                                         that UNIX socket, where the stack is
  *   idle                                      {}          waits till no such connection is left
  *
+ * For channels through memory shared with another machine (channel.h); `device`, `offset` and
+ * `bytes` say where it is:
+ *   channel-format   device, offset, bytes        {}      makes it an empty channel
+ *   channel-listen   …, path                      {}      carries the first connection to this
+ *                                                         UNIX socket, as side 0
+ *   channel-connect  …, path                      {}      carries, as side 1, to a socket that is
+ *                                                         connected to when something comes
+ *   channel-flood    …, total                     {"seconds"}   sends so many bytes, as side 0
+ *   channel-drain    …, total                     {"seconds"}   receives them, as side 1
+ *
  * For moving guests (move.h), at the source, the target or either:
  *   receive   name, xml | argv                {"pid"}     a QEMU, stopped, with "-incoming defer"
  *   listen    name, uri, capabilities, parameters  {}     the migration capabilities to be on (all

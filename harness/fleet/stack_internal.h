@@ -61,6 +61,9 @@ struct error *stack_monitor(struct stack_guest *guest, const char *command, json
 /* ---- stack_move.c ---- */
 stack_operation stack_op_receive, stack_op_listen, stack_op_send, stack_op_await, stack_op_postcopy,
 	stack_op_resume, stack_op_continue;
+/* ---- stack_channel.c ---- */
+stack_operation stack_op_channel_format, stack_op_channel_listen, stack_op_channel_connect,
+	stack_op_channel_flood, stack_op_channel_drain;
 /* ---- stack_process.c ---- */
 stack_operation stack_op_end, stack_op_adopt, stack_op_status, stack_op_statistics, stack_op_clock,
 	stack_op_room, stack_op_machine;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <xxhash.h>
@@ -133,11 +134,20 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* -1 for what cannot have holes. A device's lseek() may well answer something to SEEK_DATA. */
+static int open_with_holes(const char *file)
+{
+	_cleanup_close_ int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? take_fd(&fd) : -1;
+}
+
 /* Of a file with holes only what lies between them; anything else (anonymous memory, devdax) holds
  * data everywhere. */
 static void walk_data(const struct ram *ram, uint64_t at, extent_visitor *visit, void *context)
 {
-	_cleanup_close_ int fd = ram->file ? open(ram->file, O_RDONLY | O_CLOEXEC) : -1;
+	_cleanup_close_ int fd = open_with_holes(ram->file);
 
 	while (at < ram->bytes) {
 		off_t data = fd < 0 ? -1 : lseek(fd, (off_t)(ram->offset + at), SEEK_DATA);

@@ -224,6 +224,11 @@ static struct error *handle(struct server *server, json_t *request, json_t *answ
 		{"room", stack_op_room},
 		{"revoke", op_revoke},
 		{"idle", op_idle},
+		{"channel-format", stack_op_channel_format},
+		{"channel-listen", stack_op_channel_listen},
+		{"channel-connect", stack_op_channel_connect},
+		{"channel-flood", stack_op_channel_flood},
+		{"channel-drain", stack_op_channel_drain},
 	};
 	const char *name;
 

@@ -149,6 +149,11 @@ struct error *fleet_end_stack(struct fleet *fleet, unsigned int number, struct d
 				number, fleet->guests[i].name);
 	}
 	stack = &fleet->stacks[number];
+	if (fleet->remote) {
+		try_(fleet->remote->end(fleet, number, deadline));
+		stack->pid = 0;
+		return NULL;
+	}
 	kill(stack->pid, SIGKILL); /* it has nothing to tidy: its directory goes here */
 	if (!process_wait(stack->pid, deadline, &status))
 		return error_new(ERROR_TIMEOUT,
