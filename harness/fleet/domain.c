@@ -223,12 +223,10 @@ char *guest_xml(const struct guest_spec *spec)
 	fprintf(out,
 		"<domain type='%s' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n"
 		"  <name>%s</name>\n"
-		"%s%s%s"
 		"  <memory unit='b'>%llu</memory>\n"
 		"  <vcpu current='%u'>%u</vcpu>\n",
-		kvm ? "kvm" : "qemu", name, spec->uuid ? "  <uuid>" : "",
-		spec->uuid ? spec->uuid : "", spec->uuid ? "</uuid>\n" : "",
-		(unsigned long long)spec->memory_bytes, spec->vcpus, possible_vcpus(spec));
+		kvm ? "kvm" : "qemu", name, (unsigned long long)spec->memory_bytes, spec->vcpus,
+		possible_vcpus(spec));
 	g_free(name);
 	put_boot(out, spec);
 	fprintf(out,
@@ -244,6 +242,10 @@ char *guest_xml(const struct guest_spec *spec)
 	put_nics(out, spec);
 	for (size_t i = 0; spec->qemu_args && spec->qemu_args[i]; i++)
 		put_arg(out, spec->name, spec->qemu_args[i]);
+	/* Not libvirt's: two seats of one guest have the same, and libvirt would have none of it
+	 * while it has not noticed that the earlier one has ended. The last one given counts. */
+	if (spec->uuid)
+		put_option(out, "-uuid", "%s", spec->uuid);
 	if (spec->incoming)
 		put_option(out, "-incoming", "defer");
 	fputs("  </qemu:commandline>\n</domain>\n", out);

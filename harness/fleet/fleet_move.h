@@ -10,8 +10,8 @@
 
 /* Moves these guests (numbers, each once) to stack `to_stack`; all or none, see move_run(), which
  * `options` and `reports` (one for each guest) are handed to. Needs a fleet with more than one
- * stack in its spec, or `movable`. MOVE_ZEROCOPY needs RAM_SHARED; copying methods give the guest new memory of
- * its kind. options->revive is the fleet's own. */
+ * stack in its spec, or `movable`. MOVE_ZEROCOPY needs RAM_SHARED; copying methods give the guest
+ * new memory of its kind. options->revive is the fleet's own. */
 struct error *fleet_move(struct fleet *fleet, const unsigned int *guests, size_t count,
 	unsigned int to_stack, const struct move_options *options, struct move_report *reports);
 

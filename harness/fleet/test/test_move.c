@@ -234,10 +234,13 @@ static void all_of_the_memory_can_be_compared(void **state)
 static void move_large(struct fleet *fleet)
 {
 	const unsigned int guest = 0;
-	const char *const fill[] = {"/sbin/fleetlab-guest", "fill", "--percent", "90", NULL};
+	const char *const fill[] = {
+		"/sbin/fleetlab-guest", "fill", "--percent", "85", "--daemon", NULL};
+	_cleanup_(exec_result_deinit) struct exec_result filled = {0};
 	struct move_report report;
 
-	print_message("fill: %d\n", live_command(fleet, 0, fill));
+	assert_ok(agent_exec(fleet_agent(fleet, 0), fill, NULL, 0, LIVE_DEADLINE, &filled));
+	assert_int_equal(filled.exit_status, 0);
 	for (unsigned int to = 1; to < 8; to++) {
 		const struct move_options options = {
 			.method = to == 7 ? MOVE_PRECOPY : MOVE_ZEROCOPY,
