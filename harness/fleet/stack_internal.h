@@ -20,10 +20,11 @@ struct stack_guest {
 	struct stack_guest *next;
 	char *name;
 	pid_t pid;
-	int pidfd;	 /* names this process for ever, when its number is another's */
-	bool had_run;	 /* its vCPUs have been let go by "resume" */
-	bool child;	 /* ours to reap */
-	struct qmp *qmp; /* opened when first needed; use with `lock` held */
+	int pidfd;		     /* names this process for ever, when its number is another's */
+	bool had_run;		     /* its vCPUs have been let go by "resume" */
+	bool child;		     /* ours to reap */
+	struct qmp *qmp;	     /* opened when first needed; use with `lock` held */
+	uint64_t ram_hva, ram_bytes; /* where QEMU has its RAM, for good; 0: not asked yet */
 	pthread_mutex_t lock;
 };
 
@@ -68,4 +69,6 @@ stack_operation stack_op_channel_format, stack_op_channel_listen, stack_op_chann
 stack_operation stack_op_end, stack_op_adopt, stack_op_status, stack_op_statistics, stack_op_clock,
 	stack_op_room, stack_op_machine;
 /* ---- stack_memory.c ---- */
-stack_operation stack_op_memory, stack_op_sample, stack_op_digest, stack_op_populate;
+stack_operation stack_op_memory, stack_op_populate;
+/* ---- stack_digest.c ---- */
+stack_operation stack_op_sample, stack_op_digest;

@@ -2,6 +2,7 @@
  * A guest's RAM as its QEMU has it mapped, looked at from outside: which file it is, what is in it.
  * This is what proves that two QEMUs have the same memory, so it must not ask QEMU what it thinks.
  */
+#include "harness/fleet/stack_memory.h"
 #include "harness/fleet/stack_internal.h"
 #include "harness/base/fs.h"
 
@@ -9,25 +10,8 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-#include <time.h>
-#include <xxhash.h>
 
-#define PAGE 4096ULL
-#define CHUNK (2ULL << 20)
-#define MAX_SAMPLES 4096
-
-/* Where GPA 0 is in QEMU, and what lies there. */
-struct ram {
-	pid_t pid;
-	uint64_t hva, bytes;
-	char device[24];
-	uint64_t inode, offset; /* of the file; 0 for anonymous memory */
-	bool shared;
-	char *file; /* a name by which the mapped file can be opened; NULL for anonymous memory */
-};
-
-static void ram_deinit(struct ram *ram)
+void ram_deinit(struct ram *ram)
 {
 	free(ram->file);
 }
@@ -85,25 +69,43 @@ static struct error *find_mapping(struct ram *ram)
 	return NULL;
 }
 
-/* QEMU is asked where GPA 0 is and how large RAM is; the kernel, what lies there. */
-static struct error *find_ram(struct stack_guest *guest, struct ram *ram)
+/* Where RAM is, and how large: QEMU is asked once, neither changes while it lives. */
+static struct error *ask_where(struct stack_guest *guest)
 {
 	struct deadline deadline = deadline_after_ms(STACK_CONTINUE_MS);
 	_cleanup_json_ json_t *summary = NULL;
 	_cleanup_json_ json_t *text = NULL;
+	uint64_t hva, bytes;
 	const char *at;
 
 	try_(stack_monitor(guest, "query-memory-size-summary", NULL, deadline, &summary));
 	try_(stack_monitor(guest, "human-monitor-command",
 		json_pack("{s:s}", "command-line", "gpa2hva 0"), deadline, &text));
-	ram->pid = guest->pid;
-	ram->bytes = (uint64_t)json_integer_value(json_object_get(summary, "base-memory"));
+	bytes = (uint64_t)json_integer_value(json_object_get(summary, "base-memory"));
 	at = json_string_value(text);
 	at = at ? strstr(at, " is 0x") : NULL;
-	ram->hva = at ? strtoull(at + 4, NULL, 16) : 0;
-	if (!ram->hva || !ram->bytes)
+	hva = at ? strtoull(at + 4, NULL, 16) : 0;
+	if (!hva || !bytes)
 		return error_new(ERROR_GUEST, "QEMU of %s does not tell where its RAM is: %.100s",
 			guest->name, json_string_value(text) ? json_string_value(text) : "");
+	pthread_mutex_lock(&guest->lock);
+	guest->ram_hva = hva;
+	guest->ram_bytes = bytes;
+	pthread_mutex_unlock(&guest->lock);
+	return NULL;
+}
+
+/* What lies there is looked up anew each time, since that is what has to be proved. */
+struct error *ram_find(struct stack_guest *guest, struct ram *ram)
+{
+	pthread_mutex_lock(&guest->lock);
+	ram->hva = guest->ram_hva;
+	pthread_mutex_unlock(&guest->lock);
+	if (!ram->hva)
+		try_(ask_where(guest));
+	ram->pid = guest->pid;
+	ram->hva = guest->ram_hva;
+	ram->bytes = guest->ram_bytes;
 	return find_mapping(ram);
 }
 
@@ -114,7 +116,7 @@ struct error *stack_op_memory(struct server *server, json_t *request, json_t *an
 	struct stack_guest *guest;
 
 	try_(stack_find_guest(server, request, &guest));
-	try_(find_ram(guest, &ram));
+	try_(ram_find(guest, &ram));
 	json_object_set_new(answer, "boot_id", json_string(boot ? boot : ""));
 	json_object_set_new(answer, "device", json_string(ram.device));
 	json_object_set_new(answer, "inode", json_integer((json_int_t)ram.inode));
@@ -126,14 +128,6 @@ struct error *stack_op_memory(struct server *server, json_t *request, json_t *an
 
 /* ---- which parts hold data ---- */
 
-/* Calls for stretches [from, to) of RAM that hold data, from `at` on; false ends the walk. */
-typedef bool extent_visitor(uint64_t from, uint64_t to, void *context);
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* -1 for what cannot have holes. A device's lseek() may well answer something to SEEK_DATA. */
 static int open_with_holes(const char *file)
 {
@@ -143,9 +137,7 @@ static int open_with_holes(const char *file)
 	return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? take_fd(&fd) : -1;
 }
 
-/* Of a file with holes only what lies between them; anything else (anonymous memory, devdax) holds
- * data everywhere. */
-static void walk_data(const struct ram *ram, uint64_t at, extent_visitor *visit, void *context)
+void ram_walk_data(const struct ram *ram, uint64_t at, extent_visitor *visit, void *context)
 {
 	_cleanup_close_ int fd = open_with_holes(ram->file);
 
@@ -167,193 +159,6 @@ static void walk_data(const struct ram *ram, uint64_t at, extent_visitor *visit,
 			return;
 		at = to;
 	}
-}
-
-/* ---- samples ---- */
-
-struct extents {
-	uint64_t (*items)[2];
-	size_t count, room;
-	uint64_t pages;
-};
-
-static bool collect(uint64_t from, uint64_t to, void *context)
-{
-	struct extents *extents = context;
-
-	if (extents->count == extents->room) {
-		extents->room = extents->room ? 2 * extents->room : 256;
-		extents->items = realloc(extents->items, extents->room * sizeof(*extents->items));
-		if (!extents->items)
-			abort();
-	}
-	extents->items[extents->count][0] = from;
-	extents->items[extents->count++][1] = to;
-	extents->pages += (to - from) / PAGE;
-	return true;
-}
-
-static uint64_t nth_page(const struct extents *extents, uint64_t n)
-{
-	for (size_t i = 0; i < extents->count; i++) {
-		uint64_t pages = (extents->items[i][1] - extents->items[i][0]) / PAGE;
-
-		if (n < pages)
-			return extents->items[i][0] + n * PAGE;
-		n -= pages;
-	}
-	return 0;
-}
-
-/* A page of each of `count` equally large parts of what holds data, at a place of its own there. */
-static void draw(const struct extents *extents, size_t count, uint64_t seed, json_t *offsets)
-{
-	for (size_t i = 0; i < count; i++) {
-		uint64_t from = extents->pages * i / count, to = extents->pages * (i + 1) / count;
-
-		if (to > from)
-			json_array_append_new(
-				offsets, json_integer((json_int_t)nth_page(extents,
-						 from + XXH3_64bits_withSeed(&i, sizeof(i), seed) %
-								 (to - from))));
-	}
-}
-
-struct error *stack_op_sample(struct server *server, json_t *request, json_t *answer)
-{
-	json_int_t count = json_integer_value(json_object_get(request, "count"));
-	json_int_t seed = json_integer_value(json_object_get(request, "seed"));
-	_cleanup_(ram_deinit) struct ram ram = {0};
-	struct extents extents = {0};
-	struct stack_guest *guest;
-	json_t *offsets;
-
-	if (count < 1 || count > MAX_SAMPLES)
-		return error_new(ERROR_SETUP, "a sample has 1 to %d pages", MAX_SAMPLES);
-	try_(stack_find_guest(server, request, &guest));
-	try_(find_ram(guest, &ram));
-	walk_data(&ram, 0, collect, &extents);
-	offsets = json_array();
-	draw(&extents, (size_t)count, (uint64_t)seed, offsets);
-	free(extents.items);
-	json_object_set_new(answer, "offsets", offsets);
-	return NULL;
-}
-
-/* ---- digests ---- */
-
-/* Copies out of QEMU's own mapping. */
-static struct error *read_ram(const struct ram *ram, uint64_t offset, void *to, size_t size)
-{
-	struct iovec here = {.iov_base = to, .iov_len = size};
-	struct iovec there = {.iov_base = (void *)(uintptr_t)(ram->hva + offset), .iov_len = size};
-
-	if (process_vm_readv(ram->pid, &here, 1, &there, 1, 0) != (ssize_t)size)
-		return error_errno(errno, "cannot read RAM of process %d at %#llx", (int)ram->pid,
-			(unsigned long long)offset);
-	return NULL;
-}
-
-static json_t *digest_text(XXH64_hash_t hash)
-{
-	char text[17];
-
-	snprintf(text, sizeof(text), "%016llx", (unsigned long long)hash);
-	return json_string(text);
-}
-
-static struct error *digest_pages(const struct ram *ram, const json_t *offsets, json_t *digests)
-{
-	_cleanup_free_ char *page = malloc(PAGE);
-	const json_t *offset;
-	size_t i;
-
-	if (!page)
-		abort();
-	json_array_foreach ((json_t *)offsets, i, offset) {
-		uint64_t at = (uint64_t)json_integer_value(offset);
-
-		if (ram->bytes < PAGE || at > ram->bytes - PAGE)
-			return error_new(ERROR_SETUP, "no page at %#llx", (unsigned long long)at);
-		try_(read_ram(ram, at, page, PAGE));
-		json_array_append_new(digests, digest_text(XXH3_64bits(page, PAGE)));
-	}
-	return NULL;
-}
-
-/* All data: one digest for each 2 MiB, of the pages there and of where they are. */
-struct digesting {
-	const struct ram *ram;
-	json_t *digests;
-	char *buffer;
-	XXH3_state_t *state;
-	uint64_t chunk, pages;
-	struct error *err;
-};
-
-static void end_chunk(struct digesting *work, uint64_t next)
-{
-	while (work->chunk < next) {
-		json_array_append_new(work->digests, digest_text(XXH3_64bits_digest(work->state)));
-		XXH3_64bits_reset(work->state);
-		work->chunk++;
-	}
-}
-
-static bool digest_extent(uint64_t from, uint64_t to, void *context)
-{
-	struct digesting *work = context;
-
-	while (from < to && !work->err) {
-		uint64_t end = min_u64(to, (from / CHUNK + 1) * CHUNK);
-
-		end_chunk(work, from / CHUNK);
-		work->err = read_ram(work->ram, from, work->buffer, end - from);
-		if (work->err)
-			break;
-		XXH3_64bits_update(work->state, &from, sizeof(from));
-		XXH3_64bits_update(work->state, work->buffer, end - from);
-		work->pages += (end - from) / PAGE;
-		from = end;
-	}
-	return !work->err;
-}
-
-static struct error *digest_all(const struct ram *ram, json_t *digests, uint64_t *pages)
-{
-	struct digesting work = {.ram = ram, .digests = digests};
-
-	work.buffer = malloc(CHUNK);
-	work.state = XXH3_createState();
-	if (!work.buffer || !work.state)
-		abort();
-	XXH3_64bits_reset(work.state);
-	walk_data(ram, 0, digest_extent, &work);
-	if (!work.err)
-		end_chunk(&work, (ram->bytes + CHUNK - 1) / CHUNK);
-	free(work.buffer);
-	XXH3_freeState(work.state);
-	*pages = work.pages;
-	return work.err;
-}
-
-struct error *stack_op_digest(struct server *server, json_t *request, json_t *answer)
-{
-	const json_t *offsets = json_object_get(request, "offsets");
-	_cleanup_(ram_deinit) struct ram ram = {0};
-	_cleanup_json_ json_t *digests = json_array();
-	struct stack_guest *guest;
-	uint64_t pages = json_array_size(offsets);
-
-	try_(stack_find_guest(server, request, &guest));
-	try_(find_ram(guest, &ram));
-	if (offsets)
-		try_(digest_pages(&ram, offsets, digests));
-	else
-		try_(digest_all(&ram, digests, &pages));
-	json_object_set(answer, "digests", digests);
-	json_object_set_new(answer, "pages", json_integer((json_int_t)pages));
-	return NULL;
 }
 
 /* ---- page tables ---- */
@@ -398,7 +203,7 @@ struct error *stack_op_populate(struct server *server, json_t *request, json_t *
 	struct stack_guest *guest;
 
 	try_(stack_find_guest(server, request, &guest));
-	try_(find_ram(guest, &ram));
+	try_(ram_find(guest, &ram));
 	path = format_string("/proc/%d/mem", (int)ram.pid);
 	mem = open(path, O_RDONLY | O_CLOEXEC);
 	if (mem < 0)
@@ -408,7 +213,7 @@ struct error *stack_op_populate(struct server *server, json_t *request, json_t *
 		.deadline = deadline_after_ms(STACK_AWAIT_MS),
 		.next = ram.bytes};
 
-	walk_data(&ram, from, populate_extent, &work);
+	ram_walk_data(&ram, from, populate_extent, &work);
 	if (work.failed)
 		return error_errno(errno, "cannot read RAM of %s at %#llx", guest->name,
 			(unsigned long long)work.next);
