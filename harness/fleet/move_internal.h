@@ -14,6 +14,7 @@ struct party {
 	int64_t begin_ns;	 /* monotonic: the first migration command */
 	double source_cpu_before_s;
 	bool unlike_kernels;
+	bool has_regions; /* memory that it shares with other guests (ivshmem) */
 };
 
 struct mover {
@@ -68,7 +69,7 @@ struct error *move_ask(
 struct error *move_await(struct mover *mover, struct party *party, bool target, const char *until);
 
 /* Capabilities and parameters for "listen" and "send". */
-json_t *move_capabilities(const struct move_options *options, bool target);
+json_t *move_capabilities(const struct mover *mover, const struct party *party, bool target);
 json_t *move_parameters(const struct move_options *options);
 
 /* Brings every guest to where the transaction ends: all forward when all run on the target, else

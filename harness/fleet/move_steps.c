@@ -1,6 +1,7 @@
 /* The steps of a move, as the mover takes them: see move.h. Until the commit nothing is done that
  * the source could not go on after. */
 #include "harness/fleet/move_internal.h"
+#include "harness/fleet/shared_devices.h"
 #include "harness/base/fs.h"
 
 #include <string.h>
@@ -164,6 +165,28 @@ static struct error *compare_memory(struct mover *mover, struct party *party)
 	return NULL;
 }
 
+/* What has been plugged into the guest since its start is not in the target's arguments. */
+static struct error *move_regions(struct mover *mover, struct party *party)
+{
+	_cleanup_json_ json_t *devices = NULL;
+	_cleanup_json_ json_t *memory = NULL;
+
+	try_(shared_devices_describe(
+		party->source, party->item->source_name, mover->deadline, &devices));
+	party->has_regions = json_array_size(devices) > 0;
+	if (!party->has_regions)
+		return NULL;
+	try_(move_ask(mover, party, false, json_pack("{s:s}", "op", "memory"), &memory));
+	if (is_copying(mover) && json_is_true(json_object_get(memory, "shared")))
+		return error_hint(
+			error_new(ERROR_USAGE, "it shares memory with other guests, and a region "
+					       "that is not sent cannot be told from RAM that is "
+					       "to be: both are shared"),
+			"move it by zerocopy, or start the fleet with private RAM");
+	return shared_devices_provide(
+		party->target, party->item->target_name, devices, mover->deadline);
+}
+
 static struct error *prepare_target(struct mover *mover, struct party *party)
 {
 	const struct move_options *options = mover->options;
@@ -172,12 +195,13 @@ static struct error *prepare_target(struct mover *mover, struct party *party)
 	try_(compare_machines(mover, party));
 	if (!is_copying(mover) && !party->unlike_kernels && !options->ignore_identity)
 		try_(compare_memory(mover, party));
+	try_(move_regions(mover, party));
 	if (options->prepare)
 		try_(options->prepare(
 			options->context, item, party->source, party->target, mover->deadline));
 	return move_ask(mover, party, true,
 		json_pack("{s:s, s:s, s:o, s:o}", "op", "listen", "uri", item->target_uri,
-			"capabilities", move_capabilities(options, true), "parameters",
+			"capabilities", move_capabilities(mover, party, true), "parameters",
 			move_parameters(options)),
 		NULL);
 }

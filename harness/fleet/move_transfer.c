@@ -7,11 +7,13 @@
 #define DEFAULT_SAMPLES 256
 #define UNLIMITED_BYTES_S ((json_int_t)1 << 40)
 
-json_t *move_capabilities(const struct move_options *options, bool target)
+json_t *move_capabilities(const struct mover *mover, const struct party *party, bool target)
 {
+	const struct move_options *options = mover->options;
 	json_t *names = json_array();
 
-	if (options->method == MOVE_ZEROCOPY)
+	/* A region that is sent would be written over what other guests have written since. */
+	if (options->method == MOVE_ZEROCOPY || party->has_regions)
 		json_array_append_new(names, json_string("x-ignore-shared"));
 	if (options->method == MOVE_POSTCOPY)
 		json_array_append_new(names, json_string("postcopy-ram"));
@@ -81,7 +83,7 @@ static json_t *make_send(struct mover *mover, struct party *party)
 {
 	party->begin_ns = clock_now_ns();
 	return json_pack("{s:s, s:s, s:o, s:o}", "op", "send", "uri", party->item->source_uri,
-		"capabilities", move_capabilities(mover->options, false), "parameters",
+		"capabilities", move_capabilities(mover, party, false), "parameters",
 		move_parameters(mover->options));
 }
 

@@ -1,143 +1,23 @@
 /* Two guests talk through a region; both are moved, one after the other and at the same time, and
  * the conversation goes on, verified by themselves. They do nothing about it. */
+#include "harness/fleet/fleet_move.h"
 #include "harness/fleet/test/live.h"
-#include "harness/fleet/clone.h"
-#include "harness/fleet/shared_devices.h"
 #include "mechanisms/shmipc/region_service.h"
 
-#include <pthread.h>
-#include <sys/socket.h>
 #include <time.h>
 
 static const struct region_spec ring = {"ring", "members", REGION_PAPER_PAGES};
 
-/* One QEMU of a guest that the test has started, with a stack before it that knows only "qmp". */
-struct landing {
-	struct qmp *qmp;
-	int listen_fd;
-	pthread_t thread;
-	struct stack *stack;
-};
-
-static void *landing_serve(void *context)
+/* Moves these guests, all together, to whichever stack they are not on. */
+static void move(struct fleet *fleet, const unsigned int guests[], size_t count)
 {
-	struct landing *landing = context;
-	_cleanup_close_ int fd = accept(landing->listen_fd, NULL, NULL);
-	_cleanup_(jsonline_deinit) struct jsonline reader = {.fd = fd};
+	const struct move_options options = {.method = MOVE_ZEROCOPY, .deadline = LIVE_DEADLINE};
+	struct move_report reports[2] = {0};
 
-	for (;;) {
-		_cleanup_json_ json_t *request = NULL;
-		json_t *result = NULL;
-		_cleanup_error_ struct error *err =
-			jsonline_receive(&reader, "the test", LIVE_DEADLINE, &request);
-
-		if (err || !request)
-			return NULL;
-		err = qmp_execute(landing->qmp,
-			json_string_value(json_object_get(request, "command")),
-			json_incref(json_object_get(request, "arguments")), LIVE_DEADLINE, &result);
-		error_destroy(jsonline_send(fd,
-			err ? json_pack("{s:s}", "error", error_message(err))
-			    : json_pack("{s:o}", "result", result),
-			"the test"));
-	}
-}
-
-/* Where a guest is, and where it goes. */
-struct way {
-	struct guest *guest;
-	struct landing *landing;
-	struct stack *source; /* of the QEMU that it runs in */
-	char *source_seat, *uri;
-};
-
-static json_t *ask(struct stack *stack, const char *name, const char *command, json_t *arguments)
-{
-	_cleanup_json_ json_t *answer = NULL;
-
-	assert_ok(stack_request(stack,
-		json_pack("{s:s, s:s, s:s, s:o*}", "op", "qmp", "name", name, "command", command,
-			"arguments", arguments),
-		LIVE_DEADLINE, &answer));
-	return json_incref(json_object_get(answer, "result"));
-}
-
-static json_t *capabilities(void)
-{
-	return json_pack("{s:[{s:s,s:b},{s:s,s:b}]}", "capabilities", "capability",
-		"x-ignore-shared", "state", 1, "capability", "events", "state", 1);
-}
-
-/* Starts the next seat's QEMU. */
-static void spawn(struct fleet *fleet, struct way *way)
-{
-	struct guest *guest = way->guest;
-	_cleanup_free_ char *socket = NULL;
-	_cleanup_free_ char *log = NULL;
-	_cleanup_json_ json_t *argv = NULL;
-
-	way->source_seat = take_ptr(guest->seat);
-	guest->seat = guest_seat(guest->name, ++guest->seat_number);
-	free(guest->dir);
-	guest->dir = guest_dir(guest->name, guest->seat_number);
-	const struct guest_spec spec = guest_spec_of(fleet, guest);
-
-	argv = clone_fill(fleet->host.template->argv, &spec);
-	log = format_string("%s/%s.qemu", lab_dir(), guest->seat);
-	way->landing = calloc(1, sizeof(*way->landing));
-	assert_ok(fs_make_dirs(guest->dir));
-	assert_ok(clone_spawn(
-		guest->seat, argv, log, LIVE_DEADLINE, &guest->pid, &way->landing->qmp));
-	socket = format_string("%s/stack.sock", guest->dir);
-	assert_ok(unix_listen(socket, &way->landing->listen_fd));
-	assert_int_equal(
-		pthread_create(&way->landing->thread, NULL, landing_serve, way->landing), 0);
-	assert_ok(stack_connect(socket, &way->landing->stack));
-}
-
-static void prepare(struct fleet *fleet, struct way *way)
-{
-	_cleanup_json_ json_t *devices = NULL;
-	struct stack *target;
-
-	spawn(fleet, way);
-	target = way->landing->stack;
-	assert_ok(shared_devices_describe(way->source, way->source_seat, LIVE_DEADLINE, &devices));
-	assert_int_equal(json_array_size(devices), 1);
-	assert_ok(shared_devices_provide(target, way->guest->seat, devices, LIVE_DEADLINE));
-	way->uri = format_string("unix:%s/migration", way->guest->dir);
-	json_decref(ask(way->source, way->source_seat, "migrate-set-capabilities", capabilities()));
-	json_decref(ask(target, way->guest->seat, "migrate-set-capabilities", capabilities()));
-	json_decref(ask(
-		target, way->guest->seat, "migrate-incoming", json_pack("{s:s}", "uri", way->uri)));
-}
-
-static void finish(struct fleet *fleet, struct way *way)
-{
-	struct guest *guest = way->guest;
-
-	json_decref(ask(way->source, way->source_seat, "quit", NULL));
-	way->source = way->landing->stack;
-	agent_close(guest->agent);
-	cleanup_close(&guest->control_fd);
-	fleet->deadline = LIVE_DEADLINE;
-	assert_ok(meet(fleet, guest));
-}
-
-/* Moves these guests at the same time. */
-static void move(struct fleet *fleet, struct way *ways, size_t count)
-{
+	assert_ok(fleet_move(
+		fleet, guests, count, 1 - fleet_guest_stack(fleet, guests[0]), &options, reports));
 	for (size_t i = 0; i < count; i++)
-		prepare(fleet, &ways[i]);
-	for (size_t i = 0; i < count; i++)
-		json_decref(ask(ways[i].source, ways[i].source_seat, "migrate",
-			json_pack("{s:s}", "uri", ways[i].uri)));
-	for (size_t i = 0; i < count; i++) {
-		assert_ok(qmp_wait_migration(ways[i].landing->qmp, LIVE_DEADLINE));
-		json_decref(ask(ways[i].landing->stack, ways[i].guest->seat, "cont", NULL));
-	}
-	for (size_t i = 0; i < count; i++)
-		finish(fleet, &ways[i]);
+		assert_true(reports[i].moved && reports[i].same_memory);
 }
 
 /* Waits until the members have written to the first ring's head again. */
@@ -227,13 +107,11 @@ static void end_talking(struct fleet *fleet, const struct guest_job jobs[2])
 
 static void talk_and_move(struct fleet *fleet, bool doorbell)
 {
-	struct way ways[2] = {{.guest = &fleet->guests[0]}, {.guest = &fleet->guests[1]}};
+	static const unsigned int both[] = {0, 1};
 	struct guest_job jobs[2];
 	struct region *region;
 	ino_t inode;
 
-	for (unsigned int i = 0; i < 2; i++)
-		assert_ok(stacks_connect(fleet, 0, &ways[i].source));
 	plug_region(fleet, doorbell, &region);
 	inode = region_inode(fleet->guests[0].pid);
 	assert_true(inode > 0);
@@ -243,11 +121,11 @@ static void talk_and_move(struct fleet *fleet, bool doorbell)
 	else
 		begin_talking(fleet, "--mode=polling", "--runs=60000", jobs);
 	see_it_go_on(region);
-	move(fleet, &ways[0], 1);
+	move(fleet, &both[0], 1);
 	see_it_go_on(region);
-	move(fleet, &ways[1], 1);
+	move(fleet, &both[1], 1);
 	see_it_go_on(region);
-	move(fleet, ways, 2);
+	move(fleet, both, 2);
 	see_it_go_on(region);
 	for (unsigned int i = 0; i < 2; i++)
 		assert_int_equal(region_inode(fleet->guests[i].pid), inode);
@@ -272,7 +150,8 @@ static struct fleet_spec talkers(void)
 		.memory_bytes = 128 << 20,
 		.vcpus = 1,
 		.start = FLEET_TEMPLATE,
-		.ram = RAM_SHARED};
+		.ram = RAM_SHARED,
+		.stack_count = 2};
 }
 
 static void a_conversation_moves_along(void **state)
