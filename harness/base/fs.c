@@ -204,6 +204,16 @@ void fs_hash_bytes(const void *data, size_t size, char *hex)
 	hash_to_hex(XXH3_128bits(data, size), hex);
 }
 
+char *fs_identity(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return format_string("%s missing", path);
+	return format_string("%s %lld.%09ld %lld", path, (long long)st.st_mtim.tv_sec,
+		st.st_mtim.tv_nsec, (long long)st.st_size);
+}
+
 DEFINE_CLEANUP(xxh3_state, XXH3_state_t *, XXH3_freeState)
 
 struct error *fs_hash_file(const char *path, char *hex)

@@ -44,6 +44,10 @@ struct error *fs_hash_file(const char *path, char *hex);
 /* The same of bytes in memory. */
 void fs_hash_bytes(const void *data, size_t size, char *hex);
 
+/* Path, time of change and size of a file as text ("PATH missing" without one): for keys of what
+ * has been learned from that file. Caller frees. */
+char *fs_identity(const char *path);
+
 /* $FLEETLAB_CACHE, $XDG_CACHE_HOME/fleetlab or ~/.cache/fleetlab; caller frees. */
 char *fs_cache_dir(void);
 

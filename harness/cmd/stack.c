@@ -1,27 +1,12 @@
 /* The role `fleetlab stack`: one virtualization system, served on a socket. Not for people. */
 #include "harness/cmd/command.h"
 #include "harness/base/fs.h"
+#include "harness/fleet/libvirt_driver.h"
 #include "harness/fleet/relay.h"
 #include "harness/fleet/stack.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <libvirt/libvirt.h>
-#include <sys/stat.h>
-#include <sys/utsname.h>
-
-/* What libvirt learns about QEMU holds for this QEMU, this libvirt and this kernel. */
-static char *capabilities_path(const char *cache_dir)
-{
-	struct utsname kernel = {0};
-	struct stat qemu = {0};
-
-	uname(&kernel);
-	if (stat("/usr/bin/qemu-system-x86_64", &qemu) < 0)
-		qemu.st_mtime = 0;
-	return format_string("%s/libvirt-capabilities-%d-%lld-%s", cache_dir, LIBVIR_VERSION_NUMBER,
-		(long long)qemu.st_mtime, kernel.release);
-}
 
 /* Goes on as a process of its own; the caller ends when the socket listens, and so says it. */
 static struct error *detach(void)
@@ -78,7 +63,7 @@ static struct error *parse(int argc, char **argv, struct stack_options *wanted)
 static struct error *run(int argc, char **argv, int *exit_status)
 {
 	_cleanup_free_ char *cache_dir = fs_cache_dir();
-	_cleanup_free_ char *cache = capabilities_path(cache_dir);
+	_cleanup_free_ char *cache = libvirt_driver_cache_path(cache_dir);
 	struct stack_options wanted;
 
 	(void)exit_status;

@@ -2,11 +2,13 @@
 #include "harness/fleet/libvirt_driver.h"
 #include "harness/base/fs.h"
 #include "harness/base/process.h"
+#include "harness/host/qemu.h"
 
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 struct libvirt_driver {
 	pthread_mutex_t lock;
@@ -14,6 +16,22 @@ struct libvirt_driver {
 	char *root;
 	char *cache;
 };
+
+char *libvirt_driver_cache_path(const char *cache_dir)
+{
+	_cleanup_free_ char *qemu = NULL;
+	_cleanup_free_ char *identity = NULL;
+	struct utsname kernel = {0};
+	char hex[33];
+
+	uname(&kernel);
+	/* Without any QEMU there is nothing to learn; that is told when a guest is started. */
+	error_destroy(qemu_find(QEMU_DEFAULT, &qemu));
+	identity = fs_identity(qemu ? qemu : QEMU_DEFAULT);
+	fs_hash_bytes(identity, strlen(identity), hex);
+	return format_string("%s/libvirt-capabilities-%d-%.16s-%s", cache_dir,
+		LIBVIR_VERSION_NUMBER, hex, kernel.release);
+}
 
 struct libvirt_driver *libvirt_driver_create(const char *root, const char *cache)
 {

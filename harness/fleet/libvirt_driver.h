@@ -11,6 +11,10 @@
 
 struct libvirt_driver;
 
+/* Where below `cache_dir` is kept what this libvirt learns, under this kernel, about the QEMU that
+ * is found first in PATH: another QEMU has a place of its own. Caller frees. */
+char *libvirt_driver_cache_path(const char *cache_dir);
+
 /* `root`: libvirt's root directory (created); `cache`: kept copy of what libvirt learned about
  * QEMU. */
 struct libvirt_driver *libvirt_driver_create(const char *root, const char *cache);

@@ -208,22 +208,12 @@ static struct error *probe(const char *qemu, const char *kernel_path, struct dea
 	return NULL;
 }
 
-static char *file_identity(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return format_string("%s missing", path);
-	return format_string("%s %lld.%09ld %lld", path, (long long)st.st_mtim.tv_sec,
-		st.st_mtim.tv_nsec, (long long)st.st_size);
-}
-
 /* All that the answer depends on, and the device's state: a KVM that appears asks for a new boot.
  */
 static char *answer_key(const char *qemu, const char *kernel_path)
 {
-	_cleanup_free_ char *program = file_identity(qemu);
-	_cleanup_free_ char *kernel = kernel_path ? file_identity(kernel_path) : NULL;
+	_cleanup_free_ char *program = fs_identity(qemu);
+	_cleanup_free_ char *kernel = kernel_path ? fs_identity(kernel_path) : NULL;
 	_cleanup_free_ char *microcode = host_cpuinfo("microcode");
 	_cleanup_free_ char *model = host_cpuinfo("model name");
 	struct utsname host;
