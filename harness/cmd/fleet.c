@@ -402,7 +402,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 
 const struct command command_fleet = {
 	.name = "fleet",
-	.arguments = "up N|list|exec G -- COMMAND…|enter -- COMMAND…|console G|down [options]",
+	.arguments = "up N|list|exec G CMD|enter CMD|console G|down [options]",
 	.summary = "start, use and end a fleet of guests by hand",
 	.help = "A fleet lives in namespaces of its own until `fleet down`, or its keeper's end.\n"
 		"Guests are called g0, g1, …\n"

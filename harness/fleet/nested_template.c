@@ -147,7 +147,7 @@ static struct error *set_up(const struct nested_plan *plan, struct fleet *outer)
 		"ip", "addr", "add", TEMPLATE_ADDRESS "/24", "dev", "eth1", NULL};
 	const char *argv[7 + NESTED_GUESTS_MAX] = {"/bin/sh", "-s", port, "eth1", "eth2"};
 	struct agent *agent = outer->guests[0].agent;
-	char names[NESTED_GUESTS_MAX][8];
+	char names[NESTED_GUESTS_MAX][12];
 	struct error *err;
 
 	if (!script)
