@@ -5,62 +5,39 @@
  */
 #include "mechanisms/shmipc/shmipc.h"
 #include "harness/base/fs.h"
+#include "harness/base/words.h"
 
 #define PROGRAM "/sbin/fleetlab-guest"
-enum { MAX_WORDS = 40, ASKER = 0, ANSWERER = 1 };
-
-/* A command line for a guest, built word by word. */
-struct words {
-	char *words[MAX_WORDS];
-	size_t count;
-};
-
-static void words_deinit(struct words *words)
-{
-	for (size_t i = 0; i < words->count; i++)
-		free(words->words[i]);
-}
-
-static void __attribute__((format(printf, 2, 3))) add(struct words *words, const char *format, ...)
-{
-	va_list args;
-
-	if (words->count + 1 >= MAX_WORDS)
-		abort();
-	va_start(args, format);
-	if (vasprintf(&words->words[words->count++], format, args) < 0)
-		abort();
-	va_end(args);
-	words->words[words->count] = NULL;
-}
+enum { ASKER = 0, ANSWERER = 1 };
 
 static void add_deadline(struct words *words, const struct trial *trial)
 {
-	add(words, "--deadline-ms=%d", deadline_left_ms(trial_deadline(trial)) + 1);
+	words_add(words, "--deadline-ms=%d", deadline_left_ms(trial_deadline(trial)) + 1);
 }
 
 static void begin_shm(struct words *words, const struct trial *trial, const char *command)
 {
 	bool doorbell = strcmp(trial_choice(trial, "mode"), "doorbell") == 0;
 
-	add(words, PROGRAM);
-	add(words, "%s", command);
-	add(words, "--mode=%s", trial_choice(trial, "mode"));
-	add(words, "--address=%lld", (long long)trial_integer(trial, "address"));
-	add(words, "--pages=%lld", (long long)trial_integer(trial, "region_pages"));
+	words_add(words, PROGRAM);
+	words_add(words, "%s", command);
+	words_add(words, "--mode=%s", trial_choice(trial, "mode"));
+	words_add(words, "--address=%lld", (long long)trial_integer(trial, "address"));
+	words_add(words, "--pages=%lld", (long long)trial_integer(trial, "region_pages"));
 	if (doorbell)
-		add(words, "--spin-ns=%lld", (long long)trial_integer(trial, "spin_us") * 1000);
+		words_add(
+			words, "--spin-ns=%lld", (long long)trial_integer(trial, "spin_us") * 1000);
 	add_deadline(words, trial);
 }
 
 static void add_runs(struct words *words, const struct trial *trial)
 {
 	if (strcmp(trial_choice(trial, "workload"), "sweep") == 0)
-		add(words, "--sweep=1,4,16,64,256,1024,4096,16384,65536,262144,1048576");
+		words_add(words, "--sweep=1,4,16,64,256,1024,4096,16384,65536,262144,1048576");
 	else
-		add(words, "--ints=%lld", (long long)trial_integer(trial, "ints"));
-	add(words, "--runs=%lld", (long long)trial_integer(trial, "runs"));
-	add(words, "--warmup=%lld", (long long)trial_integer(trial, "warmup"));
+		words_add(words, "--ints=%lld", (long long)trial_integer(trial, "ints"));
+	words_add(words, "--runs=%lld", (long long)trial_integer(trial, "runs"));
+	words_add(words, "--warmup=%lld", (long long)trial_integer(trial, "warmup"));
 }
 
 /* Starts both sides at once and returns what each printed. */
@@ -73,9 +50,8 @@ static struct error *run_both(struct trial *trial, const struct words *asker,
 	_cleanup_(exec_result_deinit) struct exec_result b = {0};
 	struct guest_job jobs[2];
 
-	try_(fleet_prepare(
-		fleet, ANSWERER, (const char *const *)answerer->words, deadline, &jobs[1]));
-	try_(fleet_prepare(fleet, ASKER, (const char *const *)asker->words, deadline, &jobs[0]));
+	try_(fleet_prepare(fleet, ANSWERER, words_argv(answerer), deadline, &jobs[1]));
+	try_(fleet_prepare(fleet, ASKER, words_argv(asker), deadline, &jobs[0]));
 	try_(fleet_release(fleet, jobs, 2));
 	try_(fleet_finish(fleet, &jobs[0], deadline, &a));
 	try_(fleet_finish(fleet, &jobs[1], deadline, &b));
@@ -90,13 +66,12 @@ static struct error *run_client(struct trial *trial, const struct words *server,
 	_cleanup_(exec_result_deinit) struct exec_result started = {0};
 	struct fleet *fleet = trial_fleet(trial);
 
-	try_(agent_exec(fleet_agent(fleet, ANSWERER), (const char *const *)server->words, NULL, 0,
+	try_(agent_exec(fleet_agent(fleet, ANSWERER), words_argv(server), NULL, 0,
 		trial_deadline(trial), &started));
 	if (started.exit_status != 0)
 		return error_new(ERROR_GUEST, "the server in guest %s did not start: %s",
 			fleet_guest_name(fleet, ANSWERER), started.output);
-	return fleet_run_json(
-		fleet, ASKER, (const char *const *)client->words, trial_deadline(trial), result);
+	return fleet_run_json(fleet, ASKER, words_argv(client), trial_deadline(trial), result);
 }
 
 static struct error *pingpong_shm(struct trial *trial, json_t **result)
@@ -106,10 +81,10 @@ static struct error *pingpong_shm(struct trial *trial, json_t **result)
 	_cleanup_json_ json_t *answered = NULL;
 
 	begin_shm(&a, trial, "shm-pingpong");
-	add(&a, "--role=a");
+	words_add(&a, "--role=a");
 	add_runs(&a, trial);
 	begin_shm(&b, trial, "shm-pingpong");
-	add(&b, "--role=b");
+	words_add(&b, "--role=b");
 	return run_both(trial, &a, &b, result, &answered);
 }
 
@@ -124,16 +99,16 @@ static struct error *pingpong_network(struct trial *trial, json_t **result)
 	for (int i = 0; i < 2; i++) {
 		struct words *words = i ? &client : &server;
 
-		add(words, PROGRAM);
-		add(words, "%s", command);
-		add(words, "--role=%s", i ? "client" : "server");
-		add(words, "--port=7000");
+		words_add(words, PROGRAM);
+		words_add(words, "%s", command);
+		words_add(words, "--role=%s", i ? "client" : "server");
+		words_add(words, "--port=7000");
 		if (i)
-			add(words, "--host=%s", address);
+			words_add(words, "--host=%s", address);
 		else
-			add(words, "--daemon");
+			words_add(words, "--daemon");
 		if (tcp && trial_boolean(trial, "nodelay"))
-			add(words, "--nodelay");
+			words_add(words, "--nodelay");
 		if (i)
 			add_runs(words, trial);
 		add_deadline(words, trial);
@@ -270,10 +245,10 @@ static struct error *measure_handoff(struct trial *trial)
 	size_t i;
 
 	begin_shm(&a, trial, "shm-handoff");
-	add(&a, "--role=a");
-	add(&a, "--runs=%lld", (long long)trial_integer(trial, "runs"));
+	words_add(&a, "--role=a");
+	words_add(&a, "--runs=%lld", (long long)trial_integer(trial, "runs"));
 	begin_shm(&b, trial, "shm-handoff");
-	add(&b, "--role=b");
+	words_add(&b, "--role=b");
 	try_(run_both(trial, &a, &b, &asked, &answered));
 	samples = json_object_get(asked, "samples_ns");
 	if (json_array_size(samples) == 0)
@@ -293,9 +268,9 @@ static struct error *measure_pointers(struct trial *trial)
 	bool same;
 
 	begin_shm(&a, trial, "shm-pointers");
-	add(&a, "--role=build");
+	words_add(&a, "--role=build");
 	begin_shm(&b, trial, "shm-pointers");
-	add(&b, "--role=walk");
+	words_add(&b, "--role=walk");
 	try_(run_both(trial, &a, &b, &built, &walked));
 	same = json_object_get(built, "checksum") && json_object_get(walked, "checksum") &&
 	       json_equal(
@@ -317,10 +292,10 @@ static struct error *measure_threads(struct trial *trial)
 		_cleanup_(words_deinit) struct words words = {0};
 
 		begin_shm(&words, trial, "shm-threads");
-		add(&words, "--member=%u", i);
-		add(&words, "--members=%u", members);
-		add(&words, "--limit=%lld", (long long)trial_integer(trial, "primes_below"));
-		try_(fleet_prepare(fleet, i, (const char *const *)words.words, deadline, &jobs[i]));
+		words_add(&words, "--member=%u", i);
+		words_add(&words, "--members=%u", members);
+		words_add(&words, "--limit=%lld", (long long)trial_integer(trial, "primes_below"));
+		try_(fleet_prepare(fleet, i, words_argv(&words), deadline, &jobs[i]));
 	}
 	try_(fleet_release(fleet, jobs, members));
 	for (unsigned int i = 0; i < members; i++) {
@@ -349,15 +324,15 @@ static struct error *measure_iperf3(struct trial *trial)
 	_cleanup_json_ json_t *result = NULL;
 	double bits = 0;
 
-	add(&server, "/usr/bin/iperf3");
-	add(&server, "--server");
-	add(&server, "--daemon");
-	add(&client, "/usr/bin/iperf3");
-	add(&client, "--client");
-	add(&client, "%s", address);
-	add(&client, "--time");
-	add(&client, "%lld", (long long)trial_integer(trial, "iperf_s"));
-	add(&client, "--json");
+	words_add(&server, "/usr/bin/iperf3");
+	words_add(&server, "--server");
+	words_add(&server, "--daemon");
+	words_add(&client, "/usr/bin/iperf3");
+	words_add(&client, "--client");
+	words_add(&client, "%s", address);
+	words_add(&client, "--time");
+	words_add(&client, "%lld", (long long)trial_integer(trial, "iperf_s"));
+	words_add(&client, "--json");
 	try_(run_client(trial, &server, &client, &result));
 	json_unpack(result, "{s:{s:{s:F}}}", "end", "sum_received", "bits_per_second", &bits);
 	if (bits <= 0)
@@ -383,12 +358,12 @@ static struct error *poke(
 	uint64_t seen;
 	size_t size;
 
-	add(&words, PROGRAM);
-	add(&words, "shm-poke");
-	add(&words, "--offset=%llu", (unsigned long long)poke_offset(trial));
-	add(&words, "--value=%llu", (unsigned long long)value);
-	try_(agent_exec(fleet_agent(trial_fleet(trial), guest), (const char *const *)words.words,
-		NULL, 0, trial_deadline(trial), &result));
+	words_add(&words, PROGRAM);
+	words_add(&words, "shm-poke");
+	words_add(&words, "--offset=%llu", (unsigned long long)poke_offset(trial));
+	words_add(&words, "--value=%llu", (unsigned long long)value);
+	try_(agent_exec(fleet_agent(trial_fleet(trial), guest), words_argv(&words), NULL, 0,
+		trial_deadline(trial), &result));
 	memcpy(&seen, region_memory(state->region, &size) + poke_offset(trial), sizeof(seen));
 	*arrived = seen == value;
 	*said = format_string("%.160s", result.exit_status ? result.errors : result.output);
