@@ -111,6 +111,7 @@ void fleet_item_deinit(struct fleet_item *item)
 	free(item->uri);
 	free(item->send_uri);
 	free(item->back_uri);
+	free(item->route);
 	json_decref(item->receive);
 	json_decref(item->receive_back);
 }

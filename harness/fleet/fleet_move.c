@@ -153,9 +153,15 @@ static struct error *run(struct moving *moving, struct move_report *reports)
 	if (!items)
 		abort();
 	for (size_t i = 0; i < moving->count; i++) {
-		try_(fleet_item_init(moving->fleet, moving->guests[i], moving->to_stack,
-			options.method, &moving->items[i]));
-		items[i] = moving->items[i].item;
+		struct fleet_item *item = &moving->items[i];
+
+		try_(fleet_item_init(
+			moving->fleet, moving->guests[i], moving->to_stack, options.method, item));
+		if (options.route)
+			try_(options.route(options.context, item->uri, &item->route));
+		if (item->route)
+			item->item.source_uri = item->route;
+		items[i] = item->item;
 	}
 	options.on_step = on_step;
 	options.prepare = options.prepare ? prepare : NULL;

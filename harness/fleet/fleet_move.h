@@ -22,6 +22,7 @@ struct fleet_item {
 	char *ram_path, *back_ram_path; /* new RAM files of copying methods; NULL: no new one */
 	char *name, *back_name;
 	char *uri, *send_uri, *back_uri;
+	char *route; /* the source's address instead of send_uri; NULL: none */
 	json_t *receive, *receive_back;
 };
 

@@ -94,7 +94,11 @@ struct move_options {
 	/* Called in the keeper when the mover is about to take a step with a guest and waits for
 	 * the answer: progress, and the place where tests kill. May be NULL. */
 	void (*on_step)(void *context, enum move_step step, const char *guest, pid_t mover);
-	void *context;	      /* of all three */
+	/* fleet_move() only: where the source of a guest sends to reach the target that listens at
+	 * `target_uri`, such as a tunnel's entry; called in the keeper before anything begins.
+	 * *source_uri is owned by the caller of it. NULL: to the target itself. */
+	struct error *(*route)(void *context, const char *target_uri, char **source_uri);
+	void *context;	      /* of all of these */
 	bool ignore_identity; /* for tests: do not compare inodes, leave it to the digests */
 };
 
