@@ -146,3 +146,5 @@ void trial_set_state(struct trial *trial, void *state);
 void *trial_state(const struct trial *trial);
 /* Hands an allocation to the trial, which frees it at its end; returns it. */
 void *trial_keep(struct trial *trial, void *allocation);
+/* The same for what is more than memory. */
+void *trial_keep_object(struct trial *trial, void *object, void (*destroy)(void *object));

@@ -20,7 +20,7 @@ void trial_destroy(struct trial *trial)
 		return;
 	fleet_close(trial->fleet);
 	for (size_t i = 0; i < trial->kept_count; i++)
-		free(trial->kept[i]);
+		trial->kept[i].destroy(trial->kept[i].object);
 	free(trial);
 }
 

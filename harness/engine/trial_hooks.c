@@ -60,12 +60,17 @@ void *trial_state(const struct trial *trial)
 	return trial->state;
 }
 
-void *trial_keep(struct trial *trial, void *allocation)
+void *trial_keep_object(struct trial *trial, void *object, void (*destroy)(void *object))
 {
 	if (trial->kept_count == TRIAL_KEPT_MAX)
 		abort();
-	trial->kept[trial->kept_count++] = allocation;
-	return allocation;
+	trial->kept[trial->kept_count++] = (struct trial_kept){object, destroy};
+	return object;
+}
+
+void *trial_keep(struct trial *trial, void *allocation)
+{
+	return trial_keep_object(trial, allocation, free);
 }
 
 /* A parent that is gone takes the lab along: nothing to do about a failed line. */

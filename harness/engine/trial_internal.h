@@ -6,6 +6,12 @@
 
 enum { TRIAL_KEPT_MAX = 64 };
 
+/* What a hook has handed over, and what ends it. */
+struct trial_kept {
+	void *object;
+	void (*destroy)(void *object);
+};
+
 struct trial {
 	const struct mechanism *mechanism;
 	const struct experiment *experiment;
@@ -17,7 +23,7 @@ struct trial {
 	int out_fd; /* lines to the parent */
 	const char *log_dir;
 	void *state;
-	void *kept[TRIAL_KEPT_MAX];
+	struct trial_kept kept[TRIAL_KEPT_MAX];
 	size_t kept_count;
 };
 
