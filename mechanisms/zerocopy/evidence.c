@@ -1,0 +1,94 @@
+/* Proof that guests were moved, in the way that the variant's name says, and that nothing of them
+ * was lost: looked up by the host, a client, and programs that ran in the guests all the while. */
+#include "mechanisms/zerocopy/zerocopy.h"
+
+/* The move itself: another QEMU has the guest, the one before is gone. */
+static struct error *place_evidence(struct trial *trial, const struct proof *proof)
+{
+	if (!zerocopy_topology(trial)->seen_from_here)
+		return NULL;
+	return trial_evidence(trial, "one-side", proof->source_ended == proof->moves,
+		proof->source_ended, "moves",
+		"after %u of %u moves another QEMU has the guest and the one before has ended",
+		proof->source_ended, proof->moves);
+}
+
+static struct error *memory_evidence(struct trial *trial, const struct proof *proof)
+{
+	const struct topology *topology = zerocopy_topology(trial);
+	bool copies = zerocopy_copies(trial);
+	unsigned int wanted = copies ? 0 : proof->moves;
+
+	if (topology->seen_from_here)
+		try_(trial_evidence(trial, "inode", proof->same_inode == wanted, proof->same_inode,
+			"moves",
+			"%u of %u moves left the guest on the same inode, by /proc/PID/maps",
+			proof->same_inode, proof->moves));
+	else if (!copies)
+		try_(trial_evidence(trial, "inode", proof->same_inode == wanted, proof->same_inode,
+			"moves",
+			"after %u of %u moves both systems' QEMUs mapped the guest's memory, by "
+			"/proc/PID/maps",
+			proof->same_inode, proof->moves));
+	if (copies)
+		return NULL;
+	/* Under two kernels there are no inodes to be compared by the mover. */
+	return trial_evidence(trial, "same-memory",
+		(proof->same_memory == proof->moves || !topology->seen_from_here) &&
+			proof->digest_pages >= proof->moves,
+		(double)proof->digest_pages, "pages",
+		"%llu pages were equal when read through the mapping of the source's QEMU and of "
+		"the target's",
+		(unsigned long long)proof->digest_pages);
+}
+
+/* Whether what fills the guests' memory was in the streams. */
+static struct error *stream_evidence(struct trial *trial)
+{
+	const struct zerocopy *state = trial_state(trial);
+	unsigned int count = fleet_count(zerocopy_guests(trial)), moved = 0, right = 0;
+	bool copies = zerocopy_copies(trial);
+	double sent = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		const struct zerocopy_guest *guest = &state->guests[i];
+		bool copied = guest->sent_bytes >= guest->moves * guest->filled_bytes;
+
+		if (guest->moves == 0 || guest->filled_bytes == 0)
+			continue;
+		moved++;
+		right += copied == copies;
+		sent += (double)guest->sent_bytes;
+	}
+	if (moved == 0)
+		return NULL;
+	return trial_evidence(trial, "stream", right == moved, sent, "bytes",
+		"the streams of %u of %u guests were %s than what fills their memory", right, moved,
+		copies ? "no smaller" : "smaller");
+}
+
+static struct error *guest_evidence(struct trial *trial, const struct proof *proof)
+{
+	try_(trial_evidence(trial, "boot-id", proof->same_boot == proof->moves, proof->same_boot,
+		"moves", "after %u of %u moves the guest had its old boot id", proof->same_boot,
+		proof->moves));
+	return trial_evidence(trial, "connection", proof->connected == proof->moves,
+		proof->connected, "moves",
+		"a client's TCP connection lived through %u of %u moves, every record in order%s%s",
+		proof->connected, proof->moves, proof->broken ? "; one broke: " : "",
+		proof->broken ? proof->broken : "");
+}
+
+struct error *zerocopy_evidence(struct trial *trial)
+{
+	const struct zerocopy *state = trial_state(trial);
+	const struct proof *proof = &state->proof;
+
+	try_(trial_evidence(trial, "moves", proof->moves > 0, proof->moves, "moves",
+		"%u moves of guests", proof->moves));
+	try_(place_evidence(trial, proof));
+	try_(memory_evidence(trial, proof));
+	try_(guest_evidence(trial, proof));
+	try_(guests_check(trial));
+	return stream_evidence(trial);
+}

@@ -1,0 +1,146 @@
+/* Two systems that are guests themselves: each runs a stack with KVM inside, as the paper's host
+ * VMs do. Without copying, the guests' memory is NVDIMMs that both have (VMBeam), and the stream
+ * goes through shared memory; with copying, it goes through SSH over a NIC, emulated (Xen-Nest) or
+ * paravirtual (Xen-Blanket). */
+#include "mechanisms/zerocopy/way.h"
+#include "mechanisms/zerocopy/zerocopy.h"
+#include "harness/base/fs.h"
+#include "harness/fleet/fleet_move.h"
+#include "harness/fleet/nested.h"
+#include "harness/lab/cpu_time.h"
+
+/* What a system needs of memory besides room for copies of the guests. */
+enum { OWN_MIB = 640 };
+
+static struct nested *nested_of(struct trial *trial)
+{
+	return ((struct zerocopy *)trial_state(trial))->nested;
+}
+
+static struct way *way_of(struct trial *trial)
+{
+	return ((struct zerocopy *)trial_state(trial))->topology;
+}
+
+static void destroy_plan(void *plan)
+{
+	nested_plan_destroy(plan);
+}
+
+/* Room for copies is there where nothing is copied, too: all systems are alike. */
+static uint64_t outer_bytes(const struct nested_spec *spec)
+{
+	uint64_t bytes = (uint64_t)OWN_MIB << 20;
+
+	for (unsigned int i = 0; i < spec->count; i++)
+		bytes += spec->memory_bytes[i];
+	return bytes;
+}
+
+static struct error *nested_fleet(struct trial *trial, struct fleet_spec *spec)
+{
+	struct zerocopy *state = trial_state(trial);
+	uint64_t sizes[ZEROCOPY_GUESTS_MAX];
+	struct nested_spec wanted = {
+		.move_nic = trial_choice(trial, "nic"),
+	};
+	size_t count = zerocopy_sizes_mib(trial, sizes);
+
+	if (count > NESTED_GUESTS_MAX)
+		return error_new(ERROR_USAGE, "at most %d guests are moved between nested systems",
+			NESTED_GUESTS_MAX);
+	for (size_t i = 0; i < count; i++)
+		wanted.memory_bytes[wanted.count++] = sizes[i] << 20;
+	wanted.outer_memory_bytes = outer_bytes(&wanted);
+	state->plan = trial_keep_object(trial, nested_plan_create(&wanted), destroy_plan);
+	nested_fleet_spec(state->plan, spec);
+	return NULL;
+}
+
+static struct error *nested_start(struct trial *trial)
+{
+	struct zerocopy *state = trial_state(trial);
+	struct way *way = calloc(1, sizeof(*way));
+
+	if (!way)
+		abort();
+	state->topology = way;
+	for (unsigned int i = 0; i < NESTED_STACKS; i++) {
+		way->dirs[i] = format_string("/run/way%u", i);
+		way->addresses[i] = format_string("%s", nested_move_address(i));
+		way->places[i] = (struct place){
+			.name = fleet_guest_name(trial_fleet(trial), i),
+			.dir = way->dirs[i],
+			.agent = fleet_agent(trial_fleet(trial), i),
+		};
+	}
+	return nested_open(trial_fleet(trial), state->plan, trial_deadline(trial), &state->nested);
+}
+
+static void nested_end(struct trial *trial)
+{
+	struct zerocopy *state = trial_state(trial);
+
+	if (way_of(trial))
+		way_deinit(way_of(trial));
+	free(way_of(trial));
+	nested_close(state->nested);
+}
+
+static struct error *nested_move(struct trial *trial, const unsigned int guests[], size_t count,
+	const struct move_options *options, struct move_report reports[])
+{
+	struct fleet *inner = zerocopy_guests(trial);
+	struct way *way = way_of(trial);
+	struct move_options own = *options;
+
+	way_begin(way, fleet_guest_stack(inner, guests[0]), trial_deadline(trial));
+	if (zerocopy_copies(trial)) {
+		own.route = way_route;
+		own.context = way;
+	}
+	return fleet_move(inner, guests, count, 1 - way->from, &own, reports);
+}
+
+/* A system's time is that of the QEMU in which it runs. */
+static struct error *nested_cpu(struct trial *trial, unsigned int from, struct cpu_reading *reading)
+{
+	const pid_t source = fleet_guest_pid(trial_fleet(trial), from);
+	const pid_t destination = fleet_guest_pid(trial_fleet(trial), 1 - from);
+
+	try_(cpu_time_lab(&reading->total));
+	try_(cpu_time_processes(&source, 1, &reading->source));
+	return cpu_time_processes(&destination, 1, &reading->destination);
+}
+
+/* What the first system's NIC for migrations has carried: there is no other on that link. */
+static struct error *nested_network(struct trial *trial, uint64_t *bytes)
+{
+	_cleanup_free_ char *tap = guest_tap(fleet_guest_name(trial_fleet(trial), 0), 0, 0);
+	uint64_t frames;
+
+	return network_counters(tap, &frames, bytes);
+}
+
+static struct fleet *inner_fleet(struct trial *trial)
+{
+	return nested_guests(nested_of(trial));
+}
+
+static struct error *nested_shared(struct trial *trial, unsigned int guest, bool *same)
+{
+	return nested_same_memory(nested_of(trial), guest, same);
+}
+
+const struct topology topology_nested = {
+	.name = "nested",
+	.emulated = "two nested systems on one host",
+	.fleet = nested_fleet,
+	.open = nested_start,
+	.close = nested_end,
+	.move = nested_move,
+	.cpu = nested_cpu,
+	.network = nested_network,
+	.guests = inner_fleet,
+	.shared = nested_shared,
+};

@@ -1,0 +1,315 @@
+/* A move as it is seen from outside: a client that asks each guest every millisecond, another that
+ * reads a stream from it, the kernel's accounts, and the mover's report. Readings are appended raw:
+ * nothing here decides what they mean. */
+#include "mechanisms/zerocopy/zerocopy.h"
+#include "harness/base/fs.h"
+#include "workloads/host/probe.h"
+#include "workloads/host/stream.h"
+
+#include <math.h>
+
+/* Replies and records that show that a client is served, before a move and after it. */
+enum { SERVED_BEFORE = 200, SERVED_AFTER = 100, MAPS_BYTES = 4 << 20, PAGE_BYTES = 4096 };
+
+/* Clients of the guests that are moved. */
+struct watch {
+	size_t count;
+	struct probe_target targets[ZEROCOPY_GUESTS_MAX];
+	struct probe *probe;
+	struct stream *stream;
+	struct probe_series probed[ZEROCOPY_GUESTS_MAX];
+	struct stream_series streamed[ZEROCOPY_GUESTS_MAX];
+};
+
+static void watch_deinit(struct watch *watch)
+{
+	probe_destroy(watch->probe);
+	stream_destroy(watch->stream);
+	for (size_t i = 0; i < watch->count; i++) {
+		free((char *)watch->targets[i].address);
+		probe_series_deinit(&watch->probed[i]);
+		stream_series_deinit(&watch->streamed[i]);
+	}
+}
+
+static struct error *watch_start(
+	struct trial *trial, const unsigned int guests[], size_t count, struct watch *watch)
+{
+	struct fleet *fleet = zerocopy_guests(trial);
+	struct deadline deadline = trial_deadline(trial);
+
+	for (; watch->count < count; watch->count++)
+		watch->targets[watch->count] = (struct probe_target){
+			.name = fleet_guest_name(fleet, guests[watch->count]),
+			.address = fleet_guest_address(fleet, guests[watch->count], 0),
+		};
+	try_(probe_start(watch->targets, count, 0, &watch->probe));
+	try_(stream_start(watch->targets, count, deadline, &watch->stream));
+	try_(probe_await(watch->probe, SERVED_BEFORE, deadline));
+	return stream_await(watch->stream, SERVED_BEFORE, deadline);
+}
+
+/* A connection that broke is no error here: it is what is to be found out. */
+static struct error *watch_stop(struct trial *trial, struct watch *watch)
+{
+	try_(probe_await(watch->probe, SERVED_AFTER, trial_deadline(trial)));
+	error_destroy(stream_await(watch->stream, SERVED_AFTER, trial_deadline(trial)));
+	try_(probe_stop(take_ptr(watch->probe), watch->probed));
+	return stream_stop(take_ptr(watch->stream), watch->streamed);
+}
+
+/* ---- who has the guest, and on which memory ---- */
+
+/* A QEMU, and the RAM file that it maps shared: the largest of its mappings. */
+struct placement {
+	pid_t process;
+	unsigned long inode;
+	unsigned int device_major, device_minor;
+};
+
+static struct error *find_placement(
+	struct trial *trial, unsigned int guest, struct placement *placement)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_free_ char *maps = NULL;
+	unsigned long largest = 0;
+
+	placement->process = fleet_guest_pid(zerocopy_guests(trial), guest);
+	path = format_string("/proc/%d/maps", (int)placement->process);
+	try_(fs_read(path, MAPS_BYTES, &maps, NULL));
+	for (const char *line = maps; line; line = strchr(line, '\n')) {
+		unsigned long from, to, inode;
+		unsigned int device_major, device_minor;
+		char access[8];
+
+		line += *line == '\n';
+		if (sscanf(line, "%lx-%lx %7s %*x %x:%x %lu", &from, &to, access, &device_major,
+			    &device_minor, &inode) != 6 ||
+			access[3] != 's' || inode == 0 || to - from <= largest)
+			continue;
+		largest = to - from;
+		placement->inode = inode;
+		placement->device_major = device_major;
+		placement->device_minor = device_minor;
+	}
+	return NULL;
+}
+
+static bool same_file(const struct placement *a, const struct placement *b)
+{
+	return a->inode != 0 && a->inode == b->inode && a->device_major == b->device_major &&
+	       a->device_minor == b->device_minor;
+}
+
+/* A process that nobody has waited for yet has ended all the same. */
+static bool has_ended(pid_t process)
+{
+	_cleanup_free_ char *path = format_string("/proc/%d/stat", (int)process);
+	_cleanup_free_ char *stat = fs_read_line(path);
+	const char *state = stat ? strrchr(stat, ')') : NULL;
+
+	return !state || state[1] == '\0' || state[2] == 'Z' || state[2] == 'X';
+}
+
+/* ---- one move ---- */
+
+struct move_seen {
+	struct move_report reports[ZEROCOPY_GUESTS_MAX];
+	struct placement before[ZEROCOPY_GUESTS_MAX];
+	struct cpu_reading cpu_before, cpu_after;
+	uint64_t network_before, network_after;
+	int64_t begin_ns, end_ns;
+};
+
+struct move_options zerocopy_move_options(const struct trial *trial)
+{
+	const char *method = trial_choice(trial, "method");
+
+	return (struct move_options){
+		.method = strcmp(method, "precopy") == 0    ? MOVE_PRECOPY
+			  : strcmp(method, "postcopy") == 0 ? MOVE_POSTCOPY
+							    : MOVE_ZEROCOPY,
+		.digest_all = trial_boolean(trial, "digest_all"),
+		.populate = trial_boolean(trial, "populate"),
+		.deadline = trial_deadline(trial),
+	};
+}
+
+static struct error *move_them(
+	struct trial *trial, const unsigned int guests[], size_t count, struct move_seen *seen)
+{
+	const struct topology *topology = zerocopy_topology(trial);
+	struct move_options options = zerocopy_move_options(trial);
+	unsigned int from = fleet_guest_stack(zerocopy_guests(trial), guests[0]);
+
+	for (size_t i = 0; topology->seen_from_here && i < count; i++)
+		try_(find_placement(trial, guests[i], &seen->before[i]));
+	if (topology->network)
+		try_(topology->network(trial, &seen->network_before));
+	try_(topology->cpu(trial, from, &seen->cpu_before));
+	seen->begin_ns = clock_now_ns();
+	try_(topology->move(trial, guests, count, &options, seen->reports));
+	seen->end_ns = clock_now_ns();
+	try_(topology->cpu(trial, from, &seen->cpu_after));
+	return topology->network ? topology->network(trial, &seen->network_after) : NULL;
+}
+
+/* ---- proof ---- */
+
+static struct error *prove_one(struct trial *trial, unsigned int guest,
+	const struct move_report *report, const struct placement *before,
+	const struct stream_series *stream)
+{
+	struct zerocopy *state = trial_state(trial);
+	struct zerocopy_guest *own = &state->guests[guest];
+	const struct topology *topology = zerocopy_topology(trial);
+	struct proof *proof = &state->proof;
+	_cleanup_free_ char *boot_id = NULL;
+	bool shared = false;
+	struct placement after = {0};
+
+	own->moves++;
+	own->sent_bytes += report->sent_bytes;
+	proof->moves++;
+	proof->same_memory += report->same_memory;
+	proof->digest_pages += report->digest_pages;
+	proof->connected += !stream->broken;
+	if (stream->broken && !proof->broken)
+		proof->broken = format_string("%s", stream->broken);
+	try_(guest_boot_id(trial, guest, &boot_id));
+	proof->same_boot += strcmp(boot_id, own->boot_id) == 0;
+	if (!topology->seen_from_here && topology->shared && !zerocopy_copies(trial)) {
+		try_(topology->shared(trial, guest, &shared));
+		proof->same_inode += shared;
+	}
+	if (!topology->seen_from_here)
+		return NULL;
+	try_(find_placement(trial, guest, &after));
+	proof->same_inode += same_file(before, &after);
+	proof->source_ended += after.process != before->process && has_ended(before->process);
+	return NULL;
+}
+
+/* ---- readings ---- */
+
+/* A time that could not be had is no reading. */
+static struct error *put(struct trial *trial, const char *metric, json_t *at, double value)
+{
+	return isfinite(value) ? trial_sample(trial, metric, json_incref(at), value) : NULL;
+}
+
+static double larger(double a, double b)
+{
+	return isfinite(a) && !(a > b) ? b : isfinite(a) ? a : b;
+}
+
+struct longest {
+	double total_ms, transfer_ms, qmp_ms, verify_ms, udp_ms, tcp_ms, clock_ms, passes;
+};
+
+static struct longest longest_of(const struct watch *watch, const struct move_seen *seen)
+{
+	struct longest longest = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+
+	for (size_t i = 0; i < watch->count; i++) {
+		const struct move_report *report = &seen->reports[i];
+		struct probe_report probe =
+			probe_report(&watch->probed[i], seen->begin_ns, INT64_MAX);
+		struct stream_report stream =
+			stream_report(&watch->streamed[i], seen->begin_ns, INT64_MAX);
+
+		longest.total_ms = larger(longest.total_ms, report->total_ms);
+		longest.transfer_ms = larger(longest.transfer_ms, report->transfer_ms);
+		longest.qmp_ms = larger(longest.qmp_ms, report->downtime_ms);
+		longest.verify_ms = larger(longest.verify_ms, report->verify_ms);
+		longest.passes = larger(longest.passes, (double)report->dirty_sync_count);
+		longest.udp_ms = larger(longest.udp_ms, probe.gap_ms);
+		longest.clock_ms = larger(longest.clock_ms, probe.clock_lost_ms);
+		longest.tcp_ms = larger(longest.tcp_ms, stream.stall_ms);
+	}
+	return longest;
+}
+
+static struct error *put_times(
+	struct trial *trial, const struct watch *watch, const struct move_seen *seen, json_t *at)
+{
+	const struct longest longest = longest_of(watch, seen);
+
+	try_(put(trial, "migration_time", at, longest.total_ms / 1e3));
+	try_(put(trial, "command_time", at, clock_seconds(seen->begin_ns, seen->end_ns)));
+	try_(put(trial, "transfer_time", at, longest.transfer_ms / 1e3));
+	try_(put(trial, "verify_time", at, longest.verify_ms / 1e3));
+	try_(put(trial, "downtime", at, longest.udp_ms / 1e3));
+	try_(put(trial, "downtime_tcp", at, longest.tcp_ms / 1e3));
+	try_(put(trial, "downtime_clock", at, longest.clock_ms / 1e3));
+	try_(put(trial, "downtime_qmp", at, longest.qmp_ms / 1e3));
+	return zerocopy_copies(trial) ? put(trial, "passes", at, longest.passes) : NULL;
+}
+
+static enum traffic_path path_of(const struct trial *trial)
+{
+	const char *topology = trial_choice(trial, "topology");
+
+	if (strcmp(topology, "machines") == 0)
+		return TRAFFIC_TWO_MACHINES;
+	if (strcmp(topology, "flat") == 0)
+		return TRAFFIC_UNIX;
+	if (!zerocopy_copies(trial))
+		return TRAFFIC_CHANNEL;
+	return strcmp(trial_choice(trial, "nic"), "e1000") == 0 ? TRAFFIC_NESTED
+								: TRAFFIC_NESTED_PARAVIRTUAL;
+}
+
+static struct error *put_costs(
+	struct trial *trial, size_t count, const struct move_seen *seen, json_t *at)
+{
+	const struct cpu_reading *before = &seen->cpu_before, *after = &seen->cpu_after;
+	uint64_t sent = 0, memory = 0, digest = 0;
+	struct traffic traffic;
+
+	for (size_t i = 0; i < count; i++) {
+		sent += seen->reports[i].sent_bytes;
+		memory += seen->reports[i].memory_bytes;
+		digest += 2 * seen->reports[i].digest_pages * PAGE_BYTES;
+	}
+	traffic = traffic_estimate(path_of(trial), sent, digest, memory);
+	try_(put(trial, "stream_bytes", at, (double)sent));
+	if (zerocopy_topology(trial)->network)
+		try_(put(trial, "network_bytes", at,
+			(double)(seen->network_after - seen->network_before)));
+	try_(put(trial, "cpu_time", at, after->total - before->total));
+	try_(put(trial, "cpu_time_source", at, after->source - before->source));
+	try_(put(trial, "cpu_time_destination", at, after->destination - before->destination));
+	try_(put(trial, "memory_traffic", at, traffic.total));
+	try_(put(trial, "memory_traffic_source", at, traffic.source));
+	return put(trial, "memory_traffic_destination", at, traffic.destination);
+}
+
+static struct error *watch_and_move(struct trial *trial, const unsigned int guests[], size_t count,
+	json_t *at, struct watch *watch, struct move_seen *seen)
+{
+	try_(watch_start(trial, guests, count, watch));
+	try_(move_them(trial, guests, count, seen));
+	try_(watch_stop(trial, watch));
+	for (size_t i = 0; i < count; i++)
+		try_(prove_one(trial, guests[i], &seen->reports[i], &seen->before[i],
+			&watch->streamed[i]));
+	try_(put_times(trial, watch, seen, at));
+	return put_costs(trial, count, seen, at);
+}
+
+struct error *observe_move(
+	struct trial *trial, const unsigned int guests[], size_t count, json_t *at)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+	struct move_seen *seen = calloc(1, sizeof(*seen));
+	struct error *err;
+
+	if (!watch || !seen || count > ZEROCOPY_GUESTS_MAX)
+		abort();
+	err = watch_and_move(trial, guests, count, at, watch, seen);
+	watch_deinit(watch);
+	free(watch);
+	free(seen);
+	return err;
+}

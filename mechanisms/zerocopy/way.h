@@ -1,0 +1,25 @@
+/*
+ * An SSH tunnel for a move's stream, between the places where two stacks are. One is made for each
+ * move, as `xl migrate` and `virsh migrate` do, and stays until the next: between two readings of
+ * CPU time nothing may end whose time is asked for.
+ */
+#pragma once
+
+#include "workloads/host/ssh_tunnel.h"
+
+struct way {
+	struct place places[2]; /* of the stacks */
+	char *dirs[2];		/* of the places */
+	char *addresses[2];	/* where each can be reached by the other */
+	unsigned int from;	/* the stack that sends */
+	struct deadline deadline;
+	struct tunnel *tunnel; /* NULL: none yet */
+};
+
+/* Ends the tunnel of the last move; `from` is the source of the next. */
+void way_begin(struct way *way, unsigned int from, struct deadline deadline);
+
+/* move_options.route, for one guest at a time; `way` is a struct way. */
+struct error *way_route(void *way, const char *target_uri, char **source_uri);
+
+void way_deinit(struct way *way);
