@@ -43,6 +43,7 @@ static struct error *nested_fleet(struct trial *trial, struct fleet_spec *spec)
 	uint64_t sizes[ZEROCOPY_GUESTS_MAX];
 	struct nested_spec wanted = {
 		.move_nic = trial_choice(trial, "nic"),
+		.channel = !zerocopy_copies(trial),
 	};
 	size_t count = zerocopy_sizes_mib(trial, sizes);
 
