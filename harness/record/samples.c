@@ -203,6 +203,27 @@ void readings_collect(
 	}
 }
 
+/* The values of the counted trials, and their median without its interval, which takes a hundred
+ * times as long. */
+static bool read_values(const struct source *source, const json_t *selector, double **values,
+	struct reading *reading)
+{
+	_cleanup_readings_ struct readings readings = {0};
+
+	readings_collect(source, selector, true, &readings);
+	*values = calloc(readings.count + 1, sizeof(**values));
+	if (readings.count == 0 || !*values)
+		return false;
+	for (size_t i = 0; i < readings.count; i++)
+		(*values)[i] = readings.items[i].value;
+	*reading = (struct reading){
+		.median = stats_median(*values, readings.count),
+		.trials = readings.count,
+		.unit = readings.unit,
+	};
+	return true;
+}
+
 /* Where a selector names several variants, the one with the best median; else NULL. */
 static const char *best_variant(const struct source *source, const json_t *selector)
 {
@@ -215,10 +236,11 @@ static const char *best_variant(const struct source *source, const json_t *selec
 
 	json_object_del(one, "best_of");
 	json_array_foreach (json_object_get(selector, "best_of"), i, name) {
+		_cleanup_free_ double *values = NULL;
 		struct reading reading;
 
 		json_object_set(one, "variant", (json_t *)name);
-		if (!source_reading(source, one, &reading))
+		if (!read_values(source, one, &values, &reading))
 			continue;
 		if (!best ||
 			(higher ? reading.median > best_median : reading.median < best_median)) {
@@ -246,24 +268,14 @@ json_t *selector_settle(const struct source *source, const json_t *selector)
 
 bool source_reading(const struct source *source, const json_t *selector, struct reading *reading)
 {
-	_cleanup_readings_ struct readings readings = {0};
 	_cleanup_free_ double *values = NULL;
 	struct interval interval;
 
-	readings_collect(source, selector, true, &readings);
-	values = calloc(readings.count + 1, sizeof(*values));
-	if (readings.count == 0 || !values)
+	if (!read_values(source, selector, &values, reading))
 		return false;
-	for (size_t i = 0; i < readings.count; i++)
-		values[i] = readings.items[i].value;
-	interval = bootstrap_median(values, readings.count, INTERVAL_LEVEL, source->seed);
-	*reading = (struct reading){
-		.median = stats_median(values, readings.count),
-		.low = interval.low,
-		.high = interval.high,
-		.trials = readings.count,
-		.unit = readings.unit,
-	};
+	interval = bootstrap_median(values, reading->trials, INTERVAL_LEVEL, source->seed);
+	reading->low = interval.low;
+	reading->high = interval.high;
 	return true;
 }
 

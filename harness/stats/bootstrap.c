@@ -6,7 +6,6 @@
 
 #include <gsl/gsl_randist.h>
 #include <gsl/gsl_rng.h>
-#include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
 
@@ -27,6 +26,39 @@ static bool enough_for(size_t n, double level)
 	return level > 0 && level < 1 && n > 0 && ldexp(1, 1 - (int)n) <= 1 - level;
 }
 
+/* Up to here sorting by insertion beats GSL's selection, which is made for large samples. */
+#define SMALL 32
+
+/* The median; changes the order of `sample`. */
+static double median_of(double *sample, size_t n)
+{
+	if (n > SMALL)
+		return gsl_stats_median(sample, 1, n);
+	for (size_t i = 1; i < n; i++) {
+		double value = sample[i];
+		size_t j = i;
+
+		for (; j > 0 && sample[j - 1] > value; j--)
+			sample[j] = sample[j - 1];
+		sample[j] = value;
+	}
+	return n % 2 ? sample[n / 2] : (sample[n / 2 - 1] + sample[n / 2]) / 2;
+}
+
+/* gsl_stats_quantile_from_sorted_data() without the sorting, which would take as long as drawing;
+ * changes the order of `values`. */
+static double quantile_of(double *values, size_t n, double p)
+{
+	double position = (double)(n - 1) * p;
+	size_t below = (size_t)position;
+	double share = position - (double)below;
+	double low = gsl_stats_select(values, 1, n, below);
+
+	if (below + 1 == n)
+		return low;
+	return (1 - share) * low + share * gsl_stats_select(values, 1, n, below + 1);
+}
+
 struct interval bootstrap_median(const double *values, size_t n, double level, unsigned long seed)
 {
 	_cleanup_(cleanup_rng) gsl_rng *rng = NULL;
@@ -44,14 +76,11 @@ struct interval bootstrap_median(const double *values, size_t n, double level, u
 		for (size_t j = 0; j < n; j++)
 			sample[j] = values[gsl_rng_uniform_int(rng, n)] +
 				    gsl_ran_gaussian_ziggurat(rng, noise);
-		medians[i] = gsl_stats_median(sample, 1, n);
+		medians[i] = median_of(sample, n);
 	}
-	gsl_sort(medians, 1, BOOTSTRAP_RESAMPLES);
 	return (struct interval){
-		.low = gsl_stats_quantile_from_sorted_data(
-			medians, 1, BOOTSTRAP_RESAMPLES, (1 - level) / 2),
-		.high = gsl_stats_quantile_from_sorted_data(
-			medians, 1, BOOTSTRAP_RESAMPLES, (1 + level) / 2),
+		.low = quantile_of(medians, BOOTSTRAP_RESAMPLES, (1 - level) / 2),
+		.high = quantile_of(medians, BOOTSTRAP_RESAMPLES, (1 + level) / 2),
 		.level = level,
 	};
 }
