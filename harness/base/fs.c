@@ -49,15 +49,13 @@ struct error *fs_make_dirs(const char *path)
 	return NULL;
 }
 
-struct error *fs_read(const char *path, size_t max_size, char **data, size_t *size)
+static struct error *read_whole(
+	int fd, const char *path, size_t max_size, char **data, size_t *size)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	_cleanup_free_ char *buffer = NULL;
 	size_t used = 0;
 	size_t room = 0;
 
-	if (fd < 0)
-		return error_errno(errno, "cannot open %s", path);
 	for (;;) {
 		if (used + 1 >= room) {
 			char *grown;
@@ -85,6 +83,35 @@ struct error *fs_read(const char *path, size_t max_size, char **data, size_t *si
 	*data = take_ptr(buffer);
 	if (size)
 		*size = used;
+	return NULL;
+}
+
+struct error *fs_read(const char *path, size_t max_size, char **data, size_t *size)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_errno(errno, "cannot open %s", path);
+	return read_whole(fd, path, max_size, data, size);
+}
+
+struct error *fs_read_regular(
+	const char *path, size_t max_size, char **data, size_t *size, struct stat *status)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat found;
+
+	if (fd < 0 && errno == ELOOP)
+		return error_new(ERROR_USAGE, "%s is a symbolic link", path);
+	if (fd < 0 || fstat(fd, &found) < 0)
+		return error_errno(errno, "cannot open %s", path);
+	if (!S_ISREG(found.st_mode))
+		return error_new(ERROR_USAGE, "%s is no regular file", path);
+	if (found.st_size > (off_t)max_size)
+		return error_new(ERROR_USAGE, "%s is larger than %zu bytes", path, max_size);
+	try_(read_whole(fd, path, max_size, data, size));
+	if (status)
+		*status = found;
 	return NULL;
 }
 

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* Returns a newly allocated, formatted string; aborts when memory is exhausted. */
@@ -19,6 +20,11 @@ struct error *fs_make_dirs(const char *path);
 /* Reads a whole file of at most `max_size` bytes; `*data` is NUL-terminated and owned by the
  * caller. `size` may be NULL. Works on /proc and /sys files. A larger file is an error. */
 struct error *fs_read(const char *path, size_t max_size, char **data, size_t *size);
+
+/* As fs_read(), for a place that others may have written to: only of a regular file, through no
+ * symbolic link, and never waiting for the other end of a FIFO. `status` may be NULL. */
+struct error *fs_read_regular(
+	const char *path, size_t max_size, char **data, size_t *size, struct stat *status);
 
 /* As fs_read() of a short text file, with trailing white space removed; NULL when unreadable. */
 char *fs_read_line(const char *path);

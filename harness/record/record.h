@@ -30,6 +30,12 @@ DEFINE_CLEANUP(record, struct record *, record_destroy)
  * but was changed after it was written is loaded with `altered` set and the reasons in `notes`. */
 struct error *record_load(const char *path, struct record **record);
 
+/* A parsed record is up to a hundred times as large as its text when that is made for it. */
+#define RECORD_MAX_VALUES 20000000
+
+/* As record_load(), from a text of `size` bytes; `path` is for messages. */
+struct error *record_parse(const char *path, const char *text, size_t size, struct record **record);
+
 /* As record_load(), from a document in memory (a reference is taken): checks it, computes its
  * claims. For records that the engine is still writing, without a digest. */
 struct error *record_from_json(json_t *json, struct record **record);
@@ -44,6 +50,9 @@ struct error *record_grade(const json_t *json, json_t **claims);
 
 /* XXH3 of the canonical JSON (sorted keys, no white space) without its "digest"; 33 bytes. */
 void record_digest(const json_t *json, char *hex);
+
+/* Whether the digest in it is that of its content: false too when it has none. */
+bool record_is_as_written(const json_t *json);
 
 /* A fresh id: UTC and a random part, "20260131T201512Z-3f9a1c"; `id` holds at least 32 bytes. */
 void record_new_id(char *id, size_t size);
