@@ -13,6 +13,7 @@
 #include "harness/host/lock.h"
 #include "harness/host/qemu.h"
 #include "harness/record/record.h"
+#include "harness/record/synthetic.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -483,6 +484,11 @@ struct error *run_execute(const struct run_options *options, json_t **record, ch
 	err = fs_make_dirs(runs);
 	if (!err && access(runs, W_OK) < 0)
 		err = error_errno(errno, "cannot write results to %s", runs);
+	if (!err && store_is_synthetic(options->results_dir))
+		err = error_new(ERROR_USAGE,
+			"%s is a store of synthetic records: what is measured does not belong "
+			"there",
+			options->results_dir);
 	if (err)
 		return error_hint(err, "--results DIR");
 	interrupt_catch();
