@@ -12,7 +12,7 @@ DESTDIR  ?=
 SANITIZE ?= 0
 B        := build/$(if $(filter 1,$(SANITIZE)),sanitize,release)
 
-PACKAGES := libvirt libvirt-qemu jansson hwloc gsl libxxhash glib-2.0 sqlite3
+PACKAGES := libvirt libvirt-qemu jansson hwloc gsl libxxhash glib-2.0 sqlite3 libarchive
 ifneq ($(MAKECMDGOALS),help)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES))

@@ -72,6 +72,13 @@ no image 'nope'|image show nope
 no image 'nope'|image rm nope
 /no/such.qcow2|image build --from /no/such.qcow2
 'x'|gc x
+'x'|index x
+--wait soon|index --wait soon
+a run|export
+no run 'x'|export x
+a file or a directory|import
+/no/such|import /no/such
+number and a directory|synthetic 3
 'x'|doctor x
 ROWS
 check 'nothing was started' nothing_runs
