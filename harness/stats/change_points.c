@@ -11,8 +11,8 @@
 #include <string.h>
 
 /* Permutations that reach the observed statistic before the p-value is known to be large enough
- * not to matter; its standard error is then some 20 % of it. */
-#define EXCEEDANCES 20
+ * not to matter; its standard error is then some 30 % of it. */
+#define EXCEEDANCES 10
 
 /* Divisions of windows may be this much weaker: they are tested again once all are known. */
 #define WEAKER 10

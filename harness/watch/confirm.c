@@ -1,0 +1,97 @@
+/* What fresh trials say of a suspect: see watch.h. Must stay pure. */
+#include "harness/watch/watch_internal.h"
+
+#include <math.h>
+
+static enum watch_confirmation weigh(const struct watch_fresh *fresh,
+	const struct watch_options *options, const struct watch_verdict *verdict)
+{
+	double shift = log(fresh->value / verdict->baseline), expected = log1p(verdict->effect);
+	bool up = expected > 0, tonight = verdict->kind == WATCH_TONIGHT;
+	bool beyond = up ? fresh->interval.low > verdict->baseline
+			 : fresh->interval.high < verdict->baseline;
+
+	if (watch_is_wild(verdict, fresh->aa))
+		return WATCH_IS_OPEN;
+	if ((up ? shift : -shift) < fabs(expected) / 2 ||
+		(tonight && !interval_excludes(verdict->usual, fresh->value)))
+		return WATCH_IS_DISMISSED;
+	if (!interval_is_bounded(fresh->interval) || !beyond ||
+		fabs(shift) < log1p(options->least_effect) ||
+		(tonight && !watch_stands_apart(options, verdict, fresh->value)))
+		return WATCH_IS_OPEN;
+	return WATCH_IS_CONFIRMED;
+}
+
+/* Was this the last of the nights in a row that are asked for? Only the measured ones count. */
+static bool long_enough(const struct watch_reading *history, size_t count,
+	const struct watch_options *options, struct watch_memory *memory,
+	const struct watch_verdict *verdict)
+{
+	int64_t tonight = history[count - 1].night;
+	size_t before = count - 1;
+	bool up = verdict->effect > 0;
+
+	while (before > 0 && !watch_measured(history[before - 1].value))
+		before--;
+	if (memory->pending == 0 || before == 0 || memory->pending_up != up ||
+		memory->pending_last != history[before - 1].night) {
+		memory->pending = 0;
+		memory->pending_night = tonight;
+		memory->pending_up = up;
+	}
+	memory->pending++;
+	memory->pending_last = tonight;
+	return memory->pending >= options->nights_in_a_row;
+}
+
+static void remember(const struct watch_reading *history, struct watch_memory *memory,
+	struct watch_verdict *verdict)
+{
+	bool tonight = verdict->kind == WATCH_TONIGHT;
+
+	while (tonight && verdict->index > 0 &&
+		history[verdict->index].night > memory->pending_night)
+		verdict->index--;
+	*memory = (struct watch_memory){.changed = true,
+		.changed_night = history[verdict->index].night,
+		.before = verdict->baseline,
+		.after = verdict->after,
+		.usual = verdict->usual};
+	verdict->state = WATCH_CONFIRMED;
+	verdict->reason = "fresh trials see it too";
+}
+
+enum watch_confirmation watch_confirm(const struct watch_reading *history, size_t count,
+	const struct watch_fresh *fresh, const struct watch_options *options,
+	struct watch_memory *memory, struct watch_verdict *verdict)
+{
+	enum watch_confirmation answer = WATCH_IS_OPEN;
+
+	if (verdict->state != WATCH_SUSPECT || count == 0)
+		return answer;
+	if (watch_measured(fresh->value))
+		answer = weigh(fresh, options, verdict);
+	switch (answer) {
+	case WATCH_IS_CONFIRMED:
+		if (verdict->kind == WATCH_CHANGE ||
+			long_enough(history, count, options, memory, verdict)) {
+			remember(history, memory, verdict);
+			break;
+		}
+		verdict->reason = "fresh trials see it too; told if it is there next night";
+		answer = WATCH_IS_OPEN;
+		break;
+	case WATCH_IS_DISMISSED:
+		if (verdict->kind == WATCH_CHANGE) {
+			memory->dismissed = true;
+			memory->dismissed_night = history[count - 1].night;
+		}
+		watch_nothing_new(memory, verdict, "fresh trials do not see it");
+		break;
+	case WATCH_IS_OPEN:
+		verdict->reason = "fresh trials leave it open";
+		break;
+	}
+	return answer;
+}
