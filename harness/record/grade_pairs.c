@@ -49,6 +49,19 @@ static void judge_size(json_t *result, const char *direction, const struct targe
 		above != less ? "stronger" : "weaker");
 }
 
+/* Inconclusive, with what would probably decide. */
+static void leave_open(json_t *result, size_t more, double seconds_each, const char *reason)
+{
+	if (more >= PAIRS_UNLIKELY) {
+		result_conclude(result, "inconclusive",
+			"%s, and more boots are unlikely to settle it", reason);
+		return;
+	}
+	/* None: the point is decided on one side, the interval reaches over the other. */
+	result_forecast(result, more ? more : 2, 2, seconds_each);
+	result_conclude(result, "inconclusive", "%s", reason);
+}
+
 static void judge_ratio(json_t *result, const struct source *source, const json_t *test,
 	const json_t *of, const json_t *to, const struct ratio_estimate *estimate)
 {
@@ -78,16 +91,7 @@ static void judge_ratio(json_t *result, const struct source *source, const json_
 		       ? pairs_forecast(estimate,
 				 estimate->median > 1 ? target.tolerance : 1 / target.tolerance)
 		       : pairs_forecast(estimate, 1.0);
-	if (more == 0) /* the point is decided on one side, the interval reaches over the other */
-		more = 2;
-	if (more >= PAIRS_UNLIKELY) {
-		result_conclude(result, "inconclusive",
-			"the interval leaves it open, and more boots are "
-			"unlikely to settle it");
-		return;
-	}
-	result_forecast(result, more, 2, seconds);
-	result_conclude(result, "inconclusive", "the interval leaves it open");
+	leave_open(result, more, seconds, "the interval leaves it open");
 }
 
 static void put_ratio(json_t *result, const struct ratio_estimate *estimate)
@@ -229,7 +233,11 @@ void grade_pair_bound(const struct grading *grading, const json_t *test, json_t 
 		result_conclude(result, side ? "direction-only" : "contradicted",
 			"beyond the published limit%s", side ? ", on the right side of 1" : "");
 	} else {
-		result_conclude(result, "inconclusive", "the interval holds the limit");
+		double limit = estimate.interval.high > at_most ? at_most : at_least;
+
+		leave_open(result, pairs_forecast(&estimate, limit),
+			trials_mean_wall_s(&source, of) + trials_mean_wall_s(&source, to),
+			"the interval holds the limit");
 	}
 }
 
@@ -238,7 +246,10 @@ void grade_order(const struct grading *grading, const json_t *test, json_t *resu
 {
 	struct source source = test_source(grading, test);
 	const json_t *chain = json_object_get(test, "ascending");
+	size_t want = test_pairs_needed(test, CLAIMS_PAIRS_NEEDED);
 	const char *open = NULL;
+	size_t more = 0;
+	double seconds = 0;
 
 	for (size_t i = 0; i + 1 < json_array_size(chain); i++) {
 		const json_t *lower = json_array_get(chain, i);
@@ -254,11 +265,20 @@ void grade_order(const struct grading *grading, const json_t *test, json_t *resu
 				json_text(lower, "variant"), json_text(higher, "variant"));
 			return;
 		}
-		if (holds == 0 || estimate.n < test_pairs_needed(test, CLAIMS_PAIRS_NEEDED))
+		if (holds == 0 || estimate.n < want) {
+			size_t needed = estimate.n < want ? want - estimate.n
+							  : pairs_forecast(&estimate, 1.0);
+
 			open = json_text(higher, "variant");
+			more = needed > more ? needed : more;
+			seconds = trials_mean_wall_s(&source, lower) +
+				  trials_mean_wall_s(&source, higher);
+		}
 	}
+	_cleanup_free_ char *reason = format_string("the place of %s is open", open ? open : "");
+
 	if (open)
-		result_conclude(result, "inconclusive", "the place of %s is open", open);
+		leave_open(result, more, seconds, reason);
 	else
 		result_conclude(result, "reproduced", "the order holds");
 }

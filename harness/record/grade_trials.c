@@ -3,6 +3,7 @@
 #include "harness/record/grade.h"
 
 #include "harness/base/fs.h"
+#include "harness/stats/pairs.h"
 #include "harness/stats/slope.h"
 
 #include <math.h>
@@ -39,8 +40,8 @@ static size_t slope_points(const struct trial_reading *item, const json_t *selec
 }
 
 /* Every counted trial that the selector names, whether or not its reading is a single one. */
-static size_t collect_points(
-	const struct source *source, const json_t *test, double *x, double *y, size_t *trials)
+static size_t collect_points(const struct source *source, const json_t *test, double *x, double *y,
+	size_t *trials, size_t *counted)
 {
 	const json_t *selector = json_object_get(test, "of");
 	const json_t *trial;
@@ -52,14 +53,34 @@ static size_t collect_points(
 		if (!trial_selected(trial, source, selector))
 			continue;
 		++*trials;
-		if (trial_counts(trial, NULL))
-			count += slope_points(&item, selector, json_text(test, "over"), x + count,
-				y + count, SLOPE_MAX - count);
+		if (!trial_counts(trial, NULL))
+			continue;
+		++*counted;
+		count += slope_points(&item, selector, json_text(test, "over"), x + count,
+			y + count, SLOPE_MAX - count);
 	}
 	return count;
 }
 
-static void judge_slope(json_t *result, const json_t *test, const struct slope_estimate *estimate)
+/* Open, with how many trials more of the same kind would probably decide. */
+static void forecast_slope(json_t *result, double times, size_t trials, double wall_s)
+{
+	const char *reason = "the interval of the growth leaves it open";
+	double more = ceil((times - 1) * (double)trials);
+
+	if (isnan(times)) /* no bounds yet: as many again is the least that can bring some */
+		more = (double)trials;
+	if (more >= PAIRS_UNLIKELY) {
+		result_conclude(result, "inconclusive",
+			"%s, and more boots are unlikely to settle it", reason);
+		return;
+	}
+	result_forecast(result, more < 1 ? 1 : (size_t)more, 1, wall_s);
+	result_conclude(result, "inconclusive", "%s", reason);
+}
+
+static void judge_slope(json_t *result, const json_t *test, const struct slope_estimate *estimate,
+	size_t trials, double wall_s)
 {
 	double tolerance = json_number(test, "tolerance", 0);
 	bool flat = strcmp(json_text(test, "expect"), "flat") == 0;
@@ -78,7 +99,7 @@ static void judge_slope(json_t *result, const json_t *test, const struct slope_e
 	case SLOPE_UNDECIDED:
 		break;
 	}
-	result_conclude(result, "inconclusive", "the interval of the growth leaves it open");
+	forecast_slope(result, slope_forecast(estimate, tolerance), trials, wall_s);
 }
 
 void grade_slope(const struct grading *grading, const json_t *test, json_t *result)
@@ -88,13 +109,13 @@ void grade_slope(const struct grading *grading, const json_t *test, json_t *resu
 	_cleanup_free_ double *y = calloc(SLOPE_MAX, sizeof(*y));
 	_cleanup_free_ char *name = test_name(test, json_object_get(test, "of"));
 	struct slope_estimate estimate;
-	size_t trials = 0, count;
+	size_t trials = 0, counted = 0, count;
 
 	if (!x || !y) {
 		result_conclude(result, "inconclusive", "out of memory");
 		return;
 	}
-	count = collect_points(&source, test, x, y, &trials);
+	count = collect_points(&source, test, x, y, &trials, &counted);
 	json_object_set_new(result, "pairs", json_integer((json_int_t)count));
 	json_object_set_new(result, "unit", json_string("growth over the range"));
 	if (trials == 0) {
@@ -111,7 +132,8 @@ void grade_slope(const struct grading *grading, const json_t *test, json_t *resu
 		result_number(result, "low", estimate.growth_interval.low);
 		result_number(result, "high", estimate.growth_interval.high);
 	}
-	judge_slope(result, test, &estimate);
+	judge_slope(result, test, &estimate, counted,
+		trials_mean_wall_s(&source, json_object_get(test, "of")));
 }
 
 /* Counts the readings that a limit or a truth value refuses; sets the worst. */

@@ -5,6 +5,7 @@
 #include "harness/stats/summary.h"
 #include "harness/base/cleanup.h"
 
+#include <gsl/gsl_cdf.h>
 #include <gsl/gsl_rng.h>
 #include <gsl/gsl_sort.h>
 #include <math.h>
@@ -172,4 +173,33 @@ enum slope_shape slope_shape(const struct slope_estimate *estimate, double toler
 	if (growth.low >= -tolerance && growth.high <= tolerance)
 		return SLOPE_FLAT;
 	return SLOPE_UNDECIDED;
+}
+
+/* How much narrower one half of the interval must get to keep clear of what is `room` away. */
+static double too_wide(double half, double room)
+{
+	return room > 0 ? half / room : INFINITY;
+}
+
+double slope_forecast(const struct slope_estimate *estimate, double tolerance)
+{
+	double growth = estimate->growth;
+	double down = growth - estimate->growth_interval.low;
+	double up = estimate->growth_interval.high - growth;
+	/* The end clears its limit in half of all cases when it just reaches it; in four of five
+	 * with z(0.8) more. */
+	double reach = 1 + gsl_cdf_ugaussian_Pinv(0.8) / gsl_cdf_ugaussian_Pinv(0.975);
+	double worst;
+
+	if (!isfinite(growth) || !interval_is_bounded(estimate->growth_interval))
+		return NAN;
+	if (slope_shape(estimate, tolerance) != SLOPE_UNDECIDED)
+		return 1;
+	if (growth > tolerance)
+		worst = too_wide(down, growth - tolerance);
+	else if (growth < -tolerance)
+		worst = too_wide(up, -tolerance - growth);
+	else
+		worst = fmax(too_wide(down, growth + tolerance), too_wide(up, tolerance - growth));
+	return fmax(1, reach * reach * worst * worst);
 }

@@ -58,3 +58,11 @@ enum slope_shape {
 /* Reads a shape off the interval of the growth. Tolerance is relative, 0.1 for 10 %, and is what
  * the claim calls flat. "Not significantly different from flat" is not flat: that is UNDECIDED. */
 enum slope_shape slope_shape(const struct slope_estimate *estimate, double tolerance);
+
+/*
+ * How many times as many trials, spread over x as these are, will probably decide the shape: four
+ * times in five, if the present growth is the true one and intervals shrink with the root of the
+ * number. At least 1; 1 when it is decided already; infinite when the growth lies on the tolerance
+ * itself; NaN while an end of the interval is open, from which nothing can be told.
+ */
+double slope_forecast(const struct slope_estimate *estimate, double tolerance);

@@ -223,6 +223,56 @@ static void coverage(void **state)
 	gsl_rng_free(rng);
 }
 
+/* What the forecast asks for decides about four times in five. */
+static void forecasts_are_kept(void **state)
+{
+	gsl_rng *rng = noise_source(15);
+	size_t asked = 0, kept = 0;
+
+	(void)state;
+	for (size_t k = 0; k < 400; k++) {
+		double x[60], y[60], times;
+		struct slope_estimate estimate;
+		size_t n = simulate_trials(rng, 5, 2, 0.15, 0.06, x, y), repeats;
+
+		assert_true(slope_fit(x, y, n, k, &estimate));
+		times = slope_forecast(&estimate, 0.05);
+		if (slope_shape(&estimate, 0.05) != SLOPE_UNDECIDED) {
+			assert_near(times, 1);
+			continue;
+		}
+		assert_true(times >= 1);
+		repeats = (size_t)ceil(2 * times);
+		if (!isfinite(times) || repeats > 12)
+			continue;
+		asked++;
+		n = simulate_trials(rng, 5, repeats, 0.15, 0.06, x, y);
+		assert_true(slope_fit(x, y, n, k, &estimate));
+		kept += slope_shape(&estimate, 0.05) == SLOPE_GROWS;
+	}
+	print_message("%zu of %zu forecasts kept\n", kept, asked);
+	assert_true(asked > 100);
+	assert_rate(kept, asked, 0.6, 0.95);
+	gsl_rng_free(rng);
+}
+
+static void forecasts_that_say_nothing(void **state)
+{
+	struct slope_estimate estimate = {
+		.n = 4, .growth = 0.1, .growth_interval = {-INFINITY, INFINITY, 0.95}};
+
+	(void)state;
+	assert_true(isnan(slope_forecast(&estimate, 0.05)));
+	estimate.growth_interval = (struct interval){0, 0.2, 0.95};
+	assert_true(isinf(slope_forecast(&estimate, 0.1)));
+	/* Half as wide would just reach: 4 times as many, and more to be safe. */
+	estimate.growth = 0.05;
+	estimate.growth_interval = (struct interval){-0.05, 0.15, 0.95};
+	assert_true(slope_forecast(&estimate, 0) > 8 && slope_forecast(&estimate, 0) < 9);
+	estimate.growth = NAN;
+	assert_true(isnan(slope_forecast(&estimate, 0.1)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +286,8 @@ int main(void)
 		cmocka_unit_test(steeper_than_a_line),
 		cmocka_unit_test(a_wild_trial_moves_little),
 		cmocka_unit_test(coverage),
+		cmocka_unit_test(forecasts_are_kept),
+		cmocka_unit_test(forecasts_that_say_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
