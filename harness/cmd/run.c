@@ -116,6 +116,7 @@ enum {
 	OPT_VARIANT,
 	OPT_SEED,
 	OPT_BUDGET,
+	OPT_UNTIL_DECIDED,
 	OPT_RESUME,
 	OPT_RESULTS,
 	OPT_WAIT,
@@ -131,6 +132,7 @@ static const struct option long_options[] = {
 	{"variant", required_argument, NULL, OPT_VARIANT},
 	{"seed", required_argument, NULL, OPT_SEED},
 	{"budget", required_argument, NULL, OPT_BUDGET},
+	{"until-decided", no_argument, NULL, OPT_UNTIL_DECIDED},
 	{"resume", optional_argument, NULL, OPT_RESUME},
 	{"results", required_argument, NULL, OPT_RESULTS},
 	{"wait", required_argument, NULL, OPT_WAIT},
@@ -174,6 +176,9 @@ static struct error *take_option(struct run_words *words, int option, int argc, 
 				error_new(ERROR_USAGE, "--budget %s: no time at all", optarg),
 				"--budget 20m");
 		options->plan.budget_s = (double)ms / 1e3;
+		return NULL;
+	case OPT_UNTIL_DECIDED:
+		options->plan.until_decided = true;
 		return NULL;
 	case OPT_RESUME:
 		options->resume = optarg ? optarg : "latest";
@@ -294,6 +299,12 @@ static struct error *run(int argc, char **argv, int *exit_status)
 					  "--resume goes on as planned: it takes no mechanism '%s'",
 					  argv[optind]),
 			"fleetlab run --resume, or --resume=ID");
+	if (words.options.plan.until_decided && !words.options.resume &&
+		words.options.plan.budget_s <= 0)
+		return error_hint(
+			error_new(ERROR_USAGE, "--until-decided needs an end: some claims "
+					       "are never decided"),
+			"--until-decided --budget 1h");
 	for (int i = optind; i < argc; i++)
 		try_(add_mechanism(&words, argv[i]));
 	if (optind == argc)
@@ -325,6 +336,9 @@ const struct command command_run = {
 		"  -e, --experiment E  only this experiment\n"
 		"  --variant V         only this variant\n"
 		"  --budget TIME       end within this time; spare time goes to undecided claims\n"
+		"  --until-decided     spare time of the budget only goes to undecided claims; "
+		"ends\n"
+		"                      when there are none that more boots would decide\n"
 		"  --resume[=ID]       go on with an interrupted run (default: the latest)\n"
 		"  --seed N            the seed of the plan's order; printed when drawn\n"
 		"  --results DIR       where records are kept (./results or $FLEETLAB_RESULTS)\n"
@@ -339,6 +353,7 @@ const struct command command_run = {
 		"  fleetlab run shmipc                       paper C, about two minutes\n"
 		"  fleetlab run shmipc --profile paper       the paper's own sizes, cold boots\n"
 		"  fleetlab run --only C1 --budget 5m        decide one claim\n"
+		"  fleetlab run --until-decided --budget 1h  boots where they decide something\n"
 		"  fleetlab run shmipc -p ints=1024          another transfer size\n",
 	.run = run,
 };

@@ -318,9 +318,10 @@ struct error *plan_create(const struct plan_options *options, json_t **plan)
 	}
 	try_(check_overrides(options));
 	trials = json_array();
-	made = json_pack("{s:I, s:s, s:[], s:o*, s:o}", "seed", (json_int_t)options->seed,
+	made = json_pack("{s:I, s:s, s:[], s:o*, s:o*, s:o}", "seed", (json_int_t)options->seed,
 		"profile", profile_name(options->profile), "mechanisms", "budget_s",
-		options->budget_s > 0 ? json_real(options->budget_s) : NULL, "trials", trials);
+		options->budget_s > 0 ? json_real(options->budget_s) : NULL, "until_decided",
+		options->until_decided ? json_true() : NULL, "trials", trials);
 	for (size_t i = 0; i < options->mechanism_count; i++)
 		json_array_append_new(json_object_get(made, "mechanisms"),
 			json_string(options->mechanisms[i]->name));

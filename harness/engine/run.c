@@ -312,6 +312,9 @@ static struct error *begin_again(struct run *run)
 	if (run->options->plan.budget_s > 0)
 		json_object_set_new(json_object_get(run->header, "plan"), "budget_s",
 			json_real(run->options->plan.budget_s));
+	if (run->options->plan.until_decided)
+		json_object_set_new(
+			json_object_get(run->header, "plan"), "until_decided", json_true());
 	log_info("run %s goes on: %zu of %zu trials are done", id, json_array_size(run->trials),
 		json_array_size(plan_trials(run)));
 	try_(check_fleets(run));
@@ -395,13 +398,16 @@ static bool fits_budget(const struct run *run, double next_s)
 	       clock_seconds(run->begin_ns, clock_now_ns()) + next_s <= budget_s(run);
 }
 
-/* Spare time of a budget goes to the claim with the widest interval, a block at a time. */
+/* Spare time of a budget goes to the claim with the widest interval, a block at a time; with
+ * --until-decided, to undecided ones only. */
 static bool use_spare_time(struct run *run)
 {
 	const char *mechanism, *experiment;
 	json_t *plan = json_object_get(run->header, "plan");
+	bool undecided_only = json_is_true(json_object_get(plan, "until_decided"));
 
-	if (budget_s(run) <= 0 || !spare_choose(run->header, run->trials, &mechanism, &experiment))
+	if (budget_s(run) <= 0 ||
+		!spare_choose(run->header, run->trials, undecided_only, &mechanism, &experiment))
 		return false;
 	size_t before = json_array_size(plan_trials(run));
 	size_t added = plan_extend(plan, mechanism, experiment);

@@ -7,20 +7,39 @@
 #include <math.h>
 #include <string.h>
 
-/* How much a claim would gain: relative width of its first test's interval; undecided ones more. */
+static bool is_undecided(const json_t *graded)
+{
+	const char *verdict = json_string_value(json_object_get(graded, "verdict"));
+
+	return verdict && strcmp(verdict, "inconclusive") == 0;
+}
+
+/* The test that more trials would decide: the first open one with a forecast; else the first. */
+static size_t open_test(const json_t *claim)
+{
+	const json_t *test;
+	size_t i;
+
+	json_array_foreach (json_object_get(claim, "tests"), i, test) {
+		if (is_undecided(test) && json_object_get(test, "forecast"))
+			return i;
+	}
+	return 0;
+}
+
+/* How much a claim would gain: relative width of its open test's interval; undecided ones more. */
 static double width_of(const json_t *claim)
 {
 	const char *verdict = json_string_value(json_object_get(claim, "verdict"));
-	const json_t *test = json_array_get(json_object_get(claim, "tests"), 0);
+	const json_t *test = json_array_get(json_object_get(claim, "tests"), open_test(claim));
 	double measured = json_number_value(json_object_get(test, "measured"));
 	double low = json_number_value(json_object_get(test, "low"));
 	double high = json_number_value(json_object_get(test, "high"));
-	bool undecided = verdict && strcmp(verdict, "inconclusive") == 0;
 
 	if (!verdict || strcmp(verdict, "not-run") == 0 || strcmp(verdict, "not-comparable") == 0)
 		return 0;
 	if (measured == 0 || !json_object_get(test, "low") || !json_object_get(test, "high"))
-		return undecided ? 1e6 : 0;
+		return is_undecided(claim) ? 1e6 : 0;
 	return fabs((high - low) / measured);
 }
 
@@ -46,7 +65,7 @@ static bool find_in_plan(const json_t *header, const char *paper, const char *ex
 	return false;
 }
 
-static const char *experiment_of_claim(const char *paper_id, const char *claim_id)
+static const char *experiment_of_test(const char *paper_id, const char *claim_id, size_t test)
 {
 	static char name[128];
 	_cleanup_json_ json_t *paper = NULL;
@@ -58,7 +77,7 @@ static const char *experiment_of_claim(const char *paper_id, const char *claim_i
 	}
 	const json_t *tests = json_object_get(paper_claim(paper, claim_id), "tests");
 	const char *found =
-		json_string_value(json_object_get(json_array_get(tests, 0), "experiment"));
+		json_string_value(json_object_get(json_array_get(tests, test), "experiment"));
 
 	if (!found)
 		return NULL;
@@ -66,13 +85,13 @@ static const char *experiment_of_claim(const char *paper_id, const char *claim_i
 	return name;
 }
 
-bool spare_choose(
-	const json_t *header, json_t *trials, const char **mechanism, const char **experiment)
+bool spare_choose(const json_t *header, json_t *trials, bool undecided_only, const char **mechanism,
+	const char **experiment)
 {
 	_cleanup_json_ json_t *document = json_copy((json_t *)header);
 	_cleanup_json_ json_t *claims = NULL;
-	double widest =
-		0.02; /* narrower than this, more blocks change nothing a reader would see */
+	/* Narrower than 2 %, more blocks change nothing a reader would see. */
+	double widest = undecided_only ? 0 : 0.02;
 	bool found = false;
 	json_t *claim;
 	size_t i;
@@ -87,7 +106,11 @@ bool spare_choose(
 	json_array_foreach (claims, i, claim) {
 		const char *paper = json_string_value(json_object_get(claim, "paper"));
 		const char *id = json_string_value(json_object_get(claim, "id"));
-		const char *name = paper && id ? experiment_of_claim(paper, id) : NULL;
+		const char *name =
+			paper && id ? experiment_of_test(paper, id, open_test(claim)) : NULL;
+
+		if (undecided_only && (!is_undecided(claim) || !json_object_get(claim, "forecast")))
+			continue;
 
 		if (name && width_of(claim) > widest &&
 			find_in_plan(header, paper, name, mechanism, experiment)) {

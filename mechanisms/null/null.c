@@ -29,6 +29,8 @@ static const struct metric metrics[] = {
 
 static const struct variant variants[] = {
 	{"delay", ROLE_SUBJECT, "takes 1.5 times as long", PRESETS({"effect", "1.5"})},
+	{"delay-little", ROLE_SUBJECT, "takes 5 % longer, about as much as its noise",
+		PRESETS({"effect", "1.05"})},
 	{"none", ROLE_BASELINE, "no effect", NULL},
 	{"none-again", ROLE_BASELINE, "no effect, the other arm of an A/A comparison", NULL},
 	{"noise", ROLE_BASELINE, "no effect, three times the noise", PRESETS({"noise", "0.15"})},
@@ -44,6 +46,7 @@ static const struct variant variants[] = {
 };
 
 static const char *const effect_variants[] = {"delay", "none", "none-again", "noise", NULL};
+static const char *const little_variants[] = {"delay-little", "none", NULL};
 static const char *const evidence_variants[] = {"no-evidence", "false-evidence", NULL};
 static const char *const failure_variants[] = {"crash", "hang", NULL};
 static const char *const guest_variants[] = {"guests", NULL};
@@ -60,6 +63,15 @@ static const struct experiment experiments[] = {
 				[PROFILE_PAPER] = {20, NULL},
 				[PROFILE_NIGHTLY] = {6, NULL},
 			},
+		.trial_s = 0.1,
+		.deadline_s = 30,
+	},
+	{
+		/* One block decides nothing: for --until-decided. */
+		.name = "little",
+		.title = "an effect that takes some boots to see",
+		.variants = little_variants,
+		.sizes = {[PROFILE_PAPER] = {1, NULL}},
 		.trial_s = 0.1,
 		.deadline_s = 30,
 	},

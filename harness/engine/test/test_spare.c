@@ -4,17 +4,23 @@
 #include "harness/engine/spare.h"
 #include "harness/record/test/synthetic.h"
 
-static const char *chosen(json_t *record, const char **mechanism)
+static const char *chosen_if(json_t *record, bool undecided_only, const char **mechanism)
 {
 	const char *experiment = NULL;
 
 	*mechanism = NULL;
-	if (!spare_choose(record, json_object_get(record, "trials"), mechanism, &experiment)) {
+	if (!spare_choose(record, json_object_get(record, "trials"), undecided_only, mechanism,
+		    &experiment)) {
 		assert_null(*mechanism);
 		assert_null(experiment);
 		return NULL;
 	}
 	return experiment;
+}
+
+static const char *chosen(json_t *record, const char **mechanism)
+{
+	return chosen_if(record, false, mechanism);
 }
 
 static json_t *null_record(int pairs, double noise)
@@ -54,6 +60,35 @@ static void a_decided_claim_gets_nothing(void **state)
 	assert_null(chosen(record, &mechanism));
 }
 
+/* A decided claim may have a wide interval: until-decided leaves it alone. */
+static void only_undecided_claims_when_asked(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *wide = null_record(12, 0.1);
+	_cleanup_json_ json_t *open = null_record(4, 0.01);
+	const char *mechanism;
+
+	assert_null(chosen_if(wide, true, &mechanism));
+	assert_string_equal(chosen_if(open, true, &mechanism), "effect");
+}
+
+/* Where no number of boots would help, none is spent. */
+static void a_hopeless_claim_gets_nothing_when_asked(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *record = synthetic_record("null", "tcg");
+	const char *mechanism;
+
+	for (int i = 0; i < 4; i++) {
+		json_t *trial =
+			synthetic_trial(record, "null", "effect", "delay", "subject", i / 2, i % 2);
+
+		json_object_set_new(trial, "outcome", json_string("failed"));
+	}
+	assert_string_equal(chosen_if(record, false, &mechanism), "effect");
+	assert_null(chosen_if(record, true, &mechanism));
+}
+
 static void what_is_not_planned_gets_nothing(void **state)
 {
 	(void)state;
@@ -71,7 +106,7 @@ static void damaged_input_chooses_nothing(void **state)
 	_cleanup_json_ json_t *none = json_array();
 	const char *mechanism = NULL, *experiment = NULL;
 
-	assert_false(spare_choose(empty, none, &mechanism, &experiment));
+	assert_false(spare_choose(empty, none, false, &mechanism, &experiment));
 }
 
 int main(void)
@@ -80,6 +115,8 @@ int main(void)
 		cmocka_unit_test(an_undecided_claim_gets_the_time),
 		cmocka_unit_test(a_wide_interval_gets_the_time),
 		cmocka_unit_test(a_decided_claim_gets_nothing),
+		cmocka_unit_test(only_undecided_claims_when_asked),
+		cmocka_unit_test(a_hopeless_claim_gets_nothing_when_asked),
 		cmocka_unit_test(what_is_not_planned_gets_nothing),
 		cmocka_unit_test(damaged_input_chooses_nothing),
 	};

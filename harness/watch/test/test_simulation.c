@@ -327,6 +327,7 @@ int main(int argc, char **argv)
 	for (int noise = 0; noise < NOISES; noise++) {
 		simulate((enum noise)noise, hosts, seed + (unsigned long)noise, totals);
 		print_table((enum noise)noise, hosts, totals);
+		fflush(stdout);
 	}
 	return 0;
 }

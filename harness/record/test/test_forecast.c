@@ -1,0 +1,132 @@
+/* Every kind of test that can be left open says what would probably decide it. */
+#include "harness/base/test/support.h"
+#include "harness/base/cleanup.h"
+#include "harness/record/grade.h"
+#include "harness/record/test/synthetic.h"
+
+static json_t *grade(json_t *record, const char *test_text)
+{
+	const struct grading grading = {.record = record,
+		.paper = NULL,
+		.mechanism = "null",
+		.seed = 1,
+		.comparable = true};
+	_cleanup_json_ json_t *test = json_loads(test_text, 0, NULL);
+
+	assert_non_null(test);
+	return grade_test(&grading, test);
+}
+
+/* Open, with a forecast of at least `pairs` and `boots_each` boots for each; 3 s a boot. */
+static void assert_forecast(const json_t *result, double pairs, double boots_each)
+{
+	const json_t *forecast = json_object_get(result, "forecast");
+
+	assert_string_equal(json_text(result, "verdict"), "inconclusive");
+	if (!forecast)
+		fail_msg("no forecast: %s", json_text(result, "reason"));
+	assert_true(json_number(forecast, "pairs", 0) >= pairs);
+	assert_true(json_number(forecast, "boots", 0) ==
+		    json_number(forecast, "pairs", 0) * boots_each);
+	assert_true(fabs(json_number(forecast, "seconds", 0) -
+			    3 * json_number(forecast, "boots", 0)) < 1e-9);
+}
+
+#define BOUND                                                                                      \
+	"{\"kind\": \"bound\", \"experiment\": \"effect\", \"at_most\": 1.5,"                      \
+	" \"of\": {\"variant\": \"delay\", \"metric\": \"time\"},"                                 \
+	" \"to\": {\"variant\": \"none\", \"metric\": \"time\"}}"
+
+static void a_ratio_that_holds_its_limit(void **state)
+{
+	_cleanup_json_ json_t *record = synthetic_record("null", "tcg");
+
+	(void)state;
+	synthetic_pairs(record, "null", "effect", "delay", "none", "time", "us", 0, 8, 1.4, 0.15);
+	_cleanup_json_ json_t *open = grade(record, BOUND);
+
+	assert_forecast(open, 1, 2);
+	_cleanup_json_ json_t *far = synthetic_record("null", "tcg");
+
+	synthetic_pairs(far, "null", "effect", "delay", "none", "time", "us", 0, 8, 1.1, 0.05);
+	_cleanup_json_ json_t *decided = grade(far, BOUND);
+
+	assert_string_equal(json_text(decided, "verdict"), "reproduced");
+	assert_null(json_object_get(decided, "forecast"));
+}
+
+#define ORDER                                                                                      \
+	"{\"kind\": \"order\", \"experiment\": \"effect\", \"ascending\": ["                       \
+	"{\"variant\": \"none\", \"metric\": \"time\"},"                                           \
+	"{\"variant\": \"delay\", \"metric\": \"time\"}]}"
+
+static void an_order_with_an_open_place(void **state)
+{
+	_cleanup_json_ json_t *few = synthetic_record("null", "tcg");
+	_cleanup_json_ json_t *noisy = synthetic_record("null", "tcg");
+	_cleanup_json_ json_t *clear = synthetic_record("null", "tcg");
+
+	(void)state;
+	synthetic_pairs(few, "null", "effect", "delay", "none", "time", "us", 0, 2, 1.5, 0.02);
+	_cleanup_json_ json_t *missing = grade(few, ORDER);
+
+	assert_forecast(missing, 4, 2);
+	assert_int_equal(json_number(json_object_get(missing, "forecast"), "pairs", 0), 4);
+	synthetic_pairs(noisy, "null", "effect", "delay", "none", "time", "us", 0, 8, 1.1, 0.25);
+	_cleanup_json_ json_t *open = grade(noisy, ORDER);
+
+	assert_forecast(open, 1, 2);
+	synthetic_pairs(clear, "null", "effect", "delay", "none", "time", "us", 0, 8, 1.5, 0.02);
+	_cleanup_json_ json_t *decided = grade(clear, ORDER);
+
+	assert_string_equal(json_text(decided, "verdict"), "reproduced");
+}
+
+/* Trials at one size each, over `sizes` sizes. */
+static void add_sizes(json_t *record, int trials, int sizes, double growth, double noise)
+{
+	uint64_t state = 3;
+
+	for (int i = 0; i < trials; i++) {
+		json_t *trial =
+			synthetic_trial(record, "null", "effect", "delay", "subject", i / 2, i % 2);
+		double share = (double)(i % sizes) / (sizes - 1);
+
+		synthetic_sample(trial, "time", "us", 100 * (1 + i % sizes),
+			(1 + growth * share) * synthetic_noise(&state, noise));
+	}
+}
+
+#define SLOPE(expect)                                                                              \
+	"{\"kind\": \"slope\", \"experiment\": \"effect\", \"over\": \"ints\", \"expect\": "       \
+	"\"" expect                                                                                \
+	"\", \"tolerance\": 0.1, \"of\": {\"variant\": \"delay\", \"metric\": \"time\"}}"
+
+static void a_slope_that_is_open(void **state)
+{
+	_cleanup_json_ json_t *noisy = synthetic_record("null", "tcg");
+	_cleanup_json_ json_t *few = synthetic_record("null", "tcg");
+
+	(void)state;
+	add_sizes(noisy, 12, 4, 0.4, 0.8);
+	_cleanup_json_ json_t *open = grade(noisy, SLOPE("grows"));
+
+	assert_forecast(open, 1, 1);
+	/* Three trials give no bounds: as many again is the least. */
+	add_sizes(few, 3, 3, 0.5, 0.01);
+	_cleanup_json_ json_t *unbounded = grade(few, SLOPE("grows"));
+
+	assert_forecast(unbounded, 3, 1);
+	assert_int_equal(json_number(json_object_get(unbounded, "forecast"), "pairs", 0), 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_ratio_that_holds_its_limit),
+		cmocka_unit_test(an_order_with_an_open_place),
+		cmocka_unit_test(a_slope_that_is_open),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
