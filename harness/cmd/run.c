@@ -117,6 +117,7 @@ enum {
 	OPT_SEED,
 	OPT_BUDGET,
 	OPT_UNTIL_DECIDED,
+	OPT_AA,
 	OPT_RESUME,
 	OPT_RESULTS,
 	OPT_WAIT,
@@ -133,6 +134,7 @@ static const struct option long_options[] = {
 	{"seed", required_argument, NULL, OPT_SEED},
 	{"budget", required_argument, NULL, OPT_BUDGET},
 	{"until-decided", no_argument, NULL, OPT_UNTIL_DECIDED},
+	{"aa", no_argument, NULL, OPT_AA},
 	{"resume", optional_argument, NULL, OPT_RESUME},
 	{"results", required_argument, NULL, OPT_RESULTS},
 	{"wait", required_argument, NULL, OPT_WAIT},
@@ -145,7 +147,7 @@ static const struct option long_options[] = {
 static bool is_of_the_plan(int option)
 {
 	return option == 'P' || option == 'p' || option == 'e' || option == OPT_ONLY ||
-	       option == OPT_VARIANT || option == OPT_SEED;
+	       option == OPT_VARIANT || option == OPT_SEED || option == OPT_AA;
 }
 
 static struct error *take_option(struct run_words *words, int option, int argc, char **argv)
@@ -180,6 +182,9 @@ static struct error *take_option(struct run_words *words, int option, int argc, 
 	case OPT_UNTIL_DECIDED:
 		options->plan.until_decided = true;
 		return NULL;
+	case OPT_AA:
+		options->plan.aa = true;
+		return NULL;
 	case OPT_RESUME:
 		options->resume = optarg ? optarg : "latest";
 		return NULL;
@@ -201,6 +206,22 @@ static struct error *take_option(struct run_words *words, int option, int argc, 
 	default:
 		return command_bad_option(argc, argv);
 	}
+}
+
+static struct error *check_until_decided(const struct run_options *options)
+{
+	const struct plan_options *plan = &options->plan;
+
+	if (plan->until_decided && plan->aa)
+		return error_hint(error_new(ERROR_USAGE, "--aa compares a variant with itself: "
+							 "there is no claim to decide"),
+			"--aa alone");
+	if (plan->until_decided && !options->resume && plan->budget_s <= 0)
+		return error_hint(
+			error_new(ERROR_USAGE, "--until-decided needs an end: some claims "
+					       "are never decided"),
+			"--until-decided --budget 1h");
+	return NULL;
 }
 
 /* Names in --variant and --experiment must exist in one of the mechanisms. */
@@ -299,12 +320,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 					  "--resume goes on as planned: it takes no mechanism '%s'",
 					  argv[optind]),
 			"fleetlab run --resume, or --resume=ID");
-	if (words.options.plan.until_decided && !words.options.resume &&
-		words.options.plan.budget_s <= 0)
-		return error_hint(
-			error_new(ERROR_USAGE, "--until-decided needs an end: some claims "
-					       "are never decided"),
-			"--until-decided --budget 1h");
+	try_(check_until_decided(&words.options));
 	for (int i = optind; i < argc; i++)
 		try_(add_mechanism(&words, argv[i]));
 	if (optind == argc)
@@ -335,6 +351,9 @@ const struct command command_run = {
 		"  --only CLAIM        only what this claim needs: C1, D2a, …\n"
 		"  -e, --experiment E  only this experiment\n"
 		"  --variant V         only this variant\n"
+		"  --aa                A/A: each experiment's baseline (or --variant) against "
+		"itself;\n"
+		"                      what still differs is this host's noise\n"
 		"  --budget TIME       end within this time; spare time goes to undecided claims\n"
 		"  --until-decided     spare time of the budget only goes to undecided claims; "
 		"ends\n"

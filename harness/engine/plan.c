@@ -209,32 +209,49 @@ struct planned_experiment {
 	size_t variant_count;
 };
 
+/* One variant is left: a baseline, where there is one. */
+static void keep_one(struct planned_experiment *planned)
+{
+	for (size_t i = 0; i < planned->variant_count; i++) {
+		const char *name = planned->variants[i];
+
+		if (mechanism_variant(planned->mechanism, name)->role != ROLE_BASELINE)
+			continue;
+		planned->variants[0] = name;
+		break;
+	}
+	planned->variant_count = 1;
+}
+
 static void add_trial(const struct plan_options *options, json_t *trials,
-	const struct planned_experiment *planned, const char *name, int block, int half,
-	size_t order)
+	const struct planned_experiment *planned, const char *name, const char *arm, int block,
+	int half, size_t order)
 {
 	const struct variant *variant = mechanism_variant(planned->mechanism, name);
 
 	json_array_append_new(trials,
-		json_pack("{s:I, s:s, s:s, s:i, s:i, s:I, s:s, s:o}", "index",
+		json_pack("{s:I, s:s, s:s, s:i, s:i, s:I, s:s, s:s*, s:o}", "index",
 			(json_int_t)json_array_size(trials), "mechanism", planned->mechanism->name,
 			"experiment", planned->experiment->name, "block", block, "half", half,
-			"order", (json_int_t)order, "variant", name, "parameters",
+			"order", (json_int_t)order, "variant", name, "arm", arm, "parameters",
 			parameters_of(options, planned->mechanism, planned->experiment, variant)));
 }
 
 static void add_block(const struct plan_options *options, json_t *trials,
 	const struct planned_experiment *planned, int block, uint64_t *random)
 {
-	const char *names[MAX_VARIANTS];
-	size_t count = planned->variant_count;
+	const char *names[MAX_VARIANTS] = {"A", "B"}; /* the arms, in an A/A plan */
+	size_t count = options->aa ? 2 : planned->variant_count;
 
-	memcpy(names, planned->variants, sizeof(names));
+	if (!options->aa)
+		memcpy(names, planned->variants, sizeof(names));
 	shuffle(names, count, random);
-	for (size_t i = 0; i < count; i++)
-		add_trial(options, trials, planned, names[i], block, 0, i);
-	for (size_t i = 0; i < count; i++)
-		add_trial(options, trials, planned, names[count - 1 - i], block, 1, count + i);
+	for (size_t i = 0; i < 2 * count; i++) {
+		const char *name = names[i < count ? i : 2 * count - 1 - i];
+
+		add_trial(options, trials, planned, options->aa ? planned->variants[0] : name,
+			options->aa ? name : NULL, block, i >= count, i);
+	}
 }
 
 double plan_trial_seconds(const json_t *planned)
@@ -278,6 +295,8 @@ static size_t choose_experiments(const struct plan_options *options, const char 
 				continue;
 			*row = (struct planned_experiment){.mechanism = mechanism, .experiment = e};
 			row->variant_count = choose_variants(options, claim, e, row->variants);
+			if (options->aa && row->variant_count > 0)
+				keep_one(row);
 			count += row->variant_count > 0;
 		}
 	}
@@ -318,10 +337,11 @@ struct error *plan_create(const struct plan_options *options, json_t **plan)
 	}
 	try_(check_overrides(options));
 	trials = json_array();
-	made = json_pack("{s:I, s:s, s:[], s:o*, s:o*, s:o}", "seed", (json_int_t)options->seed,
-		"profile", profile_name(options->profile), "mechanisms", "budget_s",
-		options->budget_s > 0 ? json_real(options->budget_s) : NULL, "until_decided",
-		options->until_decided ? json_true() : NULL, "trials", trials);
+	made = json_pack("{s:I, s:s, s:[], s:o*, s:o*, s:o*, s:o}", "seed",
+		(json_int_t)options->seed, "profile", profile_name(options->profile), "mechanisms",
+		"budget_s", options->budget_s > 0 ? json_real(options->budget_s) : NULL,
+		"until_decided", options->until_decided ? json_true() : NULL, "aa",
+		options->aa ? json_true() : NULL, "trials", trials);
 	for (size_t i = 0; i < options->mechanism_count; i++)
 		json_array_append_new(json_object_get(made, "mechanisms"),
 			json_string(options->mechanisms[i]->name));

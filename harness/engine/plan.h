@@ -20,7 +20,8 @@ struct plan_options {
 	const char *only_variant;    /* further narrowed to one variant; may be NULL */
 	const char *only_experiment; /* … or one experiment; may be NULL */
 	double budget_s;	     /* 0: none */
-	bool until_decided;	     /* spare time of the budget goes to undecided claims only */
+	bool aa;	    /* each experiment's first baseline (or only_variant) against itself */
+	bool until_decided; /* spare time of the budget goes to undecided claims only */
 };
 
 /* Makes {"seed", "profile", "mechanisms", "budget_s", "expected_s", "expected_disk_bytes",

@@ -126,7 +126,10 @@ static bool variant_matches(const json_t *trial, const json_t *selector)
 
 bool trial_selected(const json_t *trial, const struct source *source, const json_t *selector)
 {
-	return strcmp(json_text(trial, "mechanism"), source->mechanism) == 0 &&
+	/* The arms of an A/A run are nobody's subject and baseline: only who asks for one has it.
+	 */
+	return strcmp(json_text(trial, "arm"), json_text(selector, "arm")) == 0 &&
+	       strcmp(json_text(trial, "mechanism"), source->mechanism) == 0 &&
 	       strcmp(json_text(trial, "experiment"), source->experiment) == 0 &&
 	       variant_matches(trial, selector) &&
 	       json_has_part(json_object_get(trial, "parameters"),

@@ -335,6 +335,45 @@ static void put_run(const json_t *view, FILE *out)
 		fputc('\n', out);
 }
 
+static const char *aa_word(const json_t *row)
+{
+	if (json_is_true(json_object_get(row, "differs")))
+		return "yes";
+	return json_object_get(row, "low") ? "no" : "too few pairs to tell";
+}
+
+static void put_aa(const json_t *view, FILE *out)
+{
+	static const char *const head[] = {
+		"experiment", "variant", "metric", "B over A", "pairs", "differs"};
+	const json_t *rows = json_object_get(view, "aa"), *row;
+	_cleanup_json_ json_t *table = json_array();
+	size_t i;
+
+	if (!rows)
+		return;
+	markdown_row(table, ARRAY_SIZE(head), head);
+	json_array_foreach (rows, i, row) {
+		_cleanup_free_ char *experiment = markdown_text(json_text(row, "experiment"));
+		_cleanup_free_ char *variant = markdown_text(json_text(row, "variant"));
+		_cleanup_free_ char *raw = series_name(row);
+		_cleanup_free_ char *name = markdown_text(raw);
+		char ratio[FIGURE_SIZE], pairs[32];
+
+		figure_interval(json_number(row, "median", NAN), json_number(row, "low", NAN),
+			json_number(row, "high", NAN), "x", ratio);
+		_cleanup_free_ char *shown = markdown_figure(ratio);
+
+		snprintf(pairs, sizeof(pairs), "%.0f", json_number(row, "pairs", 0));
+		markdown_row(table, ARRAY_SIZE(head),
+			(const char *const[]){
+				experiment, variant, name, shown, pairs, aa_word(row)});
+	}
+	fputs("**A/A: one variant against itself.**", out);
+	markdown_emulation(view, out);
+	markdown_table(table, "lllrrl", out);
+}
+
 void markdown_render(const json_t *view, const json_t *record, bool verbose, FILE *out)
 {
 	const json_t *one;
@@ -343,6 +382,7 @@ void markdown_render(const json_t *view, const json_t *record, bool verbose, FIL
 	put_run(view, out);
 	json_array_foreach (json_object_get(view, "papers"), i, one)
 		put_paper(view, one, out);
+	put_aa(view, out);
 	json_array_foreach (json_object_get(view, "not_run"), i, one)
 		fprintf(out, "- %s: %s: %s\n", json_text(one, "id"), json_text(one, "short"),
 			json_text(one, "why"));

@@ -240,6 +240,37 @@ static void put_legend(const json_t *view, const struct page *page)
 		put_word(page, &words[i]);
 }
 
+static void put_aa_row(const struct page *page, const json_t *row)
+{
+	_cleanup_free_ char *name = series_name(row);
+	const char *word = json_object_get(row, "low") ? "" : ": too few to tell";
+	char ratio[FIGURE_SIZE];
+
+	if (json_is_true(json_object_get(row, "differs")))
+		word = ": DIFFERS, comparisons on this host are not to be believed";
+	figure_interval(json_number(row, "median", NAN), json_number(row, "low", NAN),
+		json_number(row, "high", NAN), "x", ratio);
+	page_wrap(page, 2, 4, "%s %s, %s, %s: %s, %.0f pairs%s", json_text(row, "mechanism"),
+		json_text(row, "experiment"), json_text(row, "variant"), name, ratio,
+		json_number(row, "pairs", 0), word);
+}
+
+static void put_aa(const json_t *view, const struct page *page)
+{
+	const json_t *rows = json_object_get(view, "aa"), *row;
+	size_t i;
+
+	if (!rows)
+		return;
+	page_blank(page);
+	page_heading(page, "A/A: one variant against itself, B over A");
+	text_emulation(view, page);
+	if (json_array_size(rows) == 0)
+		page_wrap(page, 2, 4, "no pair of readings that a ratio can be made of");
+	json_array_foreach (rows, i, row)
+		put_aa_row(page, row);
+}
+
 void text_render(const json_t *view, const json_t *record, const struct page *page, bool verbose)
 {
 	const json_t *paper, *other;
@@ -248,6 +279,7 @@ void text_render(const json_t *view, const json_t *record, const struct page *pa
 	put_run(view, page);
 	json_array_foreach (json_object_get(view, "papers"), i, paper)
 		put_paper(view, page, paper, verbose);
+	put_aa(view, page);
 	if (json_array_size(json_object_get(view, "not_run")))
 		page_blank(page);
 	json_array_foreach (json_object_get(view, "not_run"), i, other)

@@ -3,6 +3,7 @@
 #include "harness/report/view.h"
 
 #include "harness/base/fs.h"
+#include "harness/record/aa.h"
 #include "harness/record/paper.h"
 #include "harness/record/samples.h"
 #include "harness/report/also.h"
@@ -298,6 +299,18 @@ static json_t *view_emulated(const json_t *record)
 	return texts;
 }
 
+/* An A/A run measured one variant twice: it has nothing to say of a paper. */
+static struct error *view_contents(
+	const json_t *record, const struct report_options *options, json_t *view)
+{
+	if (!aa_is(record))
+		return view_papers(record, options, view);
+	json_object_set_new(view, "papers", json_array());
+	json_object_set_new(view, "not_run", json_array());
+	json_object_set_new(view, "aa", aa_compare(record));
+	return NULL;
+}
+
 struct error *view_make(
 	const struct record *record, const struct report_options *options, json_t **view)
 {
@@ -306,7 +319,7 @@ struct error *view_make(
 	json_object_set_new(made, "run", view_run(record));
 	json_object_set_new(made, "host", view_host(json_object_get(record->json, "host")));
 	json_object_set_new(made, "emulated", view_emulated(record->json));
-	try_(view_papers(record->json, options, made));
+	try_(view_contents(record->json, options, made));
 	json_object_set_new(made, "trials", view_counts(record->json));
 	json_object_set_new(made, "problems", view_problems(record->json));
 	json_object_set_new(made, "outliers", series_outliers(record->json));

@@ -13,7 +13,8 @@
  *        "also": [as also_measured()],
  *        "claims": [as claims_grade(), with "text", "source", "conditions", "published", and
  * "command" where it can be run]}], "not_run": [{"id", "short", "why": "not implemented in this
- * build"}], "trials": {"planned", "finished", "ok", "failed", "invalid", "skipped"}, "problems":
+ * build"}], "aa": [as aa_compare()] only for an A/A run, which has no papers, "trials": {"planned",
+ * "finished", "ok", "failed", "invalid", "skipped"}, "problems":
  * [{"index", "experiment", "variant", "block", "outcome", "reason"}], "outliers": [as
  * series_outliers()]}
  */

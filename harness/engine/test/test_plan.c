@@ -380,6 +380,69 @@ static void an_extension_repeats_the_last_block_the_other_way_round(void **state
 	assert_true(json_real_value(json_object_get(plan, "expected_s")) > expected);
 }
 
+/* One variant an experiment, as two arms that are balanced over halves and change places. */
+static void an_aa_plan_is_one_variant_in_two_arms(void **state)
+{
+	struct plan_options options = options_for(2, PROFILE_QUICK);
+	size_t first_a = 0, blocks = 0, i;
+	const json_t *trial;
+
+	(void)state;
+	options.aa = true;
+	_cleanup_json_ json_t *plan = make_plan(options);
+	const json_t *trials = json_object_get(plan, "trials");
+
+	assert_true(json_is_true(json_object_get(plan, "aa")));
+	assert_int_equal(json_array_size(trials) % 4, 0);
+	for (i = 0; i < json_array_size(trials); i += 4) {
+		const json_t *row[4];
+
+		for (size_t k = 0; k < 4; k++) {
+			row[k] = json_array_get(trials, i + k);
+			assert_true(same_block(row[0], row[k]));
+			assert_string_equal(text(row[0], "variant"), text(row[k], "variant"));
+			assert_true(json_equal(json_object_get(row[0], "parameters"),
+				json_object_get(row[k], "parameters")));
+			assert_int_equal(number(row[k], "half"), k / 2);
+		}
+		assert_string_not_equal(text(row[0], "arm"), text(row[1], "arm"));
+		assert_string_equal(text(row[0], "arm"), text(row[3], "arm"));
+		assert_string_equal(text(row[1], "arm"), text(row[2], "arm"));
+		first_a += text(row[0], "arm")[0] == 'A';
+		blocks++;
+	}
+	assert_true(first_a > 0 && first_a < blocks);
+	json_array_foreach (trials, i, trial) {
+		const struct mechanism *mechanism = mechanism_find(text(trial, "mechanism"));
+
+		if (strcmp(text(trial, "experiment"), "effect") == 0)
+			assert_string_equal(text(trial, "variant"), "none");
+		if (strcmp(text(trial, "experiment"), "roundtrip") == 0)
+			assert_int_equal(mechanism_variant(mechanism, text(trial, "variant"))->role,
+				ROLE_BASELINE);
+	}
+}
+
+static void an_aa_plan_of_a_named_variant(void **state)
+{
+	struct plan_options options = options_for(1, PROFILE_SMOKE);
+	const json_t *trial;
+	size_t i;
+
+	(void)state;
+	options.aa = true;
+	options.only_variant = "delay";
+	_cleanup_json_ json_t *plan = make_plan(options);
+	size_t before = json_array_size(json_object_get(plan, "trials"));
+
+	assert_int_equal(before, 12);
+	assert_int_equal(plan_extend(plan, "null", "effect"), 4);
+	json_array_foreach (json_object_get(plan, "trials"), i, trial) {
+		assert_string_equal(text(trial, "variant"), "delay");
+		assert_non_null(strchr("AB", text(trial, "arm")[0]));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -396,6 +459,8 @@ int main(void)
 		cmocka_unit_test(one_variant_or_experiment_can_be_chosen),
 		cmocka_unit_test(a_plan_tells_time_and_disk),
 		cmocka_unit_test(an_extension_repeats_the_last_block_the_other_way_round),
+		cmocka_unit_test(an_aa_plan_is_one_variant_in_two_arms),
+		cmocka_unit_test(an_aa_plan_of_a_named_variant),
 	};
 
 	return cmocka_run_group_tests(tests, find_mechanisms, NULL);
