@@ -7,11 +7,11 @@
  *
  * A division is kept only when two things hold:
  * - Its p-value is small. It is that of the *largest* statistic over all places of the segment,
- *   under permutation of the readings, so that having searched for the place is paid for. (Hunter
- *   takes Student's t-test at the place found instead, which is faster and not honest about the
- *   search: of noise alone, it calls 7 % of segments of 40 a change at 1 %; simulated.) The permutation
- *   test assumes that without a change the nights are exchangeable, and nothing else: noise may be
- *   multimodal or heavy-tailed. A slow drift breaks that, and is reported as one or more steps.
+ *   under permutation of the readings, so that having searched for the place is paid for. It
+ *   assumes that without a change the nights are exchangeable, and nothing else: noise may be
+ *   multimodal or heavy-tailed. (Hunter takes Student's t-test at the place found instead: faster,
+ *   but of noise alone it calls 7 % of segments of 40 a change at 1 %; simulated.) A slow drift is
+ *   not exchangeable, and is reported as one or more steps.
  * - Its size is relevant: the shift (Hodges and Lehmann's) is at least `least_shift`. A change of
  *   spread alone has no shift and is no change point here.
  *
