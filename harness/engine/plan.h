@@ -24,9 +24,9 @@ struct plan_options {
 	bool until_decided; /* spare time of the budget goes to undecided claims only */
 };
 
-/* Makes {"seed", "profile", "mechanisms", "budget_s", "expected_s", "expected_disk_bytes",
- * "trials"} as in results/schema/run.schema.json. Unknown names and values out of range are
- * ERROR_USAGE. */
+/* Makes {"seed", "profile", "mechanisms", "budget_s", "until_decided", "aa", "expected_s",
+ * "expected_disk_bytes", "trials"} as in results/schema/run.schema.json. Unknown names and values
+ * out of range are ERROR_USAGE. */
 struct error *plan_create(const struct plan_options *options, json_t **plan);
 
 /* Appends one more block of an experiment to the plan with the variants that it had; returns

@@ -72,18 +72,20 @@ extern const struct watch_options watch_defaults;
 
 /* What must be kept from night to night, for each metric. All zero at first. */
 struct watch_memory {
-	bool changed;	       /* a change was confirmed and has not recovered */
+	bool changed;	 /* a change was confirmed and has not recovered */
+	bool recovered;	 /* it is over: the nights from changed_night to before recovered_night
+			  * belong to no baseline */
+	bool dismissed;	 /* fresh trials have refuted a change point: there is no other before
+			  * there are least_side readings after dismissed_night */
+	bool pending_up; /* which way the pending nights went */
 	int64_t changed_night; /* first night of the last confirmed change */
 	double before, after;  /* the levels before it and since */
 	struct interval usual; /* what nights before it read, 5 to 95 % */
-	bool recovered;	       /* it is over: nights from changed_night to before recovered_night */
-	int64_t recovered_night; /* belong to no baseline */
+	int64_t recovered_night;
+	int64_t dismissed_night;
 	size_t pending; /* nights in a row that fresh trials have confirmed, not told yet, … */
 	int64_t pending_night; /* … from this … */
 	int64_t pending_last;  /* … to this one */
-	bool pending_up;
-	bool dismissed; /* fresh trials have refuted a change point: there is no other … */
-	int64_t dismissed_night; /* … before there are least_side readings after this night */
 };
 
 struct watch_verdict {
