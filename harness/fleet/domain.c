@@ -146,7 +146,10 @@ static void put_boot(FILE *out, const struct guest_spec *spec)
 
 	fputs("  <os>\n    <type arch='x86_64' machine='q35'>hvm</type>\n", out);
 	if (image->kernel) {
-		gchar *arguments = g_markup_printf_escaped("%s console=ttyS0%s%s%s",
+		/* pci=no_e820: SeaBIOS from 1.16.3 on has large BARs at the end of the address
+		 * space, which under TCG QEMU tells the guest is reserved (HyperTransport); it
+		 * would find no place there for a device plugged in later. */
+		gchar *arguments = g_markup_printf_escaped("%s console=ttyS0 pci=no_e820%s%s%s",
 			image->command_line ? image->command_line : "",
 			/* With a second possible vCPU the guest would distrust the TSC, and its
 			 * clock readings become slow and coarse; TCG's TSC is one clock for all. */
