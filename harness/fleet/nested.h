@@ -25,10 +25,11 @@ enum { NESTED_GUESTS_MAX = 8, NESTED_STACKS = 2 };
 struct nested_spec {
 	unsigned int count; /* L2 guests */
 	uint64_t memory_bytes[NESTED_GUESTS_MAX];
-	unsigned int vcpus;    /* of each L2 guest; 0: 1 */
-	const char *guest_nic; /* model of the L2 guests' NIC; NULL: virtio-net-pci */
-	const char *move_nic;  /* model of the L1 guests' NIC for migrations; NULL: the same */
-	bool channel;	       /* migrations go through shared memory instead of that NIC */
+	unsigned int vcpus;		  /* of each L2 guest; 0: 1 */
+	struct image_request guest_image; /* what L2 guests boot; zeroed: "tiny" */
+	const char *guest_nic;		  /* model of the L2 guests' NIC; NULL: virtio-net-pci */
+	const char *move_nic; /* model of the L1 guests' NIC for migrations; NULL: the same */
+	bool channel;	      /* migrations go through shared memory instead of that NIC */
 	uint64_t outer_memory_bytes; /* of each L1 guest; 0: 1 GiB */
 	unsigned int outer_vcpus;    /* 0: 1 */
 };

@@ -116,7 +116,9 @@ struct nested_plan *nested_plan_create(const struct nested_spec *spec)
 		plan->spec.outer_memory_bytes = 1024 * MIB;
 	add_links(plan);
 	add_machine(plan);
-	plan->inner_image = (struct image_request){.kind = "tiny"};
+	plan->inner_image = spec->guest_image;
+	if (!plan->inner_image.kind)
+		plan->inner_image.kind = "tiny";
 	plan->key = format_string("nested %u %s", plan->spec.vcpus, plan->guest_nic.model);
 	plan->extra = (struct fleet_extra){
 		.prepare = nested_prepare,

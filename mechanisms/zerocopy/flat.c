@@ -26,7 +26,7 @@ static struct error *flat_fleet(struct trial *trial, struct fleet_spec *spec)
 	for (size_t i = 0; i < count; i++)
 		sizes[i] <<= 20;
 	*spec = (struct fleet_spec){
-		.image = {.kind = "tiny"},
+		.image = zerocopy_image(trial),
 		.count = (unsigned int)count,
 		.memory_bytes = sizes[0],
 		.memory_bytes_each = sizes,

@@ -113,6 +113,7 @@ const struct topology topology_machines = {
 	.close = machines_close,
 	.move = machines_move,
 	.cpu = machines_cpu,
+	.way = way_of,
 	.network = machines_network,
 	.guests = trial_fleet,
 	.has_disks = true,

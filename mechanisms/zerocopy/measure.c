@@ -133,6 +133,8 @@ struct error *zerocopy_measure(struct trial *trial)
 		{"dirty", measure_dirty},
 		{"pages", measure_pages},
 		{"stack", measure_stack},
+		{"throughput", measure_throughput},
+		{"web", measure_web},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(workloads); i++) {

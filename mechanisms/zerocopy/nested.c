@@ -44,6 +44,7 @@ static struct error *nested_fleet(struct trial *trial, struct fleet_spec *spec)
 	struct nested_spec wanted = {
 		.move_nic = trial_choice(trial, "nic"),
 		.channel = !zerocopy_copies(trial),
+		.guest_image = zerocopy_image(trial),
 	};
 	size_t count = zerocopy_sizes_mib(trial, sizes);
 
@@ -67,7 +68,8 @@ static struct error *nested_start(struct trial *trial)
 		abort();
 	state->topology = way;
 	for (unsigned int i = 0; i < NESTED_STACKS; i++) {
-		way->dirs[i] = format_string("/run/way%u", i);
+		/* Not below /run, which sshd gets anew. */
+		way->dirs[i] = format_string("/tmp/way%u", i);
 		way->addresses[i] = format_string("%s", nested_move_address(i));
 		way->places[i] = (struct place){
 			.name = fleet_guest_name(trial_fleet(trial), i),
@@ -141,6 +143,7 @@ const struct topology topology_nested = {
 	.close = nested_end,
 	.move = nested_move,
 	.cpu = nested_cpu,
+	.way = way_of,
 	.network = nested_network,
 	.guests = inner_fleet,
 	.shared = nested_shared,

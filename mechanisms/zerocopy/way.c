@@ -18,16 +18,11 @@ void way_begin(struct way *way, unsigned int from, struct deadline deadline)
 	way->deadline = deadline;
 }
 
-struct error *way_route(void *context, const char *target_uri, char **source_uri)
+struct error *way_open(struct way *way, const char *entry, const char *exit)
 {
-	struct way *way = context;
-	const struct place *client = &way->places[way->from];
-	bool is_unix = strncmp(target_uri, "unix:", 5) == 0;
-	_cleanup_free_ char *entry = is_unix ? format_string("%s/tunnel.sock", client->dir)
-					     : format_string("%s", TCP_ENTRY);
-	const struct tunnel_forward forward = {entry, strchr(target_uri, ':') + 1};
+	const struct tunnel_forward forward = {entry, exit};
 	const struct tunnel_spec spec = {
-		.client = client,
+		.client = &way->places[way->from],
 		.server = &way->places[1 - way->from],
 		.address = way->addresses[1 - way->from],
 		.port = SSH_PORT,
@@ -37,9 +32,20 @@ struct error *way_route(void *context, const char *target_uri, char **source_uri
 
 	if (way->tunnel)
 		return error_new(ERROR_USAGE, "through a tunnel guests are moved one by one");
-	if (is_unix)
+	return tunnel_open(&spec, way->deadline, &way->tunnel);
+}
+
+struct error *way_route(void *context, const char *target_uri, char **source_uri)
+{
+	struct way *way = context;
+	bool is_unix = strncmp(target_uri, "unix:", 5) == 0;
+	_cleanup_free_ char *entry =
+		is_unix ? format_string("%s/tunnel.sock", way->places[way->from].dir)
+			: format_string("%s", TCP_ENTRY);
+
+	if (is_unix && !way->tunnel)
 		unlink(entry);
-	try_(tunnel_open(&spec, way->deadline, &way->tunnel));
+	try_(way_open(way, entry, strchr(target_uri, ':') + 1));
 	*source_uri = format_string("%s:%s", is_unix ? "unix" : "tcp", entry);
 	return NULL;
 }

@@ -19,6 +19,10 @@ struct way {
 /* Ends the tunnel of the last move; `from` is the source of the next. */
 void way_begin(struct way *way, unsigned int from, struct deadline deadline);
 
+/* Opens it: what is sent to `entry` at the sending place comes out at `exit` at the other one. Both
+ * as in struct tunnel_forward. Once after each way_begin(). */
+struct error *way_open(struct way *way, const char *entry, const char *exit);
+
 /* move_options.route, for one guest at a time; `way` is a struct way. */
 struct error *way_route(void *way, const char *target_uri, char **source_uri);
 

@@ -4,6 +4,7 @@
  * systems; a topology (flat.c, …) has the systems, observe.c watches a move, evidence.c proves it.
  */
 #include "mechanisms/zerocopy/zerocopy.h"
+#include "workloads/host/web.h"
 
 static const struct param params[] = {
 	{"workload", PARAM_CHOICE, "", "idle", 0, 0, "idle dirty pages stack throughput web",
@@ -42,6 +43,8 @@ static const struct param params[] = {
 	{"dirty_most", PARAM_INTEGER, "pages/s", "10000", 1, 1e8, NULL, "dirty: the last rate"},
 	{"dirty_steps", PARAM_INTEGER, "", "3", 1, 100, NULL,
 		"dirty: how many rates, at equal distances"},
+	{"transfer_s", PARAM_INTEGER, "s", "3", 1, 600, NULL,
+		"throughput: how long data is sent, by each way"},
 	{"start", PARAM_CHOICE, "", "template", 0, 0, "cold template",
 		"boot every guest, or clone one of its size that has booted"},
 	{0},
@@ -84,7 +87,10 @@ static const struct metric metrics[] = {
 	{"web_throughput", "replies/s", BETTER_MORE,
 		"of the web server, by time from the beginning of the move"},
 	{"base_throughput", "replies/s", BETTER_MORE, "of the web server before the move"},
-	{"throughput_lost", "%", BETTER_LESS, "share of that lost while the move lasted"},
+	{"throughput_lost", "%", BETTER_LESS,
+		"share of that lost while the move lasted, from command to end; in whole runs of "
+		"httperf, of 1 s or more: a shorter move counts as the runs that it touches"},
+	{"web_errors", "requests", BETTER_LESS, "that failed in those runs"},
 	{0},
 };
 
@@ -163,7 +169,8 @@ static const struct experiment experiments[] = {
 		.name = "throughput",
 		.title = "Figures 6 and 8: data between the two systems",
 		.variants = paper_variants,
-		.presets = PRESETS({"workload", "throughput"}),
+		.presets = PRESETS(
+			{"workload", "throughput"}, {"memory_mib", "128"}, {"fill_percent", "0"}),
 		.sizes = {[PROFILE_PAPER] = {3, NULL}},
 		.trial_s = 10,
 		.deadline_s = 120,
@@ -172,7 +179,8 @@ static const struct experiment experiments[] = {
 		.name = "web",
 		.title = "Figure 16: a web server that is moved",
 		.variants = paper_variants,
-		.presets = PRESETS({"workload", "web"}),
+		.presets =
+			PRESETS({"workload", "web"}, {"memory_mib", "384"}, {"fill_percent", "25"}),
 		.sizes = {[PROFILE_PAPER] = {3, PRESETS({"memory_mib", "1024"})}},
 		.trial_s = 30,
 		.deadline_s = 300,
@@ -228,6 +236,17 @@ struct fleet *zerocopy_guests(struct trial *trial)
 	return zerocopy_topology(trial)->guests(trial);
 }
 
+struct image_request zerocopy_image(const struct trial *trial)
+{
+	bool web = strcmp(trial_choice(trial, "workload"), "web") == 0;
+
+	return (struct image_request){
+		.kind = "tiny",
+		.packages = web ? web_packages : NULL,
+		.package_count = web ? 1 : 0,
+	};
+}
+
 size_t zerocopy_sizes_mib(const struct trial *trial, uint64_t sizes[ZEROCOPY_GUESTS_MAX])
 {
 	const char *workload = trial_choice(trial, "workload");
@@ -249,6 +268,13 @@ size_t zerocopy_sizes_mib(const struct trial *trial, uint64_t sizes[ZEROCOPY_GUE
 
 static struct error *zerocopy_fleet(struct trial *trial, struct fleet_spec *spec)
 {
+	bool web = strcmp(trial_choice(trial, "workload"), "web") == 0;
+	uint64_t memory_mib = (uint64_t)trial_integer(trial, "memory_mib");
+
+	if (web && memory_mib < WEB_MEMORY_BYTES >> 20)
+		return error_new(ERROR_USAGE,
+			"a guest with a web server needs memory_mib=%llu or more",
+			(unsigned long long)WEB_MEMORY_BYTES >> 20);
 	trial_set_state(trial, trial_keep(trial, calloc(1, sizeof(struct zerocopy))));
 	return zerocopy_topology(trial)->fleet(trial, spec);
 }
@@ -261,7 +287,8 @@ static struct error *zerocopy_setup(struct trial *trial)
 		trial_effective(trial, "emulated", json_string(topology->emulated));
 	if (topology->open)
 		try_(topology->open(trial));
-	return guests_prepare(trial);
+	try_(guests_prepare(trial));
+	return web_prepare(trial);
 }
 
 static void zerocopy_teardown(struct trial *trial)

@@ -36,6 +36,8 @@ struct topology {
 		const struct move_options *options, struct move_report reports[]);
 	/* `from`: the stack that is the source. */
 	struct error *(*cpu)(struct trial *trial, unsigned int from, struct cpu_reading *reading);
+	/* Where the stacks are, for what connects them; NULL: on one host. */
+	struct way *(*way)(struct trial *trial);
 	/* Bytes that have crossed links between the stacks' machines, both ways. NULL: there is
 	 * none between them. */
 	struct error *(*network)(struct trial *trial, uint64_t *bytes);
@@ -73,7 +75,8 @@ struct proof {
 	unsigned int same_inode;   /* and so it is by /proc/PID/maps, read by us */
 	unsigned int source_ended; /* the QEMU that had the guest is gone, another has it */
 	unsigned int same_boot;	   /* the guest has not booted in between */
-	unsigned int connected;	   /* the client's connection lived, every record in order */
+	unsigned int watched;	   /* a client had a connection to the guest */
+	unsigned int connected;	   /* and it lived, every record in order */
 	uint64_t digest_pages;
 	char *broken; /* why the first connection that did not live broke; NULL: none did */
 };
@@ -89,6 +92,8 @@ struct zerocopy {
 
 const struct topology *zerocopy_topology(const struct trial *trial);
 struct fleet *zerocopy_guests(struct trial *trial);
+/* What the guests that are moved boot. */
+struct image_request zerocopy_image(const struct trial *trial);
 /* Of the sweep, ascending; NULL-terminated by 0. Returns how many. */
 size_t zerocopy_sizes_mib(const struct trial *trial, uint64_t sizes[ZEROCOPY_GUESTS_MAX]);
 
@@ -130,6 +135,39 @@ struct move_options zerocopy_move_options(const struct trial *trial);
  * (borrowed; may be NULL): with several guests the longest of each. */
 struct error *observe_move(
 	struct trial *trial, const unsigned int guests[], size_t count, json_t *at);
+
+/* The same of one guest without those clients, for a guest under a load that must not be disturbed:
+ * what only they see is not read. [*begin_ns, *end_ns] is when it was moved, of CLOCK_MONOTONIC. */
+struct error *observe_bare_move(
+	struct trial *trial, unsigned int guest, int64_t *begin_ns, int64_t *end_ns);
+
+/* ---- throughput.c, web.c: the workloads of these names ---- */
+
+/* Of each transfer. Pure. */
+double throughput_seconds(const struct trial *trial);
+/* What to send through the channel, by how long it took for so many bytes. Pure. */
+uint64_t throughput_channel_bytes(const struct trial *trial, uint64_t bytes, double seconds);
+/* Appends its own evidence: nothing is moved. */
+struct error *measure_throughput(struct trial *trial);
+
+/* What httperf has seen of a part of a trial. */
+struct web_account {
+	size_t segments;
+	double replies, seconds; /* of httperf's runs, which stand for what was between them */
+	uint64_t errors;	 /* requests that failed, or were refused */
+};
+struct web_accounts {
+	struct web_account before, during, after;
+};
+struct web_segment;
+/* A run counts as during the move when it touches it. The very first is left out: httperf does not
+ * know then how much a server bears. Pure. */
+struct web_accounts web_account(
+	const struct web_segment *segments, size_t count, int64_t begin_ns, int64_t end_ns);
+
+/* Starts the server, for setup; without the workload nothing. */
+struct error *web_prepare(struct trial *trial);
+struct error *measure_web(struct trial *trial);
 
 /* ---- measure.c, evidence.c ---- */
 

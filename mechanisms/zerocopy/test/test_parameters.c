@@ -9,6 +9,7 @@ static const char *const contexts[][4] = {
 	{"workload", "idle"},
 	{"workload", "dirty"},
 	{"workload", "stack"},
+	{"workload", "throughput"},
 	{"topology", "machines"},
 	{"topology", "nested"},
 };
@@ -55,10 +56,10 @@ static json_t *fingerprint(json_t *parameters)
 
 	assert_ok(trial_fleet_spec(planned, &trial, &spec));
 	options = zerocopy_move_options(trial);
-	return json_pack("{s:o, s:o, s:i, s:b, s:b, s:s}", "fleet", describe_fleet(&spec), "words",
-		describe_words(trial), "method", options.method, "digest_all",
+	return json_pack("{s:o, s:o, s:i, s:b, s:b, s:s, s:f}", "fleet", describe_fleet(&spec),
+		"words", describe_words(trial), "method", options.method, "digest_all",
 		(int)options.digest_all, "populate", (int)options.populate, "topology",
-		zerocopy_topology(trial)->name);
+		zerocopy_topology(trial)->name, "transfer", throughput_seconds(trial));
 }
 
 static json_t *parameters_in(size_t context)
