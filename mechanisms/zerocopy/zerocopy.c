@@ -182,7 +182,7 @@ static const struct experiment experiments[] = {
 		.presets =
 			PRESETS({"workload", "web"}, {"memory_mib", "384"}, {"fill_percent", "25"}),
 		.sizes = {[PROFILE_PAPER] = {3, PRESETS({"memory_mib", "1024"})}},
-		.trial_s = 30,
+		.trial_s = 20,
 		.deadline_s = 300,
 	},
 	{
