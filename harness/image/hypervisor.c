@@ -17,6 +17,8 @@ static const char *const packages[] = {
 	"libgsl27",
 	"libgslcblas0",
 	"libxxhash0",
+	"libsqlite3-0",
+	"libarchive13",
 	/* The memory that L1 guests share. */
 	"ndctl",
 	"daxctl",
