@@ -55,6 +55,8 @@ struct initramfs_plan {
 	uint64_t memory_min_bytes;
 };
 
+extern const struct initramfs_plan tiny_plan, hypervisor_plan;
+
 struct error *build_initramfs(struct cache *cache, const char *entry, const char *work,
 	json_t *manifest, const struct recipe *recipe, const struct initramfs_plan *plan);
 

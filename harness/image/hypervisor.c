@@ -99,16 +99,16 @@ static struct error *put_users(const struct tree *root)
 	return tree_put_bytes(root, "etc/group", group, sizeof(group) - 1, 0644);
 }
 
+const struct initramfs_plan hypervisor_plan = {
+	.packages = packages,
+	.unwanted = unwanted,
+	.modules = modules,
+	.customise = put_users,
+	.memory_min_bytes = 768ULL << 20,
+};
+
 struct error *build_hypervisor(struct cache *cache, const char *entry, const char *work,
 	json_t *manifest, const void *data)
 {
-	static const struct initramfs_plan plan = {
-		.packages = packages,
-		.unwanted = unwanted,
-		.modules = modules,
-		.customise = put_users,
-		.memory_min_bytes = 768ULL << 20,
-	};
-
-	return build_initramfs(cache, entry, work, manifest, data, &plan);
+	return build_initramfs(cache, entry, work, manifest, data, &hypervisor_plan);
 }

@@ -19,18 +19,22 @@ static const struct kind {
 	cache_build build;
 	/* The scripts in it: a change of one makes it another image. */
 	const char *scripts[5];
+	/* And the words of what it is made of; NULL: its builder adds none. */
+	const struct initramfs_plan *plan;
 } kinds[] = {
 	{"tiny", build_tiny,
 		{"tiny-init/init", "tiny-init/load-modules", "tiny-init/agent",
-			"tiny-init/shutdown"}},
+			"tiny-init/shutdown"},
+		&tiny_plan},
 	{"hypervisor", build_hypervisor,
 		{"tiny-init/init", "tiny-init/load-modules", "tiny-init/agent",
-			"tiny-init/shutdown"}},
-	{"debian", build_debian, {"tiny-init/disk-init"}},
+			"tiny-init/shutdown"},
+		&hypervisor_plan},
+	{"debian", build_debian, {"tiny-init/disk-init"}, NULL},
 };
 
-static const struct kind from_tarball = {"user", build_from_tarball, {"tiny-init/disk-init"}};
-static const struct kind from_disk = {"user", build_from_disk, {NULL}};
+static const struct kind from_tarball = {"user", build_from_tarball, {"tiny-init/disk-init"}, NULL};
+static const struct kind from_disk = {"user", build_from_disk, {NULL}, NULL};
 
 const char *image_kind_at(size_t index)
 {
@@ -136,6 +140,15 @@ static struct error *hash_guest_program(const char *path, char *hash)
 	return NULL;
 }
 
+static json_t *words_json(const char *const *words)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; words && words[i]; i++)
+		json_array_append_new(array, json_string(words[i]));
+	return array;
+}
+
 /* Everything that decides the content, and nothing else. */
 static struct error *specify(struct order *order)
 {
@@ -156,6 +169,11 @@ static struct error *specify(struct order *order)
 	}
 	order->specification = json_pack("{s:s, s:i, s:O, s:O}", "kind", order->kind->name,
 		"recipe", RECIPE, "packages", packages, "scripts", scripts);
+	if (order->kind->plan)
+		json_object_set_new(order->specification, "plan",
+			json_pack("[o, o, o]", words_json(order->kind->plan->packages),
+				words_json(order->kind->plan->unwanted),
+				words_json(order->kind->plan->modules)));
 	if (order->kind != &from_disk) {
 		try_(hash_guest_program(order->recipe.guest_program, hash));
 		json_object_set_new(order->specification, "guest_program", json_string(hash));

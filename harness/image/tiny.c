@@ -150,16 +150,16 @@ struct error *build_initramfs(struct cache *cache, const char *entry, const char
 	return NULL;
 }
 
+static const char *const tiny_packages[] = {"qemu-guest-agent", NULL};
+
+const struct initramfs_plan tiny_plan = {
+	.packages = tiny_packages,
+	/* The papers' guests have 128 MiB; with the initramfs in it, 40 MiB of that are free. */
+	.memory_min_bytes = 128ULL << 20,
+};
+
 struct error *build_tiny(struct cache *cache, const char *entry, const char *work, json_t *manifest,
 	const void *data)
 {
-	static const char *const packages[] = {"qemu-guest-agent", NULL};
-	static const struct initramfs_plan plan = {
-		.packages = packages,
-		/* The papers' guests have 128 MiB; with the initramfs in it, 40 MiB of that are
-		 * free. */
-		.memory_min_bytes = 128ULL << 20,
-	};
-
-	return build_initramfs(cache, entry, work, manifest, data, &plan);
+	return build_initramfs(cache, entry, work, manifest, data, &tiny_plan);
 }
