@@ -125,7 +125,7 @@ json_t *clone_fill(const json_t *template, const struct guest_spec *spec)
 }
 
 /* The vector, and what makes it a QEMU that waits for its state. */
-static GPtrArray *clone_words(const json_t *argv, int monitor_fd)
+static GPtrArray *clone_words(const json_t *argv, const char *cpr_path, int monitor_fd)
 {
 	GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
 	const json_t *word;
@@ -141,6 +141,13 @@ static GPtrArray *clone_words(const json_t *argv, int monitor_fd)
 		words, g_strdup_printf("socket,id=flmon,fd=%d,server=on,wait=off", monitor_fd));
 	g_ptr_array_add(words, g_strdup("-incoming"));
 	g_ptr_array_add(words, g_strdup("defer"));
+	if (cpr_path) {
+		g_ptr_array_add(words, g_strdup("-incoming"));
+		g_ptr_array_add(
+			words, g_strdup_printf("{\"channel-type\":\"cpr\",\"addr\":{\"transport\":"
+					       "\"socket\",\"type\":\"unix\",\"path\":\"%s\"}}",
+				       cpr_path));
+	}
 	g_ptr_array_add(words, NULL);
 	return words;
 }
@@ -239,8 +246,8 @@ static struct error *clone_failed(
 	return error_prefix(err, "cannot start QEMU of guest %s", seat);
 }
 
-struct error *clone_spawn(const char *seat, const json_t *argv, const char *log_path,
-	struct deadline deadline, pid_t *pid, struct qmp **qmp)
+struct error *clone_spawn(const char *seat, const json_t *argv, const char *cpr_path,
+	const char *log_path, struct deadline deadline, pid_t *pid, struct qmp **qmp)
 {
 	_cleanup_(clone_files_close) struct clone_files files = {-1, -1};
 	_cleanup_free_ char *monitor_path = NULL;
@@ -251,8 +258,9 @@ struct error *clone_spawn(const char *seat, const json_t *argv, const char *log_
 
 	try_(clone_files_open(seat, log_path, &monitor_path, &files));
 	/* Before QEMU starts: then its end closes this connection also when it never accepts. */
-	try_(unix_connect(monitor_path, &monitor));
-	words = clone_words(argv, files.monitor);
+	if (!cpr_path)
+		try_(unix_connect(monitor_path, &monitor));
+	words = clone_words(argv, cpr_path, files.monitor);
 	child = fork();
 	if (child == 0)
 		exec_qemu((char *const *)words->pdata, &files);
@@ -261,11 +269,12 @@ struct error *clone_spawn(const char *seat, const json_t *argv, const char *log_
 		return error_errno(errno, "cannot start QEMU of %s", seat);
 	cleanup_close(&files.monitor);
 	files.monitor = -1;
-	err = qmp_open(take_fd(&monitor), seat, deadline, qmp);
-	if (err)
-		return clone_failed(seat, child, log_path, err);
 	*pid = child;
-	return NULL;
+	*qmp = NULL;
+	if (cpr_path)
+		return NULL;
+	err = qmp_open(take_fd(&monitor), seat, deadline, qmp);
+	return err ? clone_failed(seat, child, log_path, err) : NULL;
 }
 
 struct error *clone_start(const char *seat, const json_t *argv, unsigned int template,
@@ -275,7 +284,7 @@ struct error *clone_start(const char *seat, const json_t *argv, unsigned int tem
 	struct error *err;
 	pid_t child;
 
-	try_(clone_spawn(seat, argv, log_path, deadline, &child, &opened));
+	try_(clone_spawn(seat, argv, NULL, log_path, deadline, &child, &opened));
 	err = load_state(opened, template, deadline);
 	if (err)
 		return clone_failed(seat, child, log_path, err);

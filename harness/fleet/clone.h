@@ -21,9 +21,10 @@ json_t *clone_fill(const json_t *template, const struct guest_spec *spec);
 
 /* Starts QEMU with such a vector, stopped and waiting for a migration (its state). Its messages go
  * to `log_path`; its monitor listens in the directory of `seat`, which is made. The process is a
- * child of the caller. */
-struct error *clone_spawn(const char *seat, const json_t *argv, const char *log_path,
-	struct deadline deadline, pid_t *pid, struct qmp **qmp);
+ * child of the caller. With `cpr_path` (may be NULL) it will listen there for the source of a
+ * cpr-transfer, has no monitor before that has come, and *qmp is NULL. */
+struct error *clone_spawn(const char *seat, const json_t *argv, const char *cpr_path,
+	const char *log_path, struct deadline deadline, pid_t *pid, struct qmp **qmp);
 
 /* The same, and loads the state of the `template`-th template from its STACK_STATE_FD; returns when
  * it runs. */

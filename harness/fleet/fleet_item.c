@@ -8,7 +8,7 @@
 static struct error *plan_ram(const struct fleet *fleet, const struct guest *guest,
 	enum move_method method, const char *seat, struct guest_spec *spec, char **new_file)
 {
-	if (method == MOVE_ZEROCOPY)
+	if (!move_copies(method))
 		return NULL;
 	/* A file elsewhere could not be removed from here. */
 	if (fleet->remote)

@@ -126,7 +126,7 @@ static struct error *settle(struct moving *moving, size_t i, const struct move_r
 
 	if ((report->moved || report->brought_back) &&
 		(guest->ram == RAM_COPY ||
-			(moving->fleet->remote && moving->options->method != MOVE_ZEROCOPY)))
+			(moving->fleet->remote && move_copies(moving->options->method))))
 		guest->ram = RAM_PRIVATE;
 	if (report->moved) {
 		if (lines->agent_fd < 0 || lines->control_fd < 0)

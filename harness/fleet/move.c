@@ -22,9 +22,15 @@ const char *move_method_name(enum move_method method)
 		[MOVE_ZEROCOPY] = "zerocopy",
 		[MOVE_PRECOPY] = "precopy",
 		[MOVE_POSTCOPY] = "postcopy",
+		[MOVE_CPR] = "cpr",
 	};
 
 	return names[method];
+}
+
+bool move_copies(enum move_method method)
+{
+	return method == MOVE_PRECOPY || method == MOVE_POSTCOPY;
 }
 
 const char *move_step_name(enum move_step step)

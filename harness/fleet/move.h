@@ -17,7 +17,7 @@
  *
  * The steps are driven by a process of its own (the mover), by the protocol of stack.h alone, so
  * stacks beside us and stacks inside L1 guests are moved between in the same way. x-ignore-shared
- * is what makes QEMU leave shared RAM out of the stream.
+ * is what makes QEMU leave shared RAM out of the stream, but for MOVE_CPR.
  *
  * The commit of a guest is its point of no return: from then on it lives in the target's QEMU and
  * dies with that, as it would have with the source's; the source's memory and devices are of the
@@ -41,6 +41,13 @@ enum move_method {
 	MOVE_PRECOPY,  /* QEMU's ordinary live migration */
 	MOVE_POSTCOPY, /* state first, pages on demand; the commit comes before the pages, and there
 			  is nothing to verify */
+	MOVE_CPR, /* QEMU's own cpr-transfer (from version 10 on): the source hands its memory over
+		     as file descriptors, RAM as well as ROMs, to a target under the same kernel.
+		     Needs a QEMU that has it, started with MOVE_CPR_ARGUMENTS, shared RAM in a
+		     file, and a guest that is a template's clone; refused otherwise, before
+		     anything has been done. Receive has the source's QEMU connect to the target's,
+		     so that begins QEMU's own count of the time (transfer_ms); total_ms does as
+		     ever, with the command upon which the source stops. */
 };
 
 enum move_step {
@@ -52,6 +59,9 @@ enum move_step {
 	MOVE_FINISH,
 	MOVE_STEP_COUNT,
 };
+
+/* Words for qemu_args of a fleet whose guests are to be moved by MOVE_CPR. */
+#define MOVE_CPR_ARGUMENTS "-machine", "aux-ram-share=on"
 
 /* One guest's way from stack to stack. Strings are borrowed. */
 struct move_item {
@@ -135,5 +145,7 @@ struct move_report {
 struct error *move_run(const struct move_item *items, size_t count,
 	const struct move_options *options, struct move_report *reports);
 
+/* The guest gets new memory, to which the old is copied. */
+bool move_copies(enum move_method method);
 const char *move_method_name(enum move_method method);
 const char *move_step_name(enum move_step step);

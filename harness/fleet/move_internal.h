@@ -13,6 +13,7 @@ struct party {
 	int64_t clock_offset_ns; /* the target's wall clock minus the source's */
 	int64_t begin_ns;	 /* monotonic: the first migration command */
 	double source_cpu_before_s;
+	char *cpr_path; /* MOVE_CPR: where the target's QEMU waits for the source; owned */
 	bool unlike_kernels;
 	bool has_regions; /* memory that it shares with other guests (ivshmem) */
 };
@@ -42,7 +43,7 @@ static inline const char *text(const json_t *object, const char *name)
 
 static inline bool is_copying(const struct mover *mover)
 {
-	return mover->options->method != MOVE_ZEROCOPY;
+	return move_copies(mover->options->method);
 }
 
 /* Takes one step with these parties; all of them are waited for, and the first error counts. */
@@ -67,6 +68,11 @@ struct error *move_ask(
 
 /* Asks one side until its migration has the status `until` or is completed. */
 struct error *move_await(struct mover *mover, struct party *party, bool target, const char *until);
+
+/* The request that the target listens. */
+json_t *move_make_listen(struct mover *mover, struct party *party);
+/* That the source sends; with MOVE_CPR it gets ready to. */
+json_t *move_make_send(struct mover *mover, struct party *party);
 
 /* Capabilities and parameters for "listen" and "send". */
 json_t *move_capabilities(const struct mover *mover, const struct party *party, bool target);

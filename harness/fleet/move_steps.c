@@ -29,6 +29,8 @@ static struct error *check_source(struct mover *mover, struct party *party)
 		return error_hint(error_new(ERROR_USAGE,
 					  "its memory is no file that another QEMU could share"),
 			"start the fleet with shared RAM (RAM_SHARED), or move it by precopy");
+	if (mover->options->method == MOVE_CPR)
+		return move_ask(mover, party, false, json_pack("{s:s}", "op", "cpr"), NULL);
 	return NULL;
 }
 
@@ -91,6 +93,10 @@ struct error *move_preflight(struct mover *mover, struct party *parties, size_t 
 			err = check_room(mover, party, others);
 		if (!err)
 			err = relate_clocks(mover, party);
+		if (!err && mover->options->method == MOVE_CPR && party->unlike_kernels)
+			err = error_hint(error_new(ERROR_USAGE, "cpr-transfer is for two QEMUs "
+								"under one kernel"),
+				"move it by zerocopy or precopy");
 		if (err)
 			return error_prefix(err, "guest %s cannot be moved", party->item->guest);
 		others += QEMU_BYTES + (is_copying(mover) ? party->report->memory_bytes : 0);
@@ -104,15 +110,16 @@ static json_t *make_receive(struct mover *mover, struct party *party)
 {
 	json_t *request = json_copy((json_t *)party->item->receive);
 
-	(void)mover;
 	json_object_set_new(request, "op", json_string("receive"));
+	json_object_set_new(request, "cpr", json_boolean(mover->options->method == MOVE_CPR));
 	return request;
 }
 
 static struct error *take_receive(struct mover *mover, struct party *party, json_t *answer)
 {
-	(void)mover;
 	party->report->target_pid = (pid_t)integer(answer, "pid");
+	if (mover->options->method == MOVE_CPR)
+		party->cpr_path = format_string("%s", text(answer, "cpr"));
 	return NULL;
 }
 
@@ -199,11 +206,10 @@ static struct error *prepare_target(struct mover *mover, struct party *party)
 	if (options->prepare)
 		try_(options->prepare(
 			options->context, item, party->source, party->target, mover->deadline));
-	return move_ask(mover, party, true,
-		json_pack("{s:s, s:s, s:o, s:o}", "op", "listen", "uri", item->target_uri,
-			"capabilities", move_capabilities(mover, party, true), "parameters",
-			move_parameters(options)),
-		NULL);
+	/* A source that is ready would send at once. */
+	if (options->method == MOVE_CPR)
+		return NULL;
+	return move_ask(mover, party, true, move_make_listen(mover, party), NULL);
 }
 
 struct error *move_receive(struct mover *mover, struct party *parties, size_t count)
@@ -211,6 +217,8 @@ struct error *move_receive(struct mover *mover, struct party *parties, size_t co
 	int64_t begin_ns = clock_now_ns();
 
 	try_(move_ask_all(mover, parties, count, true, make_receive, take_receive));
+	if (mover->options->method == MOVE_CPR)
+		try_(move_ask_all(mover, parties, count, false, move_make_send, NULL));
 	for (size_t i = 0; i < count; i++) {
 		struct error *err = prepare_target(mover, &parties[i]);
 

@@ -12,8 +12,9 @@ json_t *move_capabilities(const struct mover *mover, const struct party *party, 
 	const struct move_options *options = mover->options;
 	json_t *names = json_array();
 
-	/* A region that is sent would be written over what other guests have written since. */
-	if (options->method == MOVE_ZEROCOPY || party->has_regions)
+	/* A region that is sent would be written over what other guests have written since.
+	 * MOVE_CPR sends no memory at all. */
+	if (options->method == MOVE_ZEROCOPY || (party->has_regions && options->method != MOVE_CPR))
 		json_array_append_new(names, json_string("x-ignore-shared"));
 	if (options->method == MOVE_POSTCOPY)
 		json_array_append_new(names, json_string("postcopy-ram"));
@@ -30,6 +31,8 @@ json_t *move_parameters(const struct move_options *options)
 		options->bandwidth_bytes_s ? (json_int_t)options->bandwidth_bytes_s
 					   : UNLIMITED_BYTES_S);
 
+	if (options->method == MOVE_CPR)
+		json_object_set_new(parameters, "mode", json_string("cpr-transfer"));
 	if (options->downtime_limit_ms > 0)
 		json_object_set_new(
 			parameters, "downtime-limit", json_integer(options->downtime_limit_ms));
@@ -79,11 +82,21 @@ static struct error *get_ready(struct mover *mover, struct party *party)
 	return NULL;
 }
 
-static json_t *make_send(struct mover *mover, struct party *party)
+json_t *move_make_send(struct mover *mover, struct party *party)
 {
 	party->begin_ns = clock_now_ns();
-	return json_pack("{s:s, s:s, s:o, s:o}", "op", "send", "uri", party->item->source_uri,
+	return json_pack("{s:s, s:s, s:o, s:o, s:s*}", "op", "send", "uri", party->item->source_uri,
 		"capabilities", move_capabilities(mover, party, false), "parameters",
+		move_parameters(mover->options), "cpr", party->cpr_path);
+}
+
+json_t *move_make_listen(struct mover *mover, struct party *party)
+{
+	/* With MOVE_CPR, the command upon which the source stops. */
+	if (mover->options->method == MOVE_CPR)
+		party->begin_ns = clock_now_ns();
+	return json_pack("{s:s, s:s, s:o, s:o}", "op", "listen", "uri", party->item->target_uri,
+		"capabilities", move_capabilities(mover, party, true), "parameters",
 		move_parameters(mover->options));
 }
 
@@ -136,10 +149,12 @@ static struct error *await_all(
 struct error *move_transfer(struct mover *mover, struct party *parties, size_t count)
 {
 	bool postcopy = mover->options->method == MOVE_POSTCOPY;
+	bool cpr = mover->options->method == MOVE_CPR;
 
 	for (size_t i = 0; i < count; i++)
 		try_(get_ready(mover, &parties[i]));
-	try_(move_ask_all(mover, parties, count, false, make_send, NULL));
+	try_(move_ask_all(
+		mover, parties, count, cpr, cpr ? move_make_listen : move_make_send, NULL));
 	return await_all(mover, parties, count, postcopy ? "active" : "completed");
 }
 

@@ -28,10 +28,17 @@
  *   channel-drain    …, total                     {"seconds"}   receives them, as side 1
  *
  * For moving guests (move.h), at the source, the target or either:
- *   receive   name, xml | argv                {"pid"}     a QEMU, stopped, with "-incoming defer"
+ *   cpr       name                            {}          refuses, with the reason, a guest that
+ *                                                         cannot go by cpr-transfer
+ *   receive   name, xml | argv, [cpr]         {"pid", "cpr"}   a QEMU, stopped, with "-incoming
+ *                                                         defer"; with `cpr` true it waits for its
+ *                                                         source at the path told, and answers
+ *                                                         nothing before
  *   listen    name, uri, capabilities, parameters  {}     the migration capabilities to be on (all
  *                                                         others go off), then migrate-incoming
- *   send      name, uri, capabilities, parameters  {}     the same, then migrate; returns at once
+ *   send      name, uri, capabilities, parameters, [cpr]  {}   the same, then migrate; returns at
+ *                                                         once. With `cpr`, such a path, the guest
+ *                                                         runs until the target is to listen
  *   await     name, timeout_ms, until         {"status", "migration", "at_ns", "stop_ns",
  *                                             "resume_ns"}   waits for a migration's end or the
  *                                                         status `until`; "waiting" after at most

@@ -62,6 +62,17 @@ struct error *stack_monitor(struct stack_guest *guest, const char *command, json
 /* ---- stack_move.c ---- */
 stack_operation stack_op_receive, stack_op_listen, stack_op_send, stack_op_await, stack_op_postcopy,
 	stack_op_resume, stack_op_continue;
+/* ---- stack_cpr.c ---- */
+stack_operation stack_op_cpr;
+/* Where a seat's QEMU waits for its source; caller frees. */
+char *stack_cpr_path(const char *seat);
+/* Returns when its QEMU waits there. */
+struct error *stack_cpr_await_listening(
+	const struct stack_guest *guest, const char *path, struct deadline deadline);
+/* It waits there still: it has no monitor yet, and has never run. */
+bool stack_cpr_awaits_source(const struct stack_guest *guest);
+/* The arguments of "migrate" to a QEMU that waits at `cpr_path` and will listen at `uri`. */
+struct error *stack_cpr_migrate(const char *uri, const char *cpr_path, json_t **arguments);
 /* ---- stack_channel.c ---- */
 stack_operation stack_op_channel_format, stack_op_channel_listen, stack_op_channel_connect,
 	stack_op_channel_flood, stack_op_channel_drain;

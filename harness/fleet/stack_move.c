@@ -17,7 +17,10 @@ static struct deadline request_deadline(void)
 struct error *stack_op_receive(struct server *server, json_t *request, json_t *answer)
 {
 	const json_t *argv = json_object_get(request, "argv");
+	bool cpr = json_is_true(json_object_get(request, "cpr"));
+	_cleanup_free_ char *path = NULL;
 	_cleanup_free_ char *log = NULL;
+	struct stack_guest *guest;
 	struct qmp *qmp = NULL;
 	const char *name, *xml;
 	pid_t pid;
@@ -25,14 +28,23 @@ struct error *stack_op_receive(struct server *server, json_t *request, json_t *a
 	try_(stack_string(request, "name", &name));
 	if (argv) {
 		log = guest_log(name, "qemu");
-		try_(clone_spawn(name, argv, log, request_deadline(), &pid, &qmp));
+		if (cpr)
+			path = stack_cpr_path(name);
+		try_(clone_spawn(name, argv, path, log, request_deadline(), &pid, &qmp));
+	} else if (cpr) {
+		return error_hint(error_new(ERROR_USAGE, "libvirt cannot start a QEMU that has no "
+							 "monitor before its source sends"),
+			"start the fleet from a template, or move it by zerocopy");
 	} else {
 		try_(stack_string(request, "xml", &xml));
 		try_(libvirt_driver_start(server->driver, name, xml, true, &pid));
 	}
-	stack_add_guest(server, name, pid, argv != NULL, qmp);
+	guest = stack_add_guest(server, name, pid, argv != NULL, qmp);
 	json_object_set_new(answer, "pid", json_integer(pid));
-	return NULL;
+	if (!cpr)
+		return NULL;
+	json_object_set_new(answer, "cpr", json_string(path));
+	return stack_cpr_await_listening(guest, path, request_deadline());
 }
 
 static bool is_listed(const json_t *names, const char *name)
@@ -63,12 +75,32 @@ static struct error *set_capabilities(
 		json_pack("{s:o}", "capabilities", states), deadline, NULL);
 }
 
+/* The mode of an earlier attempt would stay; a QEMU without modes must not be given one. */
+static struct error *set_mode(
+	struct stack_guest *guest, struct deadline deadline, json_t **parameters)
+{
+	_cleanup_json_ json_t *known = NULL;
+	json_t *with_mode;
+
+	if (json_object_get(*parameters, "mode"))
+		return NULL;
+	try_(stack_monitor(guest, "query-migrate-parameters", NULL, deadline, &known));
+	if (!json_object_get(known, "mode"))
+		return NULL;
+	with_mode = *parameters ? json_copy(*parameters) : json_object();
+	json_object_set_new(with_mode, "mode", json_string("normal"));
+	json_decref(*parameters);
+	*parameters = with_mode;
+	return NULL;
+}
+
 static struct error *set_up_migration(
 	struct stack_guest *guest, json_t *request, struct deadline deadline)
 {
-	json_t *parameters = json_object_get(request, "parameters");
+	_cleanup_json_ json_t *parameters = json_incref(json_object_get(request, "parameters"));
 
 	try_(set_capabilities(guest, json_object_get(request, "capabilities"), deadline));
+	try_(set_mode(guest, deadline, &parameters));
 	if (json_object_size(parameters) == 0)
 		return NULL;
 	return stack_monitor(
@@ -92,6 +124,8 @@ struct error *stack_op_listen(struct server *server, json_t *request, json_t *an
 struct error *stack_op_send(struct server *server, json_t *request, json_t *answer)
 {
 	struct deadline deadline = request_deadline();
+	const char *cpr = json_string_value(json_object_get(request, "cpr"));
+	_cleanup_json_ json_t *arguments = NULL;
 	struct stack_guest *guest;
 	struct error *err;
 	const char *uri;
@@ -99,11 +133,15 @@ struct error *stack_op_send(struct server *server, json_t *request, json_t *answ
 	(void)answer;
 	try_(stack_find_guest(server, request, &guest));
 	try_(stack_string(request, "uri", &uri));
+	if (cpr)
+		try_(stack_cpr_migrate(uri, cpr, &arguments));
+	else
+		arguments = json_pack("{s:s}", "uri", uri);
 	try_(set_up_migration(guest, request, deadline));
 	pthread_mutex_lock(&guest->lock);
 	/* From here on every STOP and MIGRATION is this migration's. */
 	qmp_forget_events(guest->qmp);
-	err = qmp_execute(guest->qmp, "migrate", json_pack("{s:s}", "uri", uri), deadline, NULL);
+	err = qmp_execute(guest->qmp, "migrate", json_incref(arguments), deadline, NULL);
 	pthread_mutex_unlock(&guest->lock);
 	return err;
 }

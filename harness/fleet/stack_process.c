@@ -171,6 +171,12 @@ struct error *stack_op_status(struct server *server, json_t *request, json_t *an
 	struct error *err;
 
 	try_(stack_find_guest(server, request, &guest));
+	if (stack_cpr_awaits_source(guest) && !has_ended(guest, deadline_after_ms(0))) {
+		json_object_set_new(answer, "pid", json_integer(guest->pid));
+		json_object_set_new(answer, "alive", json_true());
+		json_object_set_new(answer, "running", json_false());
+		return NULL;
+	}
 	err = stack_monitor(guest, "query-status", NULL, deadline, &status);
 	if (!err)
 		err = stack_monitor(guest, "query-migrate", NULL, deadline, &migration);

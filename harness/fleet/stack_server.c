@@ -205,6 +205,7 @@ static struct error *handle(struct server *server, json_t *request, json_t *answ
 		{"stop", op_stop},
 		{"qmp", op_qmp},
 		{"receive", stack_op_receive},
+		{"cpr", stack_op_cpr},
 		{"listen", stack_op_listen},
 		{"send", stack_op_send},
 		{"await", stack_op_await},

@@ -116,6 +116,7 @@ struct error *qemu_features(const char *qemu, struct deadline deadline, json_t *
 					"{\"implements\":\"user-creatable\"},\"id\":3}\n"
 					"{\"execute\":\"query-migrate-capabilities\",\"id\":4}\n"
 					"{\"execute\":\"query-machines\",\"id\":5}\n"
+					"{\"execute\":\"query-qmp-schema\",\"id\":6}\n"
 					"{\"execute\":\"quit\"}\n";
 	const char *const argv[] = {qemu, "-nodefaults", "-no-user-config", "-display", "none",
 		"-machine", "none", "-S", "-qmp", "stdio", NULL};
@@ -135,17 +136,37 @@ struct error *qemu_features(const char *qemu, struct deadline deadline, json_t *
 		column(answer(lines, 2), "name"), "objects", column(answer(lines, 3), "name"),
 		"migration", column(answer(lines, 4), "capability"), "machines",
 		column(answer(lines, 5), "name"));
+	if (qemu_schema_has_value(answer(lines, 6), QEMU_CPR_TRANSFER))
+		json_array_append_new(
+			json_object_get(*features, "migration"), json_string(QEMU_CPR_TRANSFER));
 	return NULL;
 }
 
-bool qemu_has(const json_t *features, const char *list, const char *name)
+static bool has_string(const json_t *strings, const char *wanted)
 {
 	const json_t *value;
 	size_t i;
 
-	json_array_foreach (json_object_get(features, list), i, value) {
-		if (strcmp(json_string_value(value), name) == 0)
+	json_array_foreach ((json_t *)strings, i, value) {
+		if (json_is_string(value) && strcmp(json_string_value(value), wanted) == 0)
 			return true;
 	}
 	return false;
+}
+
+bool qemu_schema_has_value(const json_t *schema, const char *value)
+{
+	const json_t *type;
+	size_t i;
+
+	json_array_foreach ((json_t *)schema, i, type) {
+		if (has_string(json_object_get(type, "values"), value))
+			return true;
+	}
+	return false;
+}
+
+bool qemu_has(const json_t *features, const char *list, const char *name)
+{
+	return has_string(json_object_get(features, list), name);
 }

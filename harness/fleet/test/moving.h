@@ -4,6 +4,7 @@
 
 #include "harness/fleet/fleet_move.h"
 #include "harness/fleet/test/live.h"
+#include "harness/host/qemu.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -25,6 +26,17 @@ static struct fleet_spec movable(unsigned int count)
 		.link_count = 1,
 		.nics = moving_nics,
 		.nic_count = 1};
+}
+
+/* Whether the QEMU in PATH has cpr-transfer; guests must then be started with cpr_arguments. */
+static const char *const cpr_arguments[] = {MOVE_CPR_ARGUMENTS, NULL};
+
+static inline bool has_cpr(void)
+{
+	_cleanup_json_ json_t *features = NULL;
+
+	assert_ok(qemu_features(QEMU_DEFAULT, LIVE_DEADLINE, &features));
+	return qemu_has(features, "migration", QEMU_CPR_TRANSFER);
 }
 
 /* Leaves in a guest what must be there after a move: bytes in memory and on the disk with their

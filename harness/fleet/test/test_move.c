@@ -33,7 +33,7 @@ static void go_there_and_back(struct fleet *fleet, enum move_method method)
 		assert_marked(fleet, 0);
 		print_report(&options, &report);
 		assert_true(report.downtime_ms > 0);
-		assert_int_equal(report.same_memory, method == MOVE_ZEROCOPY);
+		assert_int_equal(report.same_memory, !move_copies(method));
 	}
 }
 
@@ -76,6 +76,65 @@ static void a_guest_is_moved_by_postcopy(void **state)
 	struct fleet_spec spec = movable(1);
 
 	live_run(&spec, go_postcopy);
+}
+
+/* The mode of one move must not stay for the next. */
+static void go_cpr(struct fleet *fleet)
+{
+	static const enum move_method next[] = {MOVE_ZEROCOPY, MOVE_CPR, MOVE_PRECOPY};
+	struct move_report report;
+
+	go_there_and_back(fleet, MOVE_CPR);
+	for (size_t i = 0; i < ARRAY_SIZE(next); i++) {
+		const struct move_options options = {.method = next[i], .deadline = LIVE_DEADLINE};
+
+		assert_ok(fleet_move(fleet, (unsigned int[]){0}, 1, 1 - fleet_guest_stack(fleet, 0),
+			&options, &report));
+		assert_int_equal(report.same_memory, !move_copies(next[i]));
+		assert_one_qemu(fleet, 0);
+		assert_marked(fleet, 0);
+	}
+}
+
+static void go_cpr_is_refused(struct fleet *fleet)
+{
+	const struct move_options options = {.method = MOVE_CPR, .deadline = LIVE_DEADLINE};
+	bool cold = fleet->spec.start == FLEET_COLD;
+	struct move_report report;
+
+	mark_guest(fleet, 0);
+	assert_fails(fleet_move(fleet, (unsigned int[]){0}, 1, 1, &options, &report), ERROR_GUEST,
+		cold	    ? "start the fleet from a template"
+		: has_cpr() ? "without aux-ram-share=on"
+			    : "no migration mode cpr-transfer");
+	assert_false(report.moved);
+	assert_one_qemu(fleet, 0);
+	assert_marked(fleet, 0);
+}
+
+static void a_guest_is_moved_by_cpr_transfer(void **state)
+{
+	(void)state;
+	struct fleet_spec spec = movable(1);
+
+	if (!has_cpr())
+		skip();
+	spec.qemu_args = cpr_arguments;
+	live_run(&spec, go_cpr);
+}
+
+/* By a QEMU that has it not, or that was not started for it, or not by us. */
+static void cpr_transfer_is_refused(void **state)
+{
+	(void)state;
+	struct fleet_spec spec = movable(1);
+
+	live_run(&spec, go_cpr_is_refused);
+	if (!has_cpr())
+		return;
+	spec.start = FLEET_COLD;
+	spec.qemu_args = cpr_arguments;
+	live_run(&spec, go_cpr_is_refused);
 }
 
 static void a_cold_guest_is_moved(void **state)
@@ -155,11 +214,28 @@ static void a_target_with_other_memory_is_refused(void **state)
 	live_run(&spec, refuse_other_memory);
 }
 
+/* "pc-q35-7.2" of "pc-q35-7.2,usb=off,…": what q35 means to this QEMU. */
+static char *machine_of(const struct fleet_item *item)
+{
+	const json_t *argv = json_object_get(item->receive, "argv");
+	const json_t *word;
+	size_t i;
+
+	json_array_foreach (argv, i, word) {
+		const char *text = json_string_value(word);
+
+		if (strncmp(text, "pc-q35-", 7) == 0)
+			return format_string("%.*s", (int)strcspn(text, ","), text);
+	}
+	fail_msg("the guest has no machine");
+	return NULL;
+}
+
 static void refuse_other_machines(struct fleet *fleet)
 {
 	static const char *const spoilt[][3] = {
 		{"qemu64", "max", "cpu is \"max-x86_64-cpu\", not \"qemu64-x86_64-cpu\""},
-		{"pc-q35-7.2", "pc-q35-7.1", "machine is"},
+		{NULL, "pc-q35-7.1", "machine is"},
 		{"1,maxcpus=2", "2,maxcpus=2", "vcpus is 2, not 1"},
 	};
 
@@ -168,7 +244,9 @@ static void refuse_other_machines(struct fleet *fleet)
 		struct fleet_item item = {0};
 
 		assert_ok(fleet_item_init(fleet, 0, 1, MOVE_ZEROCOPY, &item));
-		spoil(&item, spoilt[i][0], spoilt[i][1]);
+		_cleanup_free_ char *machine = machine_of(&item);
+
+		spoil(&item, spoilt[i][0] ? spoilt[i][0] : machine, spoilt[i][1]);
 		assert_refused(fleet, &item, false, spoilt[i][2]);
 	}
 }
@@ -270,6 +348,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_guest_is_moved_without_copying),
 		cmocka_unit_test(a_guest_is_moved_by_precopy),
 		cmocka_unit_test(a_guest_is_moved_by_postcopy),
+		cmocka_unit_test(a_guest_is_moved_by_cpr_transfer),
+		cmocka_unit_test(cpr_transfer_is_refused),
 		cmocka_unit_test(a_cold_guest_is_moved),
 		cmocka_unit_test(a_target_with_other_memory_is_refused),
 		cmocka_unit_test(a_target_that_is_another_machine_is_refused),

@@ -160,6 +160,11 @@ static void kill_precopy(struct fleet *fleet)
 	kill_everybody(fleet, 1, MOVE_PRECOPY, false, MOVE_TRANSFER);
 }
 
+static void kill_cpr(struct fleet *fleet)
+{
+	kill_everybody(fleet, 1, MOVE_CPR, false, MOVE_RECEIVE);
+}
+
 static void one_guest_lives_on_one_side(void **state)
 {
 	(void)state;
@@ -190,6 +195,17 @@ static void so_does_a_guest_that_is_copied(void **state)
 	struct fleet_spec spec = movable(1);
 
 	live_run(&spec, kill_precopy);
+}
+
+static void so_does_a_guest_whose_memory_is_handed_over(void **state)
+{
+	(void)state;
+	struct fleet_spec spec = movable(1);
+
+	if (!has_cpr())
+		skip();
+	spec.qemu_args = cpr_arguments;
+	live_run(&spec, kill_cpr);
 }
 
 static void kill_after_commit(struct fleet *fleet)
@@ -224,6 +240,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(two_guests_live_on_the_same_side),
 		cmocka_unit_test(two_guests_one_by_one_do_so_too),
 		cmocka_unit_test(so_does_a_guest_that_is_copied),
+		cmocka_unit_test(so_does_a_guest_whose_memory_is_handed_over),
 		cmocka_unit_test(a_qemu_that_dies_after_the_commit_takes_its_guest_along),
 	};
 

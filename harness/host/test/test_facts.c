@@ -90,6 +90,20 @@ static void qemu_is_asked(void **state)
 	assert_false(qemu_has(features, "no-such-list", "virtio-net-pci"));
 }
 
+/* Values are looked for in enumerations alone, and a schema may be anything. */
+static void a_schema_is_searched(void **state)
+{
+	_cleanup_json_ json_t *schema =
+		json_pack("[{s:s, s:s}, {s:s, s:[s, i, s]}]", "name", "cpr-exec", "meta-type",
+			"command", "name", "17", "values", "normal", 1, "cpr-reboot");
+
+	(void)state;
+	assert_true(qemu_schema_has_value(schema, "cpr-reboot"));
+	assert_false(qemu_schema_has_value(schema, "cpr-exec"));
+	assert_false(qemu_schema_has_value(schema, "cpr"));
+	assert_false(qemu_schema_has_value(NULL, "normal"));
+}
+
 /* A program that is not QEMU is told apart. */
 static void not_qemu(void **state)
 {
@@ -121,6 +135,7 @@ int main(void)
 		cmocka_unit_test(choices_are_words),
 		cmocka_unit_test(meminfo),
 		cmocka_unit_test(qemu_is_asked),
+		cmocka_unit_test(a_schema_is_searched),
 		cmocka_unit_test(not_qemu),
 	};
 
