@@ -141,8 +141,31 @@ static struct error *op_console(struct keeper *keeper, json_t *request, int *con
 	unsigned int guest;
 
 	try_(find_guest(keeper->fleet, request, &guest));
+	pthread_mutex_lock(&keeper->guest_locks[guest]);
 	path = format_string("%s/console.sock", fleet_guest_dir(keeper->fleet, guest));
+	pthread_mutex_unlock(&keeper->guest_locks[guest]);
 	return unix_connect(path, console);
+}
+
+/* All of them, or none. */
+static struct error *lock_guests(struct keeper *keeper, struct deadline deadline)
+{
+	const struct timespec until = {
+		deadline.at_ns / NSEC_PER_SEC, deadline.at_ns % NSEC_PER_SEC};
+
+	for (unsigned int i = 0; i < fleet_count(keeper->fleet); i++) {
+		if (pthread_mutex_clocklock(&keeper->guest_locks[i], CLOCK_MONOTONIC, &until) == 0)
+			continue;
+		for (unsigned int locked = 0; locked < i; locked++)
+			pthread_mutex_unlock(&keeper->guest_locks[locked]);
+		return error_hint(
+			error_new(ERROR_TIMEOUT,
+				"deadline passed while waiting for the command that runs in guest "
+				"%s to end",
+				fleet_guest_name(keeper->fleet, i)),
+			"wait for `fleet exec` to end, or end it, and try again");
+	}
+	return NULL;
 }
 
 /* Nothing else may talk to a guest while it changes its QEMU. */
@@ -160,8 +183,10 @@ static struct error *op_rejuvenate(
 				"the guests' memory is shared with their template: another "
 				"system cannot map it"),
 			"fleetlab fleet up N --movable, or rejuvenate --method precopy");
-	for (unsigned int i = 0; i < count; i++)
-		pthread_mutex_lock(&keeper->guest_locks[i]);
+	err = lock_guests(keeper,
+		deadline_after_ms(json_integer_value(json_object_get(request, "timeout_ms"))));
+	if (err)
+		return err;
 	err = fleet_rejuvenate(keeper->fleet, request, fd, answer);
 	for (unsigned int i = 0; i < count; i++)
 		pthread_mutex_unlock(&keeper->guest_locks[i]);

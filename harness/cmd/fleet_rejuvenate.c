@@ -9,6 +9,9 @@
 #include <math.h>
 #include <string.h>
 
+#define RESUME_TIMEOUT_MS 30000
+#define WATCH_TIMEOUT_MS 60000
+
 /* What rejuvenation is for: memory that the virtualization system itself holds, in bytes of PSS.
  * Guests' RAM is a file in shared memory and does not count. */
 static uint64_t process_own_bytes(pid_t pid)
@@ -64,6 +67,14 @@ tell(const struct work *work, const char *format, ...)
 		work->fd, json_pack("{s:s}", "progress", text), "fleetlab rejuvenate"));
 }
 
+/* Tells of what went wrong beside the move; takes the error over. */
+static void warn(const struct work *work, struct error *err)
+{
+	if (err)
+		tell(work, "warning: %s", error_message(err));
+	error_destroy(err);
+}
+
 static struct error *monitor(
 	struct work *work, unsigned int guest, const char *command, struct deadline deadline)
 {
@@ -76,6 +87,18 @@ static struct error *monitor(
 		deadline, NULL);
 }
 
+/* The stack goes on with a request whose asker has given up, so a guest is always told to go on,
+ * with time of its own. */
+static struct error *suspend(struct work *work, unsigned int guest, struct deadline deadline)
+{
+	struct error *err = monitor(work, guest, "stop", deadline);
+	struct error *end = monitor(work, guest, "cont", deadline_after_ms(RESUME_TIMEOUT_MS));
+
+	if (err && end)
+		error_destroy(end);
+	return err ? err : end;
+}
+
 /* Ages the stack: each guest is suspended and resumed so many times. */
 static struct error *age(struct work *work, json_int_t times, struct deadline deadline)
 {
@@ -83,10 +106,8 @@ static struct error *age(struct work *work, json_int_t times, struct deadline de
 		tell(work, "aging stack %u: %lld suspends of each guest", work->old,
 			(long long)times);
 	for (json_int_t i = 0; i < times; i++) {
-		for (unsigned int guest = 0; guest < fleet_count(work->fleet); guest++) {
-			try_(monitor(work, guest, "stop", deadline));
-			try_(monitor(work, guest, "cont", deadline));
-		}
+		for (unsigned int guest = 0; guest < fleet_count(work->fleet); guest++)
+			try_(suspend(work, guest, deadline));
 	}
 	return NULL;
 }
@@ -187,7 +208,8 @@ static struct error *rejuvenate(struct work *work, json_t *memory, struct deadli
 	try_(fleet_add_stack(work->fleet, deadline, &work->fresh));
 	try_(move_all(work, deadline));
 	tell(work, "ending stack %u", work->old);
-	try_(fleet_end_stack(work->fleet, work->old, deadline_after_ms(60000)));
+	/* All guests have moved: what fails from here on is told, and is no failure of the move. */
+	warn(work, fleet_end_stack(work->fleet, work->old, deadline_after_ms(60000)));
 	json_object_set_new(
 		memory, "after", json_integer((json_int_t)stack_memory(work->fleet, work->fresh)));
 	return NULL;
@@ -220,8 +242,9 @@ struct error *fleet_rejuvenate(struct fleet *fleet, const json_t *request, int f
 		json_object_set(answer, "memory", memory);
 		fill_answer(&work, begin_ns, answer);
 		if (work.watch)
-			err = fleet_watch_finish(
-				take_ptr(work.watch), deadline, json_object_get(answer, "guests"));
+			warn(&work, fleet_watch_finish(take_ptr(work.watch),
+					    deadline_after_ms(WATCH_TIMEOUT_MS),
+					    json_object_get(answer, "guests")));
 	}
 	fleet_watch_destroy(work.watch);
 	return err;

@@ -65,6 +65,10 @@ static void print_answer(const struct wishes *wishes, const json_t *answer)
 	printf("%-6s %12s %12s %10s %14s  %-9s", "guest", "move", "downtime", "sent", "compared",
 		"memory");
 	printf(wishes->watch ? " %12s %12s  %s\n" : "\n", "UDP silence", "TCP stall", "stream");
+	if (wishes->watch)
+		printf("%-6s each was asked every %zu ms; silence and stall are the longest from "
+		       "then until now\n",
+			"", json_array_size(guests));
 	json_array_foreach (guests, i, guest) {
 		printf("%-6s", json_string_value(json_object_get(guest, "name")));
 		print_ms(guest, "total_ms");
