@@ -86,7 +86,8 @@ static const struct metric metrics[] = {
 	{"throughput_ssh", "Mbit/s", BETTER_MORE, "the same through the SSH tunnel"},
 	{"web_throughput", "replies/s", BETTER_MORE,
 		"of the web server, by time from the beginning of the move"},
-	{"base_throughput", "replies/s", BETTER_MORE, "of the web server before the move"},
+	{"base_throughput", "replies/s", BETTER_MORE,
+		"of the web server in the last seconds before the move"},
 	{"throughput_lost", "%", BETTER_LESS,
 		"share of that lost while the move lasted, from command to end; in whole runs of "
 		"httperf, of 1 s or more: a shorter move counts as the runs that it touches"},
@@ -182,7 +183,7 @@ static const struct experiment experiments[] = {
 		.presets =
 			PRESETS({"workload", "web"}, {"memory_mib", "384"}, {"fill_percent", "25"}),
 		.sizes = {[PROFILE_PAPER] = {3, PRESETS({"memory_mib", "1024"})}},
-		.trial_s = 20,
+		.trial_s = 25,
 		.deadline_s = 300,
 	},
 	{

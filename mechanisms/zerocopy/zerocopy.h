@@ -160,8 +160,9 @@ struct web_accounts {
 	struct web_account before, during, after;
 };
 struct web_segment;
-/* A run counts as during the move when it touches it. The very first is left out: httperf does not
- * know then how much a server bears. Pure. */
+/* A run counts as during the move when it touches it, as before it when it is one of the last
+ * WEB_BASE_RUNS that do not. Pure. */
+enum { WEB_BASE_RUNS = 5 };
 struct web_accounts web_account(
 	const struct web_segment *segments, size_t count, int64_t begin_ns, int64_t end_ns);
 

@@ -8,7 +8,7 @@ record_of_last() { record=$(sed -n 's/^fleetlab: record: //p' "$SCRATCH/err"); }
 has() { grep -q -e "\"name\": \"$1\"" "$record"; }
 has_metric() { grep -q -e "\"metric\": \"$1\"" "$record"; }
 
-fl run zerocopy --profile paper -e throughput --variant phys -p transfer_s=1 --budget 20s
+fl run zerocopy --profile paper -e throughput --variant phys -p transfer_s=1 --budget 14s
 check 'data is sent between two machines' exited 0
 check 'and a trial is ok' out_has '[1-9] ok, 0 failed, 0 invalid'
 record_of_last
@@ -16,7 +16,7 @@ check 'the cable has carried it' has link
 check 'and what went through the tunnel' has link-ssh
 check 'both are measured' has_metric throughput_ssh
 
-fl run zerocopy --profile paper -e web --variant phys -p memory_mib=384 --budget 32s
+fl run zerocopy --profile paper -e web --variant phys -p memory_mib=384 --budget 28s
 check 'a web server is moved' exited 0
 check 'and a trial is ok' out_has '[1-9] ok, 0 failed, 0 invalid'
 record_of_last

@@ -35,20 +35,21 @@ static struct web_segment run(int from_s, int to_s, unsigned int replies, unsign
 		.errors = errors};
 }
 
-/* The first run, of a server that nobody knows yet, counts for nothing; the move from 4.2 s to
- * 4.8 s makes the run around it "during", the one from 4.5 s to 5.5 s two of them. */
+/* Seven runs end before the move, of which five count; a move from 8.2 s to 8.8 s makes the run
+ * around it "during", the one from 8.5 s to 9.5 s two of them. */
 static void runs_that_touch_the_move_are_during_it(void **state)
 {
 	(void)state;
-	const struct web_segment runs[] = {run(0, 1, 7, 7), run(1, 2, 100, 0), run(2, 4, 220, 0),
-		run(4, 5, 40, 3), run(5, 6, 80, 1), run(6, 7, 90, 0)};
-	struct web_accounts one = web_account(runs, ARRAY_SIZE(runs), 42 * S / 10, 48 * S / 10);
-	struct web_accounts two = web_account(runs, ARRAY_SIZE(runs), 45 * S / 10, 55 * S / 10);
+	const struct web_segment runs[] = {run(0, 1, 7, 7), run(1, 2, 50, 9), run(2, 3, 100, 0),
+		run(3, 4, 110, 0), run(4, 6, 220, 1), run(6, 7, 100, 0), run(7, 8, 120, 0),
+		run(8, 9, 40, 3), run(9, 10, 80, 1), run(10, 11, 90, 0)};
+	struct web_accounts one = web_account(runs, ARRAY_SIZE(runs), 82 * S / 10, 88 * S / 10);
+	struct web_accounts two = web_account(runs, ARRAY_SIZE(runs), 85 * S / 10, 95 * S / 10);
 
-	assert_int_equal(one.before.segments, 2);
-	assert_float_equal(one.before.replies, 320, 0);
-	assert_float_equal(one.before.seconds, 3, 0);
-	assert_int_equal(one.before.errors, 0);
+	assert_int_equal(one.before.segments, 5);
+	assert_float_equal(one.before.replies, 650, 0);
+	assert_float_equal(one.before.seconds, 6, 0);
+	assert_int_equal(one.before.errors, 1);
 	assert_int_equal(one.during.segments, 1);
 	assert_int_equal(one.during.errors, 3);
 	assert_int_equal(one.after.segments, 2);
@@ -62,11 +63,11 @@ static void runs_that_touch_the_move_are_during_it(void **state)
 static void refusals_are_errors(void **state)
 {
 	(void)state;
-	struct web_segment runs[] = {run(0, 1, 7, 0), run(1, 2, 100, 1)};
+	struct web_segment one = run(1, 2, 100, 1);
 
-	runs[1].refused = 5;
-	assert_int_equal(web_account(runs, 2, 9 * S, 10 * S).before.errors, 6);
-	assert_int_equal(web_account(runs, 0, 9 * S, 10 * S).before.segments, 0);
+	one.refused = 5;
+	assert_int_equal(web_account(&one, 1, 9 * S, 10 * S).before.errors, 6);
+	assert_int_equal(web_account(&one, 0, 9 * S, 10 * S).before.segments, 0);
 }
 
 static void the_channel_is_used_for_as_long_as_iperf3(void **state)
