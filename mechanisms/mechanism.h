@@ -83,6 +83,9 @@ struct mechanism {
 	/* Why this mechanism cannot run on this host, or NULL. `host` is the fingerprint
 	 * (host/facts.h); the answer is static or owned by the mechanism. */
 	const char *(*probe)(json_t *host);
+	/* Why this one of its variants cannot, or NULL: its trials are skipped with that reason, a
+	 * static text. May be NULL. */
+	const char *(*probe_variant)(const struct variant *variant);
 	/* The fleet that this trial's parameters ask for. Pure: called before the lab exists. What
 	 * the spec points at must live as long as the trial (static, or in trial_keep()). */
 	struct error *(*fleet)(struct trial *trial, struct fleet_spec *spec);

@@ -270,7 +270,9 @@ static int status_of(const json_t *record, bool strict)
 			return 3;
 	}
 	json_array_foreach (json_object_get(record, "trials"), i, row) {
-		if (strcmp(json_string_value(json_object_get(row, "outcome")), "ok") != 0)
+		const char *outcome = json_string_value(json_object_get(row, "outcome"));
+
+		if (strcmp(outcome, "ok") != 0 && strcmp(outcome, "skipped") != 0)
 			return 2;
 	}
 	return 0;

@@ -383,6 +383,28 @@ static json_t *make_result(json_t *planned, const struct trial *trial,
 	return result;
 }
 
+static const char *why_skipped(const struct trial *trial)
+{
+	const struct mechanism *mechanism = trial->mechanism;
+
+	return mechanism->probe_variant ? mechanism->probe_variant(trial->variant) : NULL;
+}
+
+static json_t *make_skipped(
+	json_t *planned, const struct trial *trial, const struct fleet_spec *spec, const char *why)
+{
+	_cleanup_(collected_deinit) struct collected nothing = {
+		.samples = json_array(), .evidence = json_array(), .effective = json_object()};
+	char now[24];
+	json_t *result;
+
+	clock_format_utc(time(NULL), false, now, sizeof(now));
+	result = make_result(planned, trial, spec, &nothing, why, now, 0);
+	json_object_set_new(result, "outcome", json_string("skipped"));
+	json_object_set_new(result, "warnings", json_array());
+	return result;
+}
+
 struct error *trial_run(
 	json_t *planned, struct resources *resources, const char *log_dir, json_t **result)
 {
@@ -394,10 +416,16 @@ struct error *trial_run(
 	struct trial_job job;
 	_cleanup_json_ json_t *before = NULL;
 	_cleanup_json_ json_t *warnings = json_array();
+	const char *why_not;
 	char started[24];
 	int64_t begin;
 
 	try_(trial_fleet_spec(planned, &trial, &spec));
+	why_not = why_skipped(trial);
+	if (why_not) {
+		*result = make_skipped(planned, trial, &spec, why_not);
+		return NULL;
+	}
 	try_(fs_make_dirs(log_dir));
 	job = (struct trial_job){
 		.trial = trial,

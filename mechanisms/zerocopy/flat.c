@@ -8,6 +8,8 @@
 static const struct link_spec links[] = {{"lan", "10.77.0.254/24", 0, 0}};
 static const struct nic_spec nics[] = {{"lan", "virtio-net-pci"}};
 
+static const char *const cpr_arguments[] = {MOVE_CPR_ARGUMENTS, NULL};
+
 static enum ram_backing backing_of(const struct trial *trial)
 {
 	const char *backing = trial_choice(trial, "backing");
@@ -40,6 +42,7 @@ static struct error *flat_fleet(struct trial *trial, struct fleet_spec *spec)
 		.link_count = ARRAY_SIZE(links),
 		.nics = nics,
 		.nic_count = ARRAY_SIZE(nics),
+		.qemu_args = zerocopy_method(trial) == MOVE_CPR ? cpr_arguments : NULL,
 	};
 	return NULL;
 }

@@ -121,14 +121,20 @@ struct move_seen {
 	int64_t begin_ns, end_ns;
 };
 
+enum move_method zerocopy_method(const struct trial *trial)
+{
+	const char *name = trial_choice(trial, "method");
+	enum move_method method = MOVE_ZEROCOPY;
+
+	while (method < MOVE_CPR && strcmp(name, move_method_name(method)) != 0)
+		method++;
+	return method;
+}
+
 struct move_options zerocopy_move_options(const struct trial *trial)
 {
-	const char *method = trial_choice(trial, "method");
-
 	return (struct move_options){
-		.method = strcmp(method, "precopy") == 0    ? MOVE_PRECOPY
-			  : strcmp(method, "postcopy") == 0 ? MOVE_POSTCOPY
-							    : MOVE_ZEROCOPY,
+		.method = zerocopy_method(trial),
 		.digest_all = trial_boolean(trial, "digest_all"),
 		.populate = trial_boolean(trial, "populate"),
 		.deadline = trial_deadline(trial),

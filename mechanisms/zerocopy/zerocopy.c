@@ -4,6 +4,9 @@
  * systems; a topology (flat.c, …) has the systems, observe.c watches a move, evidence.c proves it.
  */
 #include "mechanisms/zerocopy/zerocopy.h"
+#include "harness/host/qemu.h"
+
+#define QEMU_TIMEOUT_MS 20000
 #include "workloads/host/web.h"
 
 static const struct param params[] = {
@@ -12,7 +15,7 @@ static const struct param params[] = {
 	{"topology", PARAM_CHOICE, "", "flat", 0, 0, "flat machines nested",
 		"where the two stacks are: side by side on one host, on two machines, or each in a "
 		"guest of its own"},
-	{"method", PARAM_CHOICE, "", "zerocopy", 0, 0, "zerocopy precopy postcopy",
+	{"method", PARAM_CHOICE, "", "zerocopy", 0, 0, "zerocopy precopy postcopy cpr",
 		"how a guest's memory gets there"},
 	{"nic", PARAM_CHOICE, "", "virtio-net-pci", 0, 0, "virtio-net-pci e1000",
 		"nested: NIC between the two systems"},
@@ -117,6 +120,9 @@ static const struct variant variants[] = {
 		PRESETS({"topology", "flat"}, {"method", "precopy"})},
 	{"flat-postcopy", ROLE_BASELINE, "the same, pages on demand",
 		PRESETS({"topology", "flat"}, {"method", "postcopy"})},
+	{"cpr-transfer", ROLE_BASELINE,
+		"two stacks of one host, QEMU's own way to hand memory over (from version 10 on)",
+		PRESETS({"topology", "flat"}, {"method", "cpr"})},
 	{0},
 };
 
@@ -125,6 +131,7 @@ static const char *const paper_variants[] = {"vmbeam", "phys", "nest", "blanket"
 static const char *const dirty_variants[] = {
 	"flat-zerocopy", "flat-precopy", "vmbeam", "phys", "nest", "blanket", NULL};
 static const char *const postcopy_variants[] = {"flat-zerocopy", "flat-postcopy", NULL};
+static const char *const cpr_variants[] = {"flat-zerocopy", "cpr-transfer", NULL};
 static const char *const page_variants[] = {
 	"flat-zerocopy", "flat-unpopulated", "flat-thp", "flat-precopy", NULL};
 
@@ -205,6 +212,15 @@ static const struct experiment experiments[] = {
 		.deadline_s = 300,
 	},
 	{
+		.name = "cpr",
+		.title = "memory that stays: ours and QEMU's cpr-transfer, two stacks of one host",
+		.variants = cpr_variants,
+		.sizes = {[PROFILE_PAPER] = {.blocks = 3, .presets = up_to_1_gib},
+			[PROFILE_NIGHTLY] = {.blocks = 1}},
+		.trial_s = 5,
+		.deadline_s = 300,
+	},
+	{
 		.name = "stack",
 		.title = "all guests of a stack as one transaction",
 		.variants = flat_variants,
@@ -267,6 +283,23 @@ size_t zerocopy_sizes_mib(const struct trial *trial, uint64_t sizes[ZEROCOPY_GUE
 	return count;
 }
 
+/* Asked of the QEMU that guests will run in, not of its version. */
+static const char *zerocopy_probe_variant(const struct variant *variant)
+{
+	_cleanup_json_ json_t *features = NULL;
+
+	if (strcmp(variant->name, "cpr-transfer") != 0)
+		return NULL;
+	_cleanup_error_ struct error *err =
+		qemu_features(QEMU_DEFAULT, deadline_after_ms(QEMU_TIMEOUT_MS), &features);
+
+	if (err)
+		return "QEMU does not tell whether it has the migration mode cpr-transfer";
+	return qemu_has(features, "migration", QEMU_CPR_TRANSFER)
+		       ? NULL
+		       : "the QEMU in PATH has no migration mode cpr-transfer; version 10 has it";
+}
+
 static struct error *zerocopy_fleet(struct trial *trial, struct fleet_spec *spec)
 {
 	bool web = strcmp(trial_choice(trial, "workload"), "web") == 0;
@@ -311,6 +344,7 @@ const struct mechanism mechanism_zerocopy = {
 	.metrics = metrics,
 	.variants = variants,
 	.experiments = experiments,
+	.probe_variant = zerocopy_probe_variant,
 	.fleet = zerocopy_fleet,
 	.setup = zerocopy_setup,
 	.measure = zerocopy_measure,

@@ -97,9 +97,11 @@ struct image_request zerocopy_image(const struct trial *trial);
 /* Of the sweep, ascending; NULL-terminated by 0. Returns how many. */
 size_t zerocopy_sizes_mib(const struct trial *trial, uint64_t sizes[ZEROCOPY_GUESTS_MAX]);
 
+enum move_method zerocopy_method(const struct trial *trial);
+
 static inline bool zerocopy_copies(const struct trial *trial)
 {
-	return strcmp(trial_choice(trial, "method"), "zerocopy") != 0;
+	return move_copies(zerocopy_method(trial));
 }
 
 /* ---- guests.c: programs in the guests ---- */
