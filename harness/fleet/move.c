@@ -66,6 +66,7 @@ struct watched {
 	const struct move_item *items;
 	size_t count;
 	const struct move_options *options;
+	int *reached; /* for each item the last step that the mover was told to take */
 	pid_t pid;
 	int fd;
 };
@@ -103,6 +104,7 @@ static struct error *watch_mover(const struct watched *watched)
 		if (options->on_step)
 			options->on_step(options->context, (enum move_step)step,
 				watched->items[item].guest, watched->pid);
+		watched->reached[item] = (int)step;
 		/* When it has been killed meanwhile, its end says so. */
 		error_destroy(jsonline_send(watched->fd, json_object(), "the mover"));
 	}
@@ -125,9 +127,11 @@ static struct error *reap_mover(pid_t pid, struct error *err)
 }
 
 static struct error *run_mover(const struct move_item *items, size_t count,
-	const struct move_options *options, int64_t session, struct move_report *reports)
+	const struct move_options *options, int64_t session, int *reached,
+	struct move_report *reports)
 {
-	struct watched watched = {.items = items, .count = count, .options = options};
+	struct watched watched = {
+		.items = items, .count = count, .options = options, .reached = reached};
 	struct error *err;
 	int pair[2];
 
@@ -170,18 +174,23 @@ struct error *move_run(const struct move_item *items, size_t count,
 	const struct move_options *options, struct move_report *reports)
 {
 	size_t size = (count + 1) * sizeof(*reports);
+	_cleanup_free_ int *reached = calloc(count + 1, sizeof(*reached));
 	int64_t session = clock_now_ns();
 	struct move_report *shared =
 		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct error *err;
 
+	if (!reached)
+		abort();
 	if (shared == MAP_FAILED)
 		return error_errno(errno, "cannot allocate the mover's report");
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		shared[i] = nothing_known();
-	err = run_mover(items, count, options, session, shared);
+		reached[i] = -1;
+	}
+	err = run_mover(items, count, options, session, reached, shared);
 	if (err)
-		err = move_recover(items, count, options, session, shared, err);
+		err = move_recover(items, count, options, session, reached, shared, err);
 	memcpy(reports, shared, count * sizeof(*reports));
 	munmap(shared, size);
 	return err;

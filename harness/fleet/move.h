@@ -24,6 +24,10 @@
  * past, and are never run again. Where another guest of the same transaction fails after that, the
  * committed one is moved back, into a new QEMU of the source's stack (receive_back).
  *
+ * Before its commit a guest goes back without the target's help: that cannot have run it. From the
+ * commit on a guest whose QEMU and stack on the target are both gone or out of reach may have run,
+ * and is told to be lost rather than run again.
+ *
  * Inodes can be compared only under one kernel. Between stacks of different kernels (two L1 guests
  * with one NVDIMM) the digests alone prove that the memory is the same.
  */
@@ -132,9 +136,9 @@ struct move_report {
 	uint64_t digest_pages;	   /* compared between both sides */
 	uint64_t dirty_sync_count; /* passes over memory */
 	bool same_memory;	   /* both sides mapped the same inode at the same offset */
-	bool moved;		   /* the guest runs on the target */
+	bool moved;		   /* the guest runs on the target, or did when last heard of */
 	bool brought_back; /* it was there, and runs on the source's stack again as back_name */
-	bool lost;	   /* its QEMU has died after the commit */
+	bool lost;	   /* its QEMU has died after the commit, or nobody can tell whether */
 	pid_t target_pid;  /* its QEMU, as the target's stack sees it */
 	pid_t back_pid;	   /* the same of back_name */
 };

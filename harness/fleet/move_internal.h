@@ -79,10 +79,11 @@ json_t *move_capabilities(const struct mover *mover, const struct party *party, 
 json_t *move_parameters(const struct move_options *options);
 
 /* Brings every guest to where the transaction ends: all forward when all run on the target, else
- * all to the source. Takes `err`, the reason; the result is NULL when all are on the target. */
+ * all to the source. `reached` is the last step of each guest that the mover was allowed to take,
+ * or -1. Takes `err`, the reason; the result is NULL when all are on the target. */
 struct error *move_recover(const struct move_item *items, size_t count,
-	const struct move_options *options, int64_t session, struct move_report *reports,
-	struct error *err);
+	const struct move_options *options, int64_t session, const int *reached,
+	struct move_report *reports, struct error *err);
 
 /* As move_run(), of guests that run on the target: see receive_back. `indices` into items. */
 struct error *move_back(const struct move_item *items, const size_t *indices, size_t count,

@@ -50,8 +50,9 @@
  *   status    name                            {"alive", "pid", "status", "running", "migration"};
  *                                                         of a dead one {"alive", "had_run"}
  *   end       name                            {}          kills a QEMU and waits for its end
- *   adopt     name                            {"pid"}     takes over a QEMU from the stack that
- *                                                         died here before; 0: there is none
+ *   adopt     name                            {"pid"}     a QEMU that the stack knows, or else
+ *                                                         takes over from the one that died here
+ *                                                         before; 0: there is none
  *   machine   name                            {"machine", "cpu", "vcpus", "memory_bytes", "kvm"}
  *   memory    name                            {"boot_id", "device", "inode", "offset", "bytes",
  *                                             "shared"}   what is mapped as RAM
@@ -64,7 +65,7 @@
  *                                             "major_faults", "rss_bytes", "pss_bytes"}
  *   clock                                     {"boot_id", "monotonic_ns", "realtime_ns"}
  *   room                                      {"available_bytes"}
- *   revoke    session_id                      {}          refuses requests with this "session"
+ *   revoke    session_id, timeout_ms          {}          refuses requests with this "session"
  *                                                         from now on, and returns when none is
  *                                                         under way: what a dead asker has begun
  *                                                         cannot come as a surprise

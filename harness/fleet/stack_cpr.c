@@ -39,10 +39,13 @@ static struct error *is_listening(const char *path, bool *listening)
 }
 
 struct error *stack_cpr_await_listening(
-	const struct stack_guest *guest, const char *path, struct deadline deadline)
+	struct stack_guest *guest, const char *path, struct deadline deadline)
 {
+	_cleanup_close_ int fd = -1;
+
+	try_(stack_watch(guest, &fd));
 	for (;;) {
-		struct pollfd ended = {.fd = guest->pidfd, .events = POLLIN};
+		struct pollfd ended = {.fd = fd, .events = POLLIN};
 		_cleanup_free_ char *log_path = guest_log(guest->name, "qemu");
 		_cleanup_free_ char *log = NULL;
 		bool listening;
@@ -51,7 +54,7 @@ struct error *stack_cpr_await_listening(
 		if (listening)
 			return NULL;
 		/* Nothing tells that a socket listens; the end of its process is told at once. */
-		if (poll(&ended, 1, 2) > 0) {
+		if (fd < 0 || poll(&ended, 1, 2) > 0) {
 			log = fs_read_line(log_path);
 			return error_new(ERROR_GUEST, "QEMU of %s has ended: %s", guest->name,
 				log ? log : "it left no message");

@@ -20,12 +20,14 @@ struct stack_guest {
 	struct stack_guest *next;
 	char *name;
 	pid_t pid;
-	int pidfd;		     /* names this process for ever, when its number is another's */
+	int pidfd;		     /* names this process for ever, when its number is another's;
+					-1: it has ended. Closed meanwhile: use stack_watch() */
 	bool had_run;		     /* its vCPUs have been let go by "resume" */
 	bool child;		     /* ours to reap */
 	struct qmp *qmp;	     /* opened when first needed; use with `lock` held */
 	uint64_t ram_hva, ram_bytes; /* where QEMU has its RAM, for good; 0: not asked yet */
 	pthread_mutex_t lock;
+	pthread_mutex_t pidfd_lock; /* never held for long; taken last */
 };
 
 /* Requests of one asker, which can be revoked together. */
@@ -46,9 +48,17 @@ struct server {
 
 typedef struct error *stack_operation(struct server *server, json_t *request, json_t *answer);
 
-/* Takes over `qmp`, which may be NULL. */
-struct stack_guest *stack_add_guest(
-	struct server *server, const char *name, pid_t pid, bool child, struct qmp *qmp);
+/* Notes a guest by the process of its QEMU. Takes over `qmp`, which may be NULL, also on failure.
+ * `guest` may be NULL. */
+struct error *stack_add_guest(struct server *server, const char *name, pid_t pid, bool child,
+	struct qmp *qmp, struct stack_guest **guest);
+/* The same for a QEMU that has just been started: one that could not be noted is ended. */
+struct error *stack_add_started(struct server *server, const char *name, pid_t pid, bool child,
+	struct qmp *qmp, struct stack_guest **guest);
+/* A descriptor of the caller's own to signal and watch the guest's process by; -1: it has ended. */
+struct error *stack_watch(struct stack_guest *guest, int *fd);
+/* The guest of this name, or NULL. */
+struct stack_guest *stack_known_guest(struct server *server, const char *name);
 /* The latest guest whose name the request has; guests are never freed while the stack lives. */
 struct error *stack_find_guest(struct server *server, json_t *request, struct stack_guest **guest);
 /* Call with the guest's lock held. */
@@ -68,7 +78,7 @@ stack_operation stack_op_cpr;
 char *stack_cpr_path(const char *seat);
 /* Returns when its QEMU waits there. */
 struct error *stack_cpr_await_listening(
-	const struct stack_guest *guest, const char *path, struct deadline deadline);
+	struct stack_guest *guest, const char *path, struct deadline deadline);
 /* It waits there still: it has no monitor yet, and has never run. */
 bool stack_cpr_awaits_source(const struct stack_guest *guest);
 /* The arguments of "migrate" to a QEMU that waits at `cpr_path` and will listen at `uri`. */

@@ -39,7 +39,7 @@ struct error *stack_op_receive(struct server *server, json_t *request, json_t *a
 		try_(stack_string(request, "xml", &xml));
 		try_(libvirt_driver_start(server->driver, name, xml, true, &pid));
 	}
-	guest = stack_add_guest(server, name, pid, argv != NULL, qmp);
+	try_(stack_add_started(server, name, pid, argv != NULL, qmp, &guest));
 	json_object_set_new(answer, "pid", json_integer(pid));
 	if (!cpr)
 		return NULL;
@@ -139,9 +139,12 @@ struct error *stack_op_send(struct server *server, json_t *request, json_t *answ
 		arguments = json_pack("{s:s}", "uri", uri);
 	try_(set_up_migration(guest, request, deadline));
 	pthread_mutex_lock(&guest->lock);
-	/* From here on every STOP and MIGRATION is this migration's. */
-	qmp_forget_events(guest->qmp);
-	err = qmp_execute(guest->qmp, "migrate", json_incref(arguments), deadline, NULL);
+	err = stack_open_monitor(guest, deadline);
+	if (!err) {
+		/* From here on every STOP and MIGRATION is this migration's. */
+		qmp_forget_events(guest->qmp);
+		err = qmp_execute(guest->qmp, "migrate", json_incref(arguments), deadline, NULL);
+	}
 	pthread_mutex_unlock(&guest->lock);
 	return err;
 }

@@ -21,12 +21,10 @@
 
 DEFINE_CLEANUP(dir, DIR *, closedir)
 
-static bool has_ended(const struct stack_guest *guest, struct deadline deadline)
+static bool process_ends(int pidfd, struct deadline deadline)
 {
-	struct pollfd pfd = {.fd = guest->pidfd, .events = POLLIN};
+	struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
 
-	if (guest->pidfd < 0)
-		return true;
 	for (;;) {
 		int n = poll(&pfd, 1, deadline_left_ms(deadline));
 
@@ -37,22 +35,60 @@ static bool has_ended(const struct stack_guest *guest, struct deadline deadline)
 	}
 }
 
+static struct error *has_ended(struct stack_guest *guest, struct deadline deadline, bool *ended)
+{
+	_cleanup_close_ int fd = -1;
+
+	try_(stack_watch(guest, &fd));
+	*ended = fd < 0 || process_ends(fd, deadline);
+	return NULL;
+}
+
+/* Whether a QEMU that has ended had ever run its guest: it says so before it lets the vCPUs go.
+ * Call with the guest's lock held. */
+static bool had_resumed(struct stack_guest *guest)
+{
+	_cleanup_json_ json_t *event = NULL;
+
+	if (!guest->had_run && guest->qmp)
+		error_destroy(
+			qmp_take_event(guest->qmp, "RESUME", deadline_after_ms(1000), &event));
+	guest->had_run = guest->had_run || event;
+	return guest->had_run;
+}
+
+/* What is left of a guest is what is known of it: a stack outlives many. */
+static void let_go(struct stack_guest *guest)
+{
+	pthread_mutex_lock(&guest->lock);
+	had_resumed(guest);
+	qmp_close(guest->qmp);
+	guest->qmp = NULL;
+	pthread_mutex_unlock(&guest->lock);
+	pthread_mutex_lock(&guest->pidfd_lock);
+	cleanup_close(&guest->pidfd);
+	guest->pidfd = -1;
+	pthread_mutex_unlock(&guest->pidfd_lock);
+}
+
 /* There is nothing to save in a QEMU that is ended here: it has handed its guest over, or never had
  * it. So it gets no chance to hang. */
 struct error *stack_op_end(struct server *server, json_t *request, json_t *answer)
 {
+	_cleanup_close_ int fd = -1;
 	struct stack_guest *guest;
 
 	(void)answer;
 	try_(stack_find_guest(server, request, &guest));
-	if (guest->pidfd >= 0 && pidfd_send_signal(guest->pidfd, SIGKILL, NULL, 0) < 0 &&
-		errno != ESRCH)
+	try_(stack_watch(guest, &fd));
+	if (fd >= 0 && pidfd_send_signal(fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
 		return error_errno(errno, "cannot end QEMU of %s", guest->name);
-	if (!has_ended(guest, deadline_after_ms(END_MS)))
+	if (fd >= 0 && !process_ends(fd, deadline_after_ms(END_MS)))
 		return error_new(ERROR_TIMEOUT,
 			"deadline passed while waiting for the end of QEMU of %s", guest->name);
-	if (guest->child)
+	if (fd >= 0 && guest->child)
 		waitpid(guest->pid, NULL, WNOHANG);
+	let_go(guest);
 	return NULL;
 }
 
@@ -125,9 +161,15 @@ static struct error *search_processes(struct search *search)
 struct error *stack_op_adopt(struct server *server, json_t *request, json_t *answer)
 {
 	struct deadline deadline = deadline_after_ms(SUCCESSION_MS);
+	const struct stack_guest *known;
 	struct search search = {0};
 
 	try_(stack_string(request, "name", &search.name));
+	known = stack_known_guest(server, search.name);
+	if (known) {
+		json_object_set_new(answer, "pid", json_integer(known->pid));
+		return NULL;
+	}
 	for (;;) {
 		search.unborn = false;
 		try_(search_processes(&search));
@@ -140,26 +182,27 @@ struct error *stack_op_adopt(struct server *server, json_t *request, json_t *ans
 		poll(NULL, 0, 2); /* for what has no event: another's child becoming a QEMU */
 	}
 	if (search.found)
-		stack_add_guest(server, search.name, search.found, false, NULL);
+		try_(stack_add_guest(server, search.name, search.found, false, NULL, NULL));
 	json_object_set_new(answer, "pid", json_integer(search.found));
 	return NULL;
 }
 
 /* ---- looking ---- */
 
-/* Whether a QEMU that has ended had ever run its guest: it says so before it lets the vCPUs go. */
-static bool had_resumed(struct stack_guest *guest)
+/* A QEMU that does not answer may be about to end; else that is the error. */
+static struct error *tell_end(struct stack_guest *guest, struct error *err, json_t *answer)
 {
-	_cleanup_json_ json_t *event = NULL;
-	bool had_run;
+	bool ended = false;
 
+	error_destroy(has_ended(guest, deadline_after_ms(1000), &ended));
+	if (!ended)
+		return err;
+	error_destroy(err);
+	json_object_set_new(answer, "alive", json_false());
 	pthread_mutex_lock(&guest->lock);
-	if (!guest->had_run && guest->qmp)
-		error_destroy(
-			qmp_take_event(guest->qmp, "RESUME", deadline_after_ms(1000), &event));
-	had_run = guest->had_run || event;
+	json_object_set_new(answer, "had_run", json_boolean(had_resumed(guest)));
 	pthread_mutex_unlock(&guest->lock);
-	return had_run;
+	return NULL;
 }
 
 struct error *stack_op_status(struct server *server, json_t *request, json_t *answer)
@@ -169,9 +212,11 @@ struct error *stack_op_status(struct server *server, json_t *request, json_t *an
 	_cleanup_json_ json_t *status = NULL;
 	struct stack_guest *guest;
 	struct error *err;
+	bool ended;
 
 	try_(stack_find_guest(server, request, &guest));
-	if (stack_cpr_awaits_source(guest) && !has_ended(guest, deadline_after_ms(0))) {
+	try_(has_ended(guest, deadline_after_ms(0), &ended));
+	if (!ended && stack_cpr_awaits_source(guest)) {
 		json_object_set_new(answer, "pid", json_integer(guest->pid));
 		json_object_set_new(answer, "alive", json_true());
 		json_object_set_new(answer, "running", json_false());
@@ -181,14 +226,8 @@ struct error *stack_op_status(struct server *server, json_t *request, json_t *an
 	if (!err)
 		err = stack_monitor(guest, "query-migrate", NULL, deadline, &migration);
 	json_object_set_new(answer, "pid", json_integer(guest->pid));
-	/* A QEMU that does not answer may be about to end. */
-	if (err && has_ended(guest, deadline_after_ms(1000))) {
-		error_destroy(err);
-		json_object_set_new(answer, "alive", json_false());
-		json_object_set_new(answer, "had_run", json_boolean(had_resumed(guest)));
-		return NULL;
-	}
-	try_(err);
+	if (err)
+		return tell_end(guest, err, answer);
 	json_object_set_new(answer, "alive", json_true());
 	json_object_set(answer, "status", json_object_get(status, "status"));
 	json_object_set(answer, "running", json_object_get(status, "running"));

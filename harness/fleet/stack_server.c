@@ -17,75 +17,6 @@ struct connection {
 	int fd;
 };
 
-struct stack_guest *stack_add_guest(
-	struct server *server, const char *name, pid_t pid, bool child, struct qmp *qmp)
-{
-	struct stack_guest *guest = calloc(1, sizeof(*guest));
-
-	if (!guest)
-		abort();
-	guest->name = format_string("%s", name);
-	guest->pid = pid;
-	guest->pidfd = pidfd_open(pid, 0); /* -1 when it has ended already: ESRCH later as well */
-	guest->child = child;
-	guest->qmp = qmp;
-	pthread_mutex_init(&guest->lock, NULL);
-	pthread_mutex_lock(&server->lock);
-	guest->next = server->guests;
-	server->guests = guest;
-	pthread_mutex_unlock(&server->lock);
-	return guest;
-}
-
-struct error *stack_find_guest(struct server *server, json_t *request, struct stack_guest **found)
-{
-	const char *name = json_string_value(json_object_get(request, "name"));
-	struct stack_guest *guest;
-
-	pthread_mutex_lock(&server->lock);
-	guest = server->guests;
-	while (guest && name && strcmp(guest->name, name) != 0)
-		guest = guest->next;
-	pthread_mutex_unlock(&server->lock);
-	if (!name || !guest)
-		return error_new(ERROR_SETUP, "this stack has no guest '%s'", name ? name : "");
-	*found = guest;
-	return NULL;
-}
-
-struct error *stack_open_monitor(struct stack_guest *guest, struct deadline deadline)
-{
-	_cleanup_free_ char *dir = guest_dir(guest->name, 0);
-	_cleanup_free_ char *path = format_string("%s/qmp.sock", dir);
-	int fd;
-
-	if (guest->qmp)
-		return NULL;
-	try_(unix_connect(path, &fd));
-	return qmp_open(fd, guest->name, deadline, &guest->qmp);
-}
-
-struct error *stack_monitor(struct stack_guest *guest, const char *command, json_t *arguments,
-	struct deadline deadline, json_t **result)
-{
-	struct error *err;
-
-	pthread_mutex_lock(&guest->lock);
-	err = stack_open_monitor(guest, deadline);
-	if (err)
-		json_decref(arguments);
-	else
-		err = qmp_execute(guest->qmp, command, arguments, deadline, result);
-	pthread_mutex_unlock(&guest->lock);
-	return err;
-}
-
-struct error *stack_string(json_t *request, const char *name, const char **value)
-{
-	*value = json_string_value(json_object_get(request, name));
-	return *value ? NULL : error_new(ERROR_SETUP, "request lacks '%s'", name);
-}
-
 static struct error *op_ping(struct server *server, json_t *request, json_t *answer)
 {
 	(void)server;
@@ -102,7 +33,7 @@ static struct error *op_start(struct server *server, json_t *request, json_t *an
 	try_(stack_string(request, "name", &name));
 	try_(stack_string(request, "xml", &xml));
 	try_(libvirt_driver_start(server->driver, name, xml, false, &pid));
-	stack_add_guest(server, name, pid, false, NULL);
+	try_(stack_add_started(server, name, pid, false, NULL, NULL));
 	json_object_set_new(answer, "pid", json_integer(pid));
 	return NULL;
 }
@@ -135,7 +66,7 @@ static struct error *op_clone(struct server *server, json_t *request, json_t *an
 			ERROR_INTERNAL, "a stack has no template %lld", (long long)template);
 	try_(clone_start(name, json_object_get(request, "argv"), (unsigned int)template, log,
 		deadline_after_ms(STACK_REQUEST_MS), &pid, &qmp));
-	stack_add_guest(server, name, pid, true, qmp);
+	try_(stack_add_started(server, name, pid, true, qmp, NULL));
 	json_object_set_new(answer, "pid", json_integer(pid));
 	return NULL;
 }
@@ -158,11 +89,13 @@ static struct error *op_save(struct server *server, json_t *request, json_t *ans
 
 static struct error *op_stop(struct server *server, json_t *request, json_t *answer)
 {
+	_cleanup_close_ int fd = -1;
 	struct stack_guest *guest;
 
 	(void)answer;
 	try_(stack_find_guest(server, request, &guest));
-	if (kill(guest->pid, SIGKILL) < 0 && errno != ESRCH)
+	try_(stack_watch(guest, &fd));
+	if (fd >= 0 && pidfd_send_signal(fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
 		return error_errno(errno, "cannot end QEMU of %s", guest->name);
 	return NULL;
 }
@@ -259,6 +192,19 @@ static struct session *find_session(struct server *server, json_int_t id)
 	return session;
 }
 
+/* Only a revoked one must be remembered. Call with the server's lock held. */
+static void forget_session(struct server *server, struct session *session)
+{
+	struct session **at = &server->sessions;
+
+	if (session->under_way > 0 || session->revoked)
+		return;
+	while (*at != session)
+		at = &(*at)->next;
+	*at = session->next;
+	free(session);
+}
+
 static struct error *handle_in_session(
 	struct server *server, json_t *request, json_int_t id, json_t *answer)
 {
@@ -277,24 +223,31 @@ static struct error *handle_in_session(
 	pthread_mutex_lock(&server->lock);
 	session->under_way--;
 	pthread_cond_broadcast(&server->session_changed);
+	forget_session(server, session);
 	pthread_mutex_unlock(&server->lock);
 	return err;
 }
 
 static struct error *op_revoke(struct server *server, json_t *request, json_t *answer)
 {
+	json_int_t timeout_ms = json_integer_value(json_object_get(request, "timeout_ms"));
+	struct deadline deadline;
 	struct timespec until;
 	struct session *session;
 	int status = 0;
 
 	(void)answer;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += STACK_REQUEST_MS / 1000;
+	if (timeout_ms <= 0 || timeout_ms > STACK_REQUEST_MS)
+		timeout_ms = STACK_REQUEST_MS;
+	deadline = deadline_after_ms(timeout_ms);
+	until = (struct timespec){
+		.tv_sec = deadline.at_ns / NSEC_PER_SEC, .tv_nsec = deadline.at_ns % NSEC_PER_SEC};
 	pthread_mutex_lock(&server->lock);
 	session = find_session(server, json_integer_value(json_object_get(request, "session_id")));
 	session->revoked = true;
 	while (session->under_way > 0 && status == 0)
-		status = pthread_cond_timedwait(&server->session_changed, &server->lock, &until);
+		status = pthread_cond_clockwait(
+			&server->session_changed, &server->lock, CLOCK_MONOTONIC, &until);
 	pthread_mutex_unlock(&server->lock);
 	return status == 0 ? NULL
 			   : error_new(ERROR_TIMEOUT,
