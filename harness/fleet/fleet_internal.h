@@ -41,11 +41,16 @@ struct fleet_stack {
 
 /* For a fleet whose stacks are in machines of their own (nested.h). */
 struct fleet_remote {
-	/* A guest will be received in `seat` by `stack`: makes the seat's sockets reachable in its
-	 * directory here. The URIs are where its QEMU listens and where the present one sends to,
-	 * owned by the caller; without `send_uri` they are the same. */
+	/* A guest may be received in `seat` by `stack`. The URIs are where its QEMU will listen and
+	 * where the present one sends to, owned by the caller; without `send_uri` they are the
+	 * same. */
 	struct error *(*provide)(struct fleet *fleet, const struct guest *guest, unsigned int seat,
 		unsigned int stack, char **listen_uri, char **send_uri);
+	/* Makes the seat's sockets reachable in its directory here. */
+	struct error *(*reach)(struct fleet *fleet, const struct guest *guest, unsigned int seat,
+		unsigned int stack);
+	/* The guest is in its seat: those of its other seats are of no use any more. */
+	void (*settle)(struct fleet *fleet, const struct guest *guest);
 	/* Ends a stack, on which no guest is, with its machine. */
 	struct error *(*end)(struct fleet *fleet, unsigned int stack, struct deadline deadline);
 };

@@ -62,8 +62,9 @@ static struct error *plan_ways(struct fleet *fleet, const struct guest *guest,
 	if (fleet->remote) {
 		try_(fleet->remote->provide(
 			fleet, guest, item->back_seat, guest->stack, &item->back_uri, NULL));
-		return fleet->remote->provide(
-			fleet, guest, item->seat, to_stack, &item->uri, &item->send_uri);
+		try_(fleet->remote->provide(
+			fleet, guest, item->seat, to_stack, &item->uri, &item->send_uri));
+		return fleet->remote->reach(fleet, guest, item->seat, to_stack);
 	}
 	item->uri = format_string("unix:%s/migration.sock", dir);
 	item->send_uri = format_string("%s", item->uri);

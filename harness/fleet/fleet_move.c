@@ -134,7 +134,11 @@ static struct error *settle(struct moving *moving, size_t i, const struct move_r
 		take_seat(guest, item->seat, moving->to_stack, report->target_pid, lines,
 			&item->ram_path);
 	} else if (report->brought_back) {
-		err = lines_open(guest->name, item->back_seat, lines);
+		if (moving->fleet->remote)
+			err = moving->fleet->remote->reach(
+				moving->fleet, guest, item->back_seat, guest->stack);
+		if (!err)
+			err = lines_open(guest->name, item->back_seat, lines);
 		take_seat(guest, item->back_seat, guest->stack, report->back_pid, lines,
 			&item->back_ram_path);
 	}
@@ -214,8 +218,11 @@ struct error *fleet_move(struct fleet *fleet, const unsigned int *guests, size_t
 	for (size_t i = 0; i < count; i++)
 		moving.lines[i] = (struct lines){-1, -1};
 	err = run(&moving, reports);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		fleet_item_deinit(&moving.items[i]);
+		if (fleet->remote)
+			fleet->remote->settle(fleet, &fleet->guests[guests[i]]);
+	}
 	free(moving.items);
 	free(moving.lines);
 	return err;

@@ -56,6 +56,21 @@ static struct error *ask_to_connect(int fd, const char *path)
 	return NULL;
 }
 
+/* An end inside an L1 guest: of a relay. */
+struct nested_end {
+	char *address; /* of the L1 guest */
+	char *path;    /* of the socket there, or NULL: the stack's own */
+};
+
+static void release_end(void *context)
+{
+	struct nested_end *end = context;
+
+	free(end->address);
+	free(end->path);
+	free(end);
+}
+
 static struct error *open_end(void *context, int *fd)
 {
 	const struct nested_end *end = context;
@@ -68,8 +83,8 @@ static struct error *open_end(void *context, int *fd)
 	return NULL;
 }
 
-/* Ends live as long as their relays do: until the process ends. */
-static struct error *reach(const char *path, const char *address, const char *inside)
+static struct error *reach(
+	const char *path, const char *address, const char *inside, struct relay **relay)
 {
 	struct nested_end *end = calloc(1, sizeof(*end));
 
@@ -78,21 +93,42 @@ static struct error *reach(const char *path, const char *address, const char *in
 	end->address = format_string("%s", address);
 	end->path = inside ? format_string("%s", inside) : NULL;
 	unlink(path);
-	return relay_listen(path, open_end, end);
+	return relay_listen(path, open_end, release_end, end, relay);
 }
 
-struct error *nested_reach_seat(const char *guest, unsigned int seat, const char *address)
+/* Labs look alike: a seat's socket has the same path in the L1 guest. */
+static struct error *reach_file(
+	const char *dir, const char *file, const char *address, struct relay **relay)
 {
-	static const char *const files[] = {"agent.sock", "control.sock"};
-	_cleanup_free_ char *dir = guest_dir(guest, seat);
+	_cleanup_free_ char *path = format_string("%s/%s", dir, file);
 
+	return reach(path, address, path, relay);
+}
+
+void nested_seat_destroy(struct nested_seat *seat)
+{
+	if (!seat)
+		return;
+	relay_close(seat->agent);
+	relay_close(seat->control);
+	free(seat);
+}
+DEFINE_CLEANUP(nested_seat, struct nested_seat *, nested_seat_destroy)
+
+struct error *nested_reach_seat(const struct guest *guest, unsigned int seat, const char *address,
+	struct nested_seat **reached)
+{
+	_cleanup_(cleanup_nested_seat) struct nested_seat *made = calloc(1, sizeof(*made));
+	_cleanup_free_ char *dir = guest_dir(guest->name, seat);
+
+	if (!made)
+		abort();
+	made->guest = guest->number;
+	made->seat = seat;
 	try_(fs_make_dirs(dir));
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		_cleanup_free_ char *path = format_string("%s/%s", dir, files[i]);
-
-		/* Labs look alike: it is the same path in the L1 guest. */
-		try_(reach(path, address, path));
-	}
+	try_(reach_file(dir, "agent.sock", address, &made->agent));
+	try_(reach_file(dir, "control.sock", address, &made->control));
+	*reached = take_ptr(made);
 	return NULL;
 }
 
@@ -116,6 +152,7 @@ static const struct image *image_inside(void)
 static struct error *add_stack(struct fleet *fleet, unsigned int number, const char *address)
 {
 	struct fleet_stack *stack = &fleet->stacks[number];
+	struct relay *relay;
 
 	*stack = (struct fleet_stack){
 		.socket = format_string("%s/nested%u.sock", lab_dir(), number),
@@ -123,19 +160,22 @@ static struct error *add_stack(struct fleet *fleet, unsigned int number, const c
 		.pid = getpid(), /* of who serves its socket here */
 	};
 	fleet->stack_count++;
-	return reach(stack->socket, address, NULL);
+	return reach(stack->socket, address, NULL, &relay); /* for good */
 }
 
 static struct error *add_guest(struct fleet *fleet, unsigned int number, const char *address)
 {
 	_cleanup_free_ char *name = format_string("n%u", number);
 	struct guest *guest = &fleet->guests[number];
+	struct nested_seat *seat;
 
 	fleet->count++;
 	try_(guest_init(fleet, number, name));
 	free(guest->ram_path);
 	guest->ram_path = format_string("/dev/nested%u", number);
-	return nested_reach_seat(name, 0, address);
+	try_(nested_reach_seat(guest, 0, address, &seat));
+	free(seat); /* its relays stay for good */
+	return NULL;
 }
 
 struct error *nested_inner_fleet(const struct nested_plan *plan, enum fleet_start start,
@@ -245,6 +285,12 @@ void nested_close(struct nested *nested)
 	if (!nested)
 		return;
 	fleet_close(nested->inner);
+	while (nested->seats) {
+		struct nested_seat *seat = nested->seats;
+
+		nested->seats = seat->next;
+		nested_seat_destroy(seat);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(nested->templates); i++)
 		json_decref(nested->templates[i].argv);
 	free(nested);

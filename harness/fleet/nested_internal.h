@@ -3,6 +3,7 @@
 
 #include "harness/fleet/fleet_internal.h"
 #include "harness/fleet/nested.h"
+#include "harness/fleet/relay.h"
 
 /* Where the stack in an L1 guest listens, on its management interface. */
 #define NESTED_STACK_PORT 7070
@@ -23,20 +24,23 @@ struct nested_plan {
 	struct fleet_spec inner; /* of the L2 guests */
 };
 
-/* An end inside an L1 guest: of a relay. */
-struct nested_end {
-	char *address; /* of the L1 guest */
-	char *path;    /* of the socket there, or NULL: the stack's own */
-};
-
 /* The L2 guests as a fleet, of which nothing runs yet: guests and relays to `stacks` L1 guests at
- * these addresses. `ends` gets what the relays point to. */
+ * these addresses. */
 struct error *nested_inner_fleet(const struct nested_plan *plan, enum fleet_start start,
 	const char *const *addresses, unsigned int stacks, struct deadline deadline,
 	struct fleet **fleet);
 
+/* A seat's sockets in the lab. */
+struct nested_seat {
+	struct nested_seat *next;
+	unsigned int guest, seat;
+	struct relay *agent, *control;
+};
+
 /* Makes the sockets of a guest's seat reachable: in the seat's directory in the lab. */
-struct error *nested_reach_seat(const char *guest, unsigned int seat, const char *address);
+struct error *nested_reach_seat(const struct guest *guest, unsigned int seat, const char *address,
+	struct nested_seat **reached);
+void nested_seat_destroy(struct nested_seat *seat);
 
 /* Dotted address of an L1 guest on the link "manage". */
 const char *nested_manage_address(unsigned int stack);
@@ -46,6 +50,7 @@ struct nested {
 	struct fleet *outer, *inner;
 	struct template templates[NESTED_GUESTS_MAX]; /* argument vectors of the L2 guests' sizes */
 	unsigned int channels_used;
+	struct nested_seat *seats; /* of moves; those in which guests start stay for good */
 };
 
 /* One request to the stack in an L1 guest; takes `request` over. `answer` may be NULL. */

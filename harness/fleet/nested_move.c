@@ -52,7 +52,6 @@ static struct error *provide(struct fleet *inner, const struct guest *guest, uns
 	_cleanup_free_ char *name = guest_seat(guest->name, seat);
 	_cleanup_free_ char *send_path = format_string("%s/to-%s.sock", lab_dir(), name);
 
-	try_(nested_reach_seat(guest->name, seat, nested_manage_address(stack)));
 	if (!send_uri || !nested->plan->spec.channel) {
 		*listen_uri = format_string("tcp:%s:%u", nested_move_address(stack),
 			PORT_FIRST + guest->number * PORTS_EACH + seat % PORTS_EACH);
@@ -64,6 +63,35 @@ static struct error *provide(struct fleet *inner, const struct guest *guest, uns
 	*listen_uri = format_string("unix:%s", listen_path);
 	*send_uri = format_string("unix:%s", send_path);
 	return NULL;
+}
+
+static struct error *reach(
+	struct fleet *inner, const struct guest *guest, unsigned int seat, unsigned int stack)
+{
+	struct nested *nested = inner->remote_context;
+	struct nested_seat *reached;
+
+	try_(nested_reach_seat(guest, seat, nested_manage_address(stack), &reached));
+	reached->next = nested->seats;
+	nested->seats = reached;
+	return NULL;
+}
+
+static void settle(struct fleet *inner, const struct guest *guest)
+{
+	struct nested *nested = inner->remote_context;
+	struct nested_seat **at = &nested->seats;
+
+	while (*at) {
+		struct nested_seat *seat = *at;
+
+		if (seat->guest != guest->number || seat->seat == guest->seat_number) {
+			at = &seat->next;
+			continue;
+		}
+		*at = seat->next;
+		nested_seat_destroy(seat);
+	}
 }
 
 /* Its QEMU is a child of the lab's stack, not ours: looked at by its pidfd. */
@@ -85,7 +113,8 @@ static struct error *end(struct fleet *inner, unsigned int stack, struct deadlin
 	return NULL;
 }
 
-const struct fleet_remote nested_remote = {.provide = provide, .end = end};
+const struct fleet_remote nested_remote = {
+	.provide = provide, .reach = reach, .settle = settle, .end = end};
 
 /* ---- throughput ---- */
 

@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -105,80 +106,117 @@ void relay_streams(int a, int b)
 	close(b);
 }
 
-struct listener {
+struct relay {
 	int fd;
 	relay_open *open;
+	void (*release)(void *context);
 	void *context;
+	atomic_uint users; /* its owner, its thread, and connections that are being opened */
 };
 
 struct connection {
-	const struct listener *listener;
+	struct relay *relay;
 	int fd;
 };
 
+static void relay_leave(struct relay *relay)
+{
+	if (atomic_fetch_sub(&relay->users, 1) > 1)
+		return;
+	cleanup_close(&relay->fd);
+	relay->release(relay->context);
+	free(relay);
+}
+
 static void *carry(void *context)
 {
-	struct connection *connection = context;
+	struct connection connection = *(struct connection *)context;
 	_cleanup_error_ struct error *err = NULL;
 	int other;
 
-	err = connection->listener->open(connection->listener->context, &other);
+	free(context);
+	err = connection.relay->open(connection.relay->context, &other);
+	relay_leave(connection.relay);
 	if (err)
-		close(connection->fd); /* whoever connected sees the end, and tells */
+		close(connection.fd); /* whoever connected sees the end, and tells */
 	else
-		relay_streams(connection->fd, other);
-	free(connection);
+		relay_streams(connection.fd, other);
 	return NULL;
 }
 
-static void start_carrying(const struct listener *listener, int fd)
+static void start_carrying(struct relay *relay, int fd)
 {
 	struct connection *connection = malloc(sizeof(*connection));
 	pthread_t thread;
 
 	if (!connection)
 		abort();
-	*connection = (struct connection){.listener = listener, .fd = fd};
+	*connection = (struct connection){.relay = relay, .fd = fd};
+	atomic_fetch_add(&relay->users, 1);
 	if (pthread_create(&thread, NULL, carry, connection) != 0) {
 		close(fd);
 		free(connection);
+		relay_leave(relay);
 		return;
 	}
 	pthread_detach(thread);
 }
 
-static void *accept_all(void *context)
+static bool is_passing(int number)
 {
-	const struct listener *listener = context;
-
-	for (;;) {
-		int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
-
-		if (fd >= 0)
-			start_carrying(listener, fd);
-		else if (errno != EINTR && errno != ECONNABORTED)
-			return NULL;
-	}
+	return number == EMFILE || number == ENFILE || number == ENOMEM || number == ENOBUFS;
 }
 
-struct error *relay_listen(const char *path, relay_open *open, void *context)
+static void *accept_all(void *context)
 {
-	struct listener *listener;
-	pthread_t thread;
-	int fd;
+	struct relay *relay = context;
 
-	try_(unix_listen(path, &fd));
-	listener = malloc(sizeof(*listener));
-	if (!listener)
-		abort();
-	*listener = (struct listener){.fd = fd, .open = open, .context = context};
-	if (pthread_create(&thread, NULL, accept_all, listener) != 0) {
-		close(fd);
-		free(listener);
-		return error_new(ERROR_SETUP, "cannot start a thread to serve %s", path);
+	for (;;) {
+		int fd = accept4(relay->fd, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd >= 0)
+			start_carrying(relay, fd);
+		else if (is_passing(errno))
+			poll(NULL, 0, 10); /* nothing tells that there is room again */
+		else if (errno != EINTR && errno != ECONNABORTED)
+			break;
 	}
-	pthread_detach(thread);
+	relay_leave(relay);
 	return NULL;
+}
+
+struct error *relay_listen(const char *path, relay_open *open, void (*release)(void *context),
+	void *context, struct relay **relay)
+{
+	struct relay *made = calloc(1, sizeof(*made));
+	struct error *err;
+	pthread_t thread;
+
+	if (!made)
+		abort();
+	*made = (struct relay){
+		.fd = -1, .open = open, .release = release, .context = context, .users = 1};
+	err = unix_listen(path, &made->fd);
+	if (!err) {
+		atomic_fetch_add(&made->users, 1);
+		if (pthread_create(&thread, NULL, accept_all, made) == 0) {
+			pthread_detach(thread);
+			*relay = made;
+			return NULL;
+		}
+		relay_leave(made);
+		err = error_new(ERROR_SETUP, "cannot start a thread to serve %s", path);
+	}
+	relay_leave(made);
+	return err;
+}
+
+void relay_close(struct relay *relay)
+{
+	if (!relay)
+		return;
+	shutdown(relay->fd, SHUT_RDWR); /* wakes its thread */
+	relay_leave(relay);
 }
 
 struct error *tcp_connect(const char *address, unsigned int port, int *fd)

@@ -14,9 +14,15 @@ void relay_streams(int a, int b);
 typedef struct error *relay_open(void *context, int *fd);
 
 /* A listening UNIX socket at `path`, each of whose connections is carried to what `open` gives.
- * When that fails the connection is closed. It serves until the process ends: a relay belongs to a
- * lab, and ends with it. `context` must live as long. */
-struct error *relay_listen(const char *path, relay_open *open, void *context);
+ * When that fails the connection is closed. `context` is taken over, also on failure, and released
+ * by `release` when nothing uses it any more. Serves until relay_close(); never closed, until the
+ * process ends. */
+struct relay;
+struct error *relay_listen(const char *path, relay_open *open, void (*release)(void *context),
+	void *context, struct relay **relay);
+
+/* Takes no more connections, which ends its thread; those that are there go on. NULL is fine. */
+void relay_close(struct relay *relay);
 
 /* A TCP connection to a dotted address, without Nagle's delay. */
 struct error *tcp_connect(const char *address, unsigned int port, int *fd);
