@@ -63,6 +63,16 @@ struct fleet *nested_guests(const struct nested *nested);
  * the i-th L2 guest: looked up in /proc, in the lab, so from outside of what is measured. */
 struct error *nested_same_memory(const struct nested *nested, unsigned int guest, bool *same);
 
+/* The living QEMUs of an L2 guest in one of the L1 guests, as that one's own kernel has them. */
+struct nested_sight {
+	unsigned int processes;
+	unsigned int on_nvdimm; /* of these, that map the guest's NVDIMM */
+};
+
+/* Looks for them in /proc of the L1 guest, by its agent; no stack is asked. */
+struct error *nested_look(const struct nested *nested, unsigned int guest, unsigned int stack,
+	struct deadline deadline, struct nested_sight *sight);
+
 /* Seconds that the channel in shared memory takes for `bytes` from the first L1 guest to the
  * second, as the receiver measures it. */
 struct error *nested_channel_seconds(

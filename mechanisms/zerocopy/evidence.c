@@ -5,12 +5,26 @@
 /* The move itself: another QEMU has the guest, the one before is gone. */
 static struct error *place_evidence(struct trial *trial, const struct proof *proof)
 {
-	if (!zerocopy_topology(trial)->seen_from_here)
-		return NULL;
 	return trial_evidence(trial, "one-side", proof->source_ended == proof->moves,
 		proof->source_ended, "moves",
-		"after %u of %u moves another QEMU has the guest and the one before has ended",
-		proof->source_ended, proof->moves);
+		"after %u of %u moves %s", proof->source_ended, proof->moves,
+		zerocopy_topology(trial)->seen_from_here
+			? "another QEMU has the guest and the one before has ended"
+			: "the target's kernel has a QEMU of the guest and the source's has none");
+}
+
+/* Whether the streams took the link that the variant is named after. */
+static struct error *link_evidence(struct trial *trial, const struct proof *proof)
+{
+	if (!zerocopy_topology(trial)->network)
+		return NULL;
+	return trial_evidence(trial, "link", proof->link_right == proof->moves,
+		(double)proof->link_bytes, "bytes",
+		"in %u of %u moves the links between the systems carried %s, by the kernel's "
+		"counters",
+		proof->link_right, proof->moves,
+		zerocopy_copies(trial) ? "no less than the stream"
+				       : "less than 1 % of the guest's memory");
 }
 
 static struct error *memory_evidence(struct trial *trial, const struct proof *proof)
@@ -19,17 +33,13 @@ static struct error *memory_evidence(struct trial *trial, const struct proof *pr
 	bool copies = zerocopy_copies(trial);
 	unsigned int wanted = copies ? 0 : proof->moves;
 
-	if (topology->seen_from_here)
-		try_(trial_evidence(trial, "inode", proof->same_inode == wanted, proof->same_inode,
-			"moves",
-			"%u of %u moves left the guest on the same inode, by /proc/PID/maps",
-			proof->same_inode, proof->moves));
-	else if (!copies)
-		try_(trial_evidence(trial, "inode", proof->same_inode == wanted, proof->same_inode,
-			"moves",
-			"after %u of %u moves both systems' QEMUs mapped the guest's memory, by "
-			"/proc/PID/maps",
-			proof->same_inode, proof->moves));
+	try_(trial_evidence(trial, "inode", proof->same_inode == wanted, proof->same_inode, "moves",
+		"%u of %u moves left the guest on the same %s, by /proc/PID/maps",
+		proof->same_inode, proof->moves,
+		topology->seen_from_here
+			? "inode"
+			: "NVDIMM, which the QEMUs of both systems map and of the guest's QEMUs "
+			  "only the target's"));
 	if (copies)
 		return NULL;
 	/* Under two kernels there are no inodes to be compared by the mover. */
@@ -92,6 +102,7 @@ struct error *zerocopy_evidence(struct trial *trial)
 		"%u moves of guests", proof->moves));
 	try_(place_evidence(trial, proof));
 	try_(memory_evidence(trial, proof));
+	try_(link_evidence(trial, proof));
 	try_(guest_evidence(trial, proof));
 	try_(guests_check(trial));
 	return stream_evidence(trial);

@@ -116,13 +116,37 @@ static struct error *nested_cpu(struct trial *trial, unsigned int from, struct c
 	return cpu_time_processes(&destination, 1, &reading->destination);
 }
 
-/* What the first system's NIC for migrations has carried: there is no other on that link. */
-static struct error *nested_network(struct trial *trial, uint64_t *bytes)
+/* As in nested.h. */
+enum { NIC_MOVE = 0, NIC_MANAGE = 1 };
+
+static struct error *nic_bytes(
+	struct trial *trial, unsigned int system, unsigned int nic, uint64_t *bytes)
 {
-	_cleanup_free_ char *tap = guest_tap(fleet_guest_name(trial_fleet(trial), 0), 0, 0);
+	_cleanup_free_ char *tap =
+		guest_tap(fleet_guest_name(trial_fleet(trial), system), 0, nic);
 	uint64_t frames;
 
 	return network_counters(tap, &frames, bytes);
+}
+
+/* What the first system's NIC for migrations has carried: there is no other on that link. */
+static struct error *nested_network(struct trial *trial, uint64_t *bytes)
+{
+	return nic_bytes(trial, 0, NIC_MOVE, bytes);
+}
+
+/* Requests to the stacks; the guests' own agents are asked over these links, too, though not while
+ * they move. */
+static struct error *nested_control(struct trial *trial, uint64_t *bytes)
+{
+	uint64_t carried;
+
+	*bytes = 0;
+	for (unsigned int i = 0; i < NESTED_STACKS; i++) {
+		try_(nic_bytes(trial, i, NIC_MANAGE, &carried));
+		*bytes += carried;
+	}
+	return NULL;
 }
 
 static struct fleet *inner_fleet(struct trial *trial)
@@ -130,9 +154,20 @@ static struct fleet *inner_fleet(struct trial *trial)
 	return nested_guests(nested_of(trial));
 }
 
-static struct error *nested_shared(struct trial *trial, unsigned int guest, bool *same)
+/* From L0 that both systems have the guest's NVDIMM, and in the systems who uses it. */
+static struct error *nested_sight(
+	struct trial *trial, unsigned int guest, unsigned int from, struct sight *sight)
 {
-	return nested_same_memory(nested_of(trial), guest, same);
+	const struct nested *nested = nested_of(trial);
+	struct nested_sight source, target;
+	bool given;
+
+	try_(nested_same_memory(nested, guest, &given));
+	try_(nested_look(nested, guest, from, trial_deadline(trial), &source));
+	try_(nested_look(nested, guest, 1 - from, trial_deadline(trial), &target));
+	sight->changed_sides = target.processes == 1 && source.processes == 0;
+	sight->same_memory = given && target.on_nvdimm == 1 && source.on_nvdimm == 0;
+	return NULL;
 }
 
 const struct topology topology_nested = {
@@ -145,6 +180,7 @@ const struct topology topology_nested = {
 	.cpu = nested_cpu,
 	.way = way_of,
 	.network = nested_network,
+	.control = nested_control,
 	.guests = inner_fleet,
-	.shared = nested_shared,
+	.sight = nested_sight,
 };

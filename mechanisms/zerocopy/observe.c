@@ -117,7 +117,9 @@ struct move_seen {
 	struct move_report reports[ZEROCOPY_GUESTS_MAX];
 	struct placement before[ZEROCOPY_GUESTS_MAX];
 	struct cpu_reading cpu_before, cpu_after;
-	uint64_t network_before, network_after;
+	uint64_t network_before, network_after; /* of the link between the machines */
+	uint64_t control_before, control_after;
+	unsigned int from; /* the source's stack */
 	int64_t begin_ns, end_ns;
 };
 
@@ -141,28 +143,57 @@ struct move_options zerocopy_move_options(const struct trial *trial)
 	};
 }
 
+/* 0 of links that the topology has not. */
+static struct error *read_links(struct trial *trial, uint64_t *network, uint64_t *control)
+{
+	const struct topology *topology = zerocopy_topology(trial);
+
+	*network = *control = 0;
+	if (topology->network)
+		try_(topology->network(trial, network));
+	return topology->control ? topology->control(trial, control) : NULL;
+}
+
 static struct error *move_them(
 	struct trial *trial, const unsigned int guests[], size_t count, struct move_seen *seen)
 {
 	const struct topology *topology = zerocopy_topology(trial);
 	struct move_options options = zerocopy_move_options(trial);
-	unsigned int from = fleet_guest_stack(zerocopy_guests(trial), guests[0]);
 
+	seen->from = fleet_guest_stack(zerocopy_guests(trial), guests[0]);
 	for (size_t i = 0; topology->seen_from_here && i < count; i++)
 		try_(find_placement(trial, guests[i], &seen->before[i]));
-	if (topology->network)
-		try_(topology->network(trial, &seen->network_before));
-	try_(topology->cpu(trial, from, &seen->cpu_before));
+	try_(read_links(trial, &seen->network_before, &seen->control_before));
+	try_(topology->cpu(trial, seen->from, &seen->cpu_before));
 	seen->begin_ns = clock_now_ns();
 	try_(topology->move(trial, guests, count, &options, seen->reports));
 	seen->end_ns = clock_now_ns();
-	try_(topology->cpu(trial, from, &seen->cpu_after));
-	return topology->network ? topology->network(trial, &seen->network_after) : NULL;
+	try_(topology->cpu(trial, seen->from, &seen->cpu_after));
+	return read_links(trial, &seen->network_after, &seen->control_after);
 }
 
 /* ---- proof ---- */
 
-static struct error *prove_one(struct trial *trial, unsigned int guest,
+/* Copying takes what QEMU says to have sent over the link; without it next to nothing crosses. */
+static void prove_link(struct trial *trial, size_t count, const struct move_seen *seen)
+{
+	struct proof *proof = &((struct zerocopy *)trial_state(trial))->proof;
+	uint64_t carried = seen->network_after - seen->network_before;
+	uint64_t control = seen->control_after - seen->control_before;
+	uint64_t sent = 0, memory = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		sent += seen->reports[i].sent_bytes;
+		memory += seen->reports[i].memory_bytes;
+	}
+	proof->link_bytes += carried + control;
+	if (zerocopy_copies(trial) ? sent > 0 && carried >= sent
+				   : (double)(carried + control) <
+					     ZEROCOPY_LINK_SHARE_MOST * (double)memory)
+		proof->link_right += (unsigned int)count;
+}
+
+static struct error *prove_one(struct trial *trial, unsigned int guest, unsigned int from,
 	const struct move_report *report, const struct placement *before,
 	const struct stream_series *stream)
 {
@@ -171,8 +202,8 @@ static struct error *prove_one(struct trial *trial, unsigned int guest,
 	const struct topology *topology = zerocopy_topology(trial);
 	struct proof *proof = &state->proof;
 	_cleanup_free_ char *boot_id = NULL;
-	bool shared = false;
 	struct placement after = {0};
+	struct sight sight = {0};
 
 	own->moves++;
 	own->sent_bytes += report->sent_bytes;
@@ -185,15 +216,16 @@ static struct error *prove_one(struct trial *trial, unsigned int guest,
 		proof->broken = format_string("%s", stream->broken);
 	try_(guest_boot_id(trial, guest, &boot_id));
 	proof->same_boot += strcmp(boot_id, own->boot_id) == 0;
-	if (!topology->seen_from_here && topology->shared && !zerocopy_copies(trial)) {
-		try_(topology->shared(trial, guest, &shared));
-		proof->same_inode += shared;
+	if (topology->seen_from_here) {
+		try_(find_placement(trial, guest, &after));
+		sight.same_memory = same_file(before, &after);
+		sight.changed_sides =
+			after.process != before->process && has_ended(before->process);
+	} else {
+		try_(topology->sight(trial, guest, from, &sight));
 	}
-	if (!topology->seen_from_here)
-		return NULL;
-	try_(find_placement(trial, guest, &after));
-	proof->same_inode += same_file(before, &after);
-	proof->source_ended += after.process != before->process && has_ended(before->process);
+	proof->same_inode += sight.same_memory;
+	proof->source_ended += sight.changed_sides;
 	return NULL;
 }
 
@@ -283,7 +315,8 @@ static struct error *put_costs(
 	try_(put(trial, "stream_bytes", at, (double)sent));
 	if (zerocopy_topology(trial)->network)
 		try_(put(trial, "network_bytes", at,
-			(double)(seen->network_after - seen->network_before)));
+			(double)(seen->network_after - seen->network_before +
+				 seen->control_after - seen->control_before)));
 	try_(put(trial, "cpu_time", at, after->total - before->total));
 	try_(put(trial, "cpu_time_source", at, after->source - before->source));
 	try_(put(trial, "cpu_time_destination", at, after->destination - before->destination));
@@ -303,8 +336,9 @@ static struct error *move_and_read(struct trial *trial, const unsigned int guest
 	if (watched)
 		try_(watch_stop(trial, watch));
 	for (size_t i = 0; i < count; i++)
-		try_(prove_one(trial, guests[i], &seen->reports[i], &seen->before[i],
+		try_(prove_one(trial, guests[i], seen->from, &seen->reports[i], &seen->before[i],
 			&watch->streamed[i]));
+	prove_link(trial, count, seen);
 	try_(put_times(trial, watch, seen, at));
 	return put_costs(trial, count, seen, at);
 }

@@ -71,7 +71,8 @@ static const struct metric metrics[] = {
 		"from the source's STOP event to the target's RESUME event"},
 	{"stream_bytes", "bytes", BETTER_LESS, "the migration stream, as QEMU counts it"},
 	{"network_bytes", "bytes", BETTER_LESS,
-		"over the links between the systems' machines, both ways"},
+		"over the links between the systems' machines, both ways; with the requests to nested "
+		"systems' stacks"},
 	{"cpu_time", "s", BETTER_LESS, "of the whole lab during the move, guests included"},
 	{"cpu_time_source", "s", BETTER_LESS, "of the source's machine"},
 	{"cpu_time_destination", "s", BETTER_LESS, "of the destination's machine"},

@@ -15,9 +15,18 @@ enum { ZEROCOPY_GUESTS_MAX = 64 };
 /* Of the windows in which a dirtying guest counts its pages: the resolution of its recovery. */
 #define ZEROCOPY_WINDOW_MS 10
 
+/* Of the memory of guests that are not copied: links may carry less than this while they move. */
+#define ZEROCOPY_LINK_SHARE_MOST 0.01
+
 /* CPU seconds used up to now. `source` and `destination` are NAN where both sides are one host. */
 struct cpu_reading {
 	double total, source, destination;
+};
+
+/* A guest after a move, by the kernels that run its QEMUs. */
+struct sight {
+	bool changed_sides; /* the target has its QEMU, the source has none of it left */
+	bool same_memory;   /* it runs on the memory that it had at the source */
 };
 
 /* A topology: where the two stacks are and what is between them. Guests have numbers, as in a
@@ -38,17 +47,20 @@ struct topology {
 	struct error *(*cpu)(struct trial *trial, unsigned int from, struct cpu_reading *reading);
 	/* Where the stacks are, for what connects them; NULL: on one host. */
 	struct way *(*way)(struct trial *trial);
-	/* Bytes that have crossed links between the stacks' machines, both ways. NULL: there is
-	 * none between them. */
+	/* Bytes that have crossed the link between the stacks' machines, both ways: what streams
+	 * take. NULL: there is none between them. */
 	struct error *(*network)(struct trial *trial, uint64_t *bytes);
+	/* The same of links that nothing but requests to the stacks takes; NULL: requests do not
+	 * leave the lab's own sockets. */
+	struct error *(*control)(struct trial *trial, uint64_t *bytes);
 
 	/* The guests that are moved. */
 	struct fleet *(*guests)(struct trial *trial);
 	bool has_disks;
 	bool seen_from_here; /* their QEMUs are processes of this lab, not of an L1 guest */
-	/* Where they are not: whether both systems have the guest's memory, looked up from here.
-	 * For what is not copied; NULL: never asked. */
-	struct error *(*shared)(struct trial *trial, unsigned int guest, bool *same);
+	/* Where they are not: what of a guest that has left the stack `from` is where. */
+	struct error *(*sight)(
+		struct trial *trial, unsigned int guest, unsigned int from, struct sight *sight);
 };
 
 extern const struct topology topology_flat, topology_machines, topology_nested;
@@ -73,11 +85,13 @@ struct proof {
 	unsigned int moves;
 	unsigned int same_memory;  /* both sides mapped the same inode, the mover says */
 	unsigned int same_inode;   /* and so it is by /proc/PID/maps, read by us */
+	unsigned int link_right;   /* the link carried as much, or as little, as the method says */
 	unsigned int source_ended; /* the QEMU that had the guest is gone, another has it */
 	unsigned int same_boot;	   /* the guest has not booted in between */
 	unsigned int watched;	   /* a client had a connection to the guest */
 	unsigned int connected;	   /* and it lived, every record in order */
 	uint64_t digest_pages;
+	uint64_t link_bytes; /* carried during moves, by the kernel's counters */
 	char *broken; /* why the first connection that did not live broke; NULL: none did */
 };
 
