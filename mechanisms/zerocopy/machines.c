@@ -57,7 +57,7 @@ static struct error *machines_open(struct trial *trial)
 			.machine = machine,
 		};
 	}
-	return NULL;
+	return way_prepare(way, trial_deadline(trial));
 }
 
 static void machines_close(struct trial *trial)
@@ -69,13 +69,17 @@ static void machines_close(struct trial *trial)
 	free(way);
 }
 
+static void machines_ready(struct trial *trial, unsigned int from)
+{
+	way_begin(way_of(trial), from, trial_deadline(trial));
+}
+
 static struct error *machines_move(struct trial *trial, const unsigned int guests[], size_t count,
 	const struct move_options *options, struct move_report reports[])
 {
 	struct way *way = way_of(trial);
 	struct move_options own = *options;
 
-	way_begin(way, fleet_guest_stack(trial_fleet(trial), guests[0]), trial_deadline(trial));
 	own.route = way_route;
 	own.context = way;
 	return fleet_move(trial_fleet(trial), guests, count, 1 - way->from, &own, reports);
@@ -111,6 +115,7 @@ const struct topology topology_machines = {
 	.fleet = machines_fleet,
 	.open = machines_open,
 	.close = machines_close,
+	.ready = machines_ready,
 	.move = machines_move,
 	.cpu = machines_cpu,
 	.way = way_of,

@@ -77,7 +77,8 @@ static struct error *nested_start(struct trial *trial)
 			.agent = fleet_agent(trial_fleet(trial), i),
 		};
 	}
-	return nested_open(trial_fleet(trial), state->plan, trial_deadline(trial), &state->nested);
+	try_(nested_open(trial_fleet(trial), state->plan, trial_deadline(trial), &state->nested));
+	return zerocopy_copies(trial) ? way_prepare(way, trial_deadline(trial)) : NULL;
 }
 
 static void nested_end(struct trial *trial)
@@ -90,6 +91,11 @@ static void nested_end(struct trial *trial)
 	nested_close(state->nested);
 }
 
+static void nested_ready(struct trial *trial, unsigned int from)
+{
+	way_begin(way_of(trial), from, trial_deadline(trial));
+}
+
 static struct error *nested_move(struct trial *trial, const unsigned int guests[], size_t count,
 	const struct move_options *options, struct move_report reports[])
 {
@@ -97,7 +103,6 @@ static struct error *nested_move(struct trial *trial, const unsigned int guests[
 	struct way *way = way_of(trial);
 	struct move_options own = *options;
 
-	way_begin(way, fleet_guest_stack(inner, guests[0]), trial_deadline(trial));
 	if (zerocopy_copies(trial)) {
 		own.route = way_route;
 		own.context = way;
@@ -176,6 +181,7 @@ const struct topology topology_nested = {
 	.fleet = nested_fleet,
 	.open = nested_start,
 	.close = nested_end,
+	.ready = nested_ready,
 	.move = nested_move,
 	.cpu = nested_cpu,
 	.way = way_of,

@@ -163,6 +163,8 @@ static struct error *move_them(
 	seen->from = fleet_guest_stack(zerocopy_guests(trial), guests[0]);
 	for (size_t i = 0; topology->seen_from_here && i < count; i++)
 		try_(find_placement(trial, guests[i], &seen->before[i]));
+	if (topology->ready)
+		topology->ready(trial, seen->from);
 	try_(read_links(trial, &seen->network_before, &seen->control_before));
 	try_(topology->cpu(trial, seen->from, &seen->cpu_before));
 	seen->begin_ns = clock_now_ns();

@@ -40,6 +40,8 @@ struct topology {
 	 */
 	struct error *(*open)(struct trial *trial);
 	void (*close)(struct trial *trial); /* copes with half of open(); NULL: nothing */
+	/* Before the readings of a move begin whose source is `from`; NULL: nothing. */
+	void (*ready)(struct trial *trial, unsigned int from);
 	/* Moves these guests from the stack on which they all are to the other one. */
 	struct error *(*move)(struct trial *trial, const unsigned int guests[], size_t count,
 		const struct move_options *options, struct move_report reports[]);

@@ -10,6 +10,8 @@
 enum { MAX_FORWARDS = 32, STOP_MS = 5000 };
 
 struct tunnel {
+	const struct place *client_place;
+	char *address, *cipher; /* NULL: OpenSSH's choice of a cipher */
 	struct place_process client, server;
 };
 
@@ -83,43 +85,51 @@ static struct error *write_client_files(
 	return place_write(place, path, config, strlen(config), deadline);
 }
 
-static struct error *start_client(
-	const struct tunnel_spec *spec, struct deadline deadline, struct place_process *process)
+struct error *tunnel_connect(struct tunnel *tunnel, const struct tunnel_forward *forwards,
+	size_t forward_count, struct deadline deadline)
 {
-	_cleanup_free_ char *config = format_string("%s/ssh_config", spec->client->dir);
+	_cleanup_free_ char *config = format_string("%s/ssh_config", tunnel->client_place->dir);
 	const char *argv[8 + 2 * MAX_FORWARDS] = {"/usr/bin/ssh", "-F", config, "-N"};
-	char *forwards[MAX_FORWARDS];
+	char *words[MAX_FORWARDS];
 	size_t used = 4;
+	struct error *err;
 
-	if (spec->forward_count > MAX_FORWARDS)
+	if (forward_count > MAX_FORWARDS)
 		return error_new(ERROR_INTERNAL, "a tunnel has at most %d forwards", MAX_FORWARDS);
-	for (size_t i = 0; i < spec->forward_count; i++) {
-		forwards[i] = format_string("%s:%s", spec->forwards[i].from, spec->forwards[i].to);
+	for (size_t i = 0; i < forward_count; i++) {
+		words[i] = format_string("%s:%s", forwards[i].from, forwards[i].to);
 		argv[used++] = "-L";
-		argv[used++] = forwards[i];
+		argv[used++] = words[i];
 	}
-	if (spec->cipher) {
+	if (tunnel->cipher) {
 		argv[used++] = "-c";
-		argv[used++] = spec->cipher;
+		argv[used++] = tunnel->cipher;
 	}
-	argv[used] = spec->address;
-	struct error *err = place_start(spec->client, "ssh", argv, deadline, process);
-
-	for (size_t i = 0; i < spec->forward_count; i++)
-		free(forwards[i]);
-	try_(err);
-	return place_await(process, "tunnel is open", deadline);
+	argv[used] = tunnel->address;
+	err = place_start(tunnel->client_place, "ssh", argv, deadline, &tunnel->client);
+	for (size_t i = 0; i < forward_count; i++)
+		free(words[i]);
+	if (!err)
+		err = place_await(&tunnel->client, "tunnel is open", deadline);
+	return err ? error_prefix(err, "no SSH tunnel to %s", tunnel->address) : NULL;
 }
 
-struct error *tunnel_open(
+void tunnel_disconnect(struct tunnel *tunnel)
+{
+	place_stop(&tunnel->client, deadline_after_ms(STOP_MS));
+}
+
+struct error *tunnel_prepare(
 	const struct tunnel_spec *spec, struct deadline deadline, struct tunnel **tunnel)
 {
 	_cleanup_(cleanup_tunnel) struct tunnel *made = calloc(1, sizeof(*made));
 	struct keys keys = {0};
-	struct error *err;
 
 	if (!made)
 		abort();
+	made->client_place = spec->client;
+	made->address = format_string("%s", spec->address);
+	made->cipher = spec->cipher ? format_string("%s", spec->cipher) : NULL;
 	try_(make_keys(deadline, &keys));
 	const struct sshd_spec server = {
 		.address = spec->address,
@@ -130,9 +140,17 @@ struct error *tunnel_open(
 
 	try_(sshd_start(spec->server, &server, deadline, &made->server));
 	try_(write_client_files(spec, &keys, deadline));
-	err = start_client(spec, deadline, &made->client);
-	if (err)
-		return error_prefix(err, "no SSH tunnel to %s", spec->address);
+	*tunnel = take_ptr(made);
+	return NULL;
+}
+
+struct error *tunnel_open(
+	const struct tunnel_spec *spec, struct deadline deadline, struct tunnel **tunnel)
+{
+	_cleanup_(cleanup_tunnel) struct tunnel *made = NULL;
+
+	try_(tunnel_prepare(spec, deadline, &made));
+	try_(tunnel_connect(made, spec->forwards, spec->forward_count, deadline));
 	*tunnel = take_ptr(made);
 	return NULL;
 }
@@ -143,6 +161,8 @@ void tunnel_close(struct tunnel *tunnel)
 		return;
 	place_stop(&tunnel->client, deadline_after_ms(STOP_MS));
 	place_stop(&tunnel->server, deadline_after_ms(STOP_MS));
+	free(tunnel->address);
+	free(tunnel->cipher);
 	free(tunnel);
 }
 

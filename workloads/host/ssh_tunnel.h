@@ -25,7 +25,17 @@ struct tunnel_spec {
 
 struct tunnel;
 
-/* Returns when the client has logged in and listens. Errors are ssh's or sshd's own last words. The
+/* The first half of tunnel_open(): keys for both sides and the server, which listens. What a host
+ * has before anyone migrates a guest. `forwards` of the spec do not count. */
+struct error *tunnel_prepare(
+	const struct tunnel_spec *spec, struct deadline deadline, struct tunnel **tunnel);
+/* The other half: the client logs in. It may do so again after tunnel_disconnect(). */
+struct error *tunnel_connect(struct tunnel *tunnel, const struct tunnel_forward *forwards,
+	size_t forward_count, struct deadline deadline);
+/* Ends the client; harmless when there is none. */
+void tunnel_disconnect(struct tunnel *tunnel);
+
+/* Both. Returns when the client has logged in and listens. Errors are ssh's or sshd's own last words. The
  * places and what they refer to must live as long as the tunnel. */
 struct error *tunnel_open(
 	const struct tunnel_spec *spec, struct deadline deadline, struct tunnel **tunnel);
