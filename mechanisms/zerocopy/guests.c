@@ -232,7 +232,7 @@ struct error *guests_check(struct trial *trial)
 	struct zerocopy *state = trial_state(trial);
 	struct checked checked = {.trial = trial};
 	struct guest_check sum = {0};
-	bool all_wrote = true;
+	bool all_filled = true, all_wrote = true;
 
 	try_(parallel_for(count, count, check_one, &checked));
 	for (unsigned int i = 0; i < count; i++) {
@@ -242,23 +242,27 @@ struct error *guests_check(struct trial *trial)
 		sum.checked += checked.guests[i].checked;
 		sum.lost += checked.guests[i].lost;
 		sum.damaged += checked.guests[i].damaged;
-		all_wrote = all_wrote && checked.guests[i].written > 0;
+		all_filled = all_filled && checked.guests[i].pages > 0;
+		all_wrote =
+			all_wrote && checked.guests[i].written > 0 && checked.guests[i].checked > 0;
 	}
 	if (trial_integer(trial, "fill_percent") > 0)
-		try_(trial_evidence(trial, "content", sum.pages > 0 && sum.bad_pages == 0,
+		try_(trial_evidence(trial, "content", all_filled && sum.bad_pages == 0,
 			(double)sum.pages, "pages",
 			"after the last move the guests find %llu of the %llu pages that they had "
-			"filled before the first to be something else",
-			(unsigned long long)sum.bad_pages, (unsigned long long)sum.pages));
+			"filled before the first to be something else%s",
+			(unsigned long long)sum.bad_pages, (unsigned long long)sum.pages,
+			all_filled ? "" : "; one of them had filled none"));
 	if (!zerocopy_topology(trial)->has_disks)
 		return NULL;
 	return trial_evidence(trial, "disk", all_wrote && sum.lost + sum.damaged == 0,
 		(double)sum.checked, "blocks",
 		"of %llu blocks that the guests' disks had acknowledged through all moves, %llu "
 		"are "
-		"lost and %llu damaged",
+		"lost and %llu damaged%s",
 		(unsigned long long)sum.checked, (unsigned long long)sum.lost,
-		(unsigned long long)sum.damaged);
+		(unsigned long long)sum.damaged,
+		all_wrote ? "" : "; of one disk there was none to check");
 }
 
 void guests_deinit(struct zerocopy *state)
