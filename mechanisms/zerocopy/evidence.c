@@ -6,8 +6,8 @@
 static struct error *place_evidence(struct trial *trial, const struct proof *proof)
 {
 	return trial_evidence(trial, "one-side", proof->source_ended == proof->moves,
-		proof->source_ended, "moves",
-		"after %u of %u moves %s", proof->source_ended, proof->moves,
+		proof->source_ended, "moves", "after %u of %u moves %s", proof->source_ended,
+		proof->moves,
 		zerocopy_topology(trial)->seen_from_here
 			? "another QEMU has the guest and the one before has ended"
 			: "the target's kernel has a QEMU of the guest and the source's has none");

@@ -36,26 +36,30 @@ static struct error *measure_stack(struct trial *trial)
 
 /* ---- a guest that dirties its memory ---- */
 
-/* The window in which a guest that dirties as fast as it can did least. Its clock stands still
- * while it is stopped, so the stop itself does not show: what shows is what came after. */
-static size_t slowest(const double windows[], size_t count)
+/* Which of the guest's windows its clock was in. */
+static struct error *window_of(
+	const json_t *result, uint64_t guest_ns, size_t count, size_t *window)
 {
-	size_t least = 0;
+	json_int_t start_ns = json_integer_value(json_object_get(result, "start_ns"));
 
-	for (size_t i = 1; i + 1 < count; i++) {
-		if (windows[i] < windows[least] || least == 0)
-			least = i;
-	}
-	return least;
+	if (start_ns <= 0 || guest_ns < (uint64_t)start_ns ||
+		(guest_ns - (uint64_t)start_ns) / 1000000 / ZEROCOPY_WINDOW_MS >= count)
+		return error_new(ERROR_GUEST,
+			"the move is not within the %zu windows in which a guest counted its pages",
+			count);
+	*window = (guest_ns - (uint64_t)start_ns) / 1000000 / ZEROCOPY_WINDOW_MS;
+	return NULL;
 }
 
-static struct error *put_recovery(struct trial *trial, const json_t *result, json_t *at)
+/* The guest's clock stands still while it is stopped, so the stop itself does not show: what shows
+ * is what came after. */
+static struct error *find_recovery(const json_t *result, const struct guest_moments *moments,
+	struct recovery *recovery, double *rest_ms)
 {
 	const json_t *pages = json_object_get(result, "pages_per_window"), *one;
 	size_t count = json_array_size(pages), i;
 	_cleanup_free_ double *windows = calloc(count + 1, sizeof(*windows));
 	struct recovery_question question = {.window_ms = ZEROCOPY_WINDOW_MS};
-	struct recovery recovery;
 
 	if (!windows || count > WINDOWS_MOST)
 		return error_new(ERROR_GUEST, "a guest counted its pages in %zu windows", count);
@@ -63,20 +67,37 @@ static struct error *put_recovery(struct trial *trial, const json_t *result, jso
 		windows[i] = json_number_value(one);
 	question.throughput = windows;
 	question.count = count;
-	question.event = slowest(windows, count);
-	recovery = recovery_find(&question);
-	if (isfinite(recovery.before))
-		try_(trial_sample(trial, "throughput_pages", json_incref(at),
-			recovery.before * 1e3 / ZEROCOPY_WINDOW_MS));
-	return isfinite(recovery.time_ms) ? trial_sample(trial, "recovery_ms", json_incref(at),
-						    recovery.time_ms + ZEROCOPY_WINDOW_MS)
-					  : NULL;
+	try_(window_of(result, moments->begin_ns, count, &question.former));
+	try_(window_of(result, moments->stopped_ns, count, &question.event));
+	*recovery = recovery_find(&question);
+	*rest_ms = (double)(count - question.event - 1) * ZEROCOPY_WINDOW_MS;
+	return isfinite(recovery->before)
+		       ? NULL
+		       : error_new(ERROR_GUEST, "a guest dirtied nothing before it was moved");
+}
+
+/* A guest that is not back by the end of its series is read as one that needed all of it. */
+static struct error *put_recovery(
+	struct trial *trial, const json_t *result, const struct guest_moments *moments, json_t *at)
+{
+	struct recovery recovery;
+	double rest_ms;
+	bool back;
+
+	try_(find_recovery(result, moments, &recovery, &rest_ms));
+	back = isfinite(recovery.time_ms);
+	try_(trial_sample(trial, "throughput_pages", json_incref(at),
+		recovery.before * 1e3 / ZEROCOPY_WINDOW_MS));
+	try_(trial_sample(trial, "recovery_open", json_incref(at), back ? 0 : 1));
+	return trial_sample(trial, "recovery_ms", json_incref(at),
+		(back ? recovery.time_ms : rest_ms) + ZEROCOPY_WINDOW_MS);
 }
 
 static struct error *move_dirtying(struct trial *trial, int64_t rate, json_t *at)
 {
 	const unsigned int guest = 0;
 	struct guest_program program = {0};
+	struct guest_moments moments = {0};
 	_cleanup_json_ json_t *result = NULL;
 	_cleanup_(words_deinit) struct words words = {0};
 	struct error *err;
@@ -84,11 +105,12 @@ static struct error *move_dirtying(struct trial *trial, int64_t rate, json_t *at
 	dirty_words(trial, rate, fleet_guest_memory(zerocopy_guests(trial), guest), &words);
 	err = guest_start(trial, guest, &words, &program);
 	if (!err)
-		err = observe_move(trial, &guest, 1, at);
+		err = rate == 0 ? observe_move_in_guest(trial, guest, at, &moments)
+				: observe_move(trial, &guest, 1, at);
 	if (!err)
 		err = guest_collect(trial, guest, &program, &result);
 	if (!err && rate == 0)
-		err = put_recovery(trial, result, at);
+		err = put_recovery(trial, result, &moments, at);
 	if (!err && rate > 0)
 		err = trial_sample(trial, "dirty_rate", json_incref(at),
 			json_number_value(json_object_get(result, "reached_rate")));

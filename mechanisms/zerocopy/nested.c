@@ -127,8 +127,7 @@ enum { NIC_MOVE = 0, NIC_MANAGE = 1 };
 static struct error *nic_bytes(
 	struct trial *trial, unsigned int system, unsigned int nic, uint64_t *bytes)
 {
-	_cleanup_free_ char *tap =
-		guest_tap(fleet_guest_name(trial_fleet(trial), system), 0, nic);
+	_cleanup_free_ char *tap = guest_tap(fleet_guest_name(trial_fleet(trial), system), 0, nic);
 	uint64_t frames;
 
 	return network_counters(tap, &frames, bytes);

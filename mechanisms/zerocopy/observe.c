@@ -1,25 +1,18 @@
 /* A move as it is seen from outside: a client that asks each guest every millisecond, another that
- * reads a stream from it, the kernel's accounts, and the mover's report. Readings are appended raw:
- * nothing here decides what they mean. */
-#include "mechanisms/zerocopy/zerocopy.h"
+ * reads a stream from it, the kernel's accounts, and the mover's report. */
+#include "mechanisms/zerocopy/observe.h"
 #include "harness/base/fs.h"
-#include "workloads/host/probe.h"
-#include "workloads/host/stream.h"
-
-#include <math.h>
 
 /* Replies and records that show that a client is served, before a move and after it. */
-enum { SERVED_BEFORE = 200, SERVED_AFTER = 100, MAPS_BYTES = 4 << 20, PAGE_BYTES = 4096 };
+enum { SERVED_BEFORE = 200, SERVED_AFTER = 100 };
 
-/* Clients of the guests that are moved. */
-struct watch {
-	size_t count;
-	struct probe_target targets[ZEROCOPY_GUESTS_MAX];
-	struct probe *probe;
-	struct stream *stream;
-	struct probe_series probed[ZEROCOPY_GUESTS_MAX];
-	struct stream_series streamed[ZEROCOPY_GUESTS_MAX];
-};
+/* While that many come in, the lab's CPU time is that of guests and clients without a move. */
+enum { SERVED_IDLE = 500 };
+
+/* After a move whose guest is asked how long it took to work as before. */
+enum { SERVED_LONG_AFTER = 3000 };
+
+enum { MAPS_BYTES = 4 << 20 };
 
 static void watch_deinit(struct watch *watch)
 {
@@ -52,20 +45,13 @@ static struct error *watch_start(
 /* A connection that broke is no error here: it is what is to be found out. */
 static struct error *watch_stop(struct trial *trial, struct watch *watch)
 {
-	try_(probe_await(watch->probe, SERVED_AFTER, trial_deadline(trial)));
+	try_(probe_await(watch->probe, watch->replies_after, trial_deadline(trial)));
 	error_destroy(stream_await(watch->stream, SERVED_AFTER, trial_deadline(trial)));
 	try_(probe_stop(take_ptr(watch->probe), watch->probed));
 	return stream_stop(take_ptr(watch->stream), watch->streamed);
 }
 
 /* ---- who has the guest, and on which memory ---- */
-
-/* A QEMU, and the RAM file that it maps shared: the largest of its mappings. */
-struct placement {
-	pid_t process;
-	unsigned long inode;
-	unsigned int device_major, device_minor;
-};
 
 static struct error *find_placement(
 	struct trial *trial, unsigned int guest, struct placement *placement)
@@ -113,16 +99,6 @@ static bool has_ended(pid_t process)
 
 /* ---- one move ---- */
 
-struct move_seen {
-	struct move_report reports[ZEROCOPY_GUESTS_MAX];
-	struct placement before[ZEROCOPY_GUESTS_MAX];
-	struct cpu_reading cpu_before, cpu_after;
-	uint64_t network_before, network_after; /* of the link between the machines */
-	uint64_t control_before, control_after;
-	unsigned int from; /* the source's stack */
-	int64_t begin_ns, end_ns;
-};
-
 enum move_method zerocopy_method(const struct trial *trial)
 {
 	const char *name = trial_choice(trial, "method");
@@ -139,6 +115,9 @@ struct move_options zerocopy_move_options(const struct trial *trial)
 		.method = zerocopy_method(trial),
 		.digest_all = trial_boolean(trial, "digest_all"),
 		.populate = trial_boolean(trial, "populate"),
+		/* Together, those that have been copied would stand still until the last one has.
+		 */
+		.one_by_one = zerocopy_copies(trial),
 		.deadline = trial_deadline(trial),
 	};
 }
@@ -160,11 +139,8 @@ static struct error *move_them(
 	const struct topology *topology = zerocopy_topology(trial);
 	struct move_options options = zerocopy_move_options(trial);
 
-	seen->from = fleet_guest_stack(zerocopy_guests(trial), guests[0]);
 	for (size_t i = 0; topology->seen_from_here && i < count; i++)
 		try_(find_placement(trial, guests[i], &seen->before[i]));
-	if (topology->ready)
-		topology->ready(trial, seen->from);
 	try_(read_links(trial, &seen->network_before, &seen->control_before));
 	try_(topology->cpu(trial, seen->from, &seen->cpu_before));
 	seen->begin_ns = clock_now_ns();
@@ -189,9 +165,9 @@ static void prove_link(struct trial *trial, size_t count, const struct move_seen
 		memory += seen->reports[i].memory_bytes;
 	}
 	proof->link_bytes += carried + control;
-	if (zerocopy_copies(trial) ? sent > 0 && carried >= sent
-				   : (double)(carried + control) <
-					     ZEROCOPY_LINK_SHARE_MOST * (double)memory)
+	if (zerocopy_copies(trial)
+			? sent > 0 && carried >= sent
+			: (double)(carried + control) < ZEROCOPY_LINK_SHARE_MOST * (double)memory)
 		proof->link_right += (unsigned int)count;
 }
 
@@ -231,108 +207,27 @@ static struct error *prove_one(struct trial *trial, unsigned int guest, unsigned
 	return NULL;
 }
 
-/* ---- readings ---- */
-
-/* A time that could not be had is no reading. */
-static struct error *put(struct trial *trial, const char *metric, json_t *at, double value)
+/* What guests and clients take of the CPUs when nothing is moved. */
+static struct error *read_idle(struct trial *trial, struct watch *watch, struct move_seen *seen)
 {
-	return isfinite(value) ? trial_sample(trial, metric, json_incref(at), value) : NULL;
-}
-
-static double larger(double a, double b)
-{
-	return isfinite(a) && !(a > b) ? b : isfinite(a) ? a : b;
-}
-
-struct longest {
-	double total_ms, transfer_ms, qmp_ms, verify_ms, udp_ms, tcp_ms, clock_ms, passes;
-};
-
-static struct longest longest_of(const struct watch *watch, const struct move_seen *seen)
-{
-	struct longest longest = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-
-	for (size_t i = 0; i < watch->count; i++) {
-		const struct move_report *report = &seen->reports[i];
-		struct probe_report probe =
-			probe_report(&watch->probed[i], seen->begin_ns, INT64_MAX);
-		struct stream_report stream =
-			stream_report(&watch->streamed[i], seen->begin_ns, INT64_MAX);
-
-		longest.total_ms = larger(longest.total_ms, report->total_ms);
-		longest.transfer_ms = larger(longest.transfer_ms, report->transfer_ms);
-		longest.qmp_ms = larger(longest.qmp_ms, report->downtime_ms);
-		longest.verify_ms = larger(longest.verify_ms, report->verify_ms);
-		longest.passes = larger(longest.passes, (double)report->dirty_sync_count);
-		longest.udp_ms = larger(longest.udp_ms, probe.gap_ms);
-		longest.clock_ms = larger(longest.clock_ms, probe.clock_lost_ms);
-		longest.tcp_ms = larger(longest.tcp_ms, stream.stall_ms);
-	}
-	return longest;
-}
-
-static struct error *put_times(
-	struct trial *trial, const struct watch *watch, const struct move_seen *seen, json_t *at)
-{
-	const struct longest longest = longest_of(watch, seen);
-
-	try_(put(trial, "migration_time", at, longest.total_ms / 1e3));
-	try_(put(trial, "command_time", at, clock_seconds(seen->begin_ns, seen->end_ns)));
-	try_(put(trial, "transfer_time", at, longest.transfer_ms / 1e3));
-	try_(put(trial, "verify_time", at, longest.verify_ms / 1e3));
-	try_(put(trial, "downtime", at, longest.udp_ms / 1e3));
-	try_(put(trial, "downtime_tcp", at, longest.tcp_ms / 1e3));
-	try_(put(trial, "downtime_clock", at, longest.clock_ms / 1e3));
-	try_(put(trial, "downtime_qmp", at, longest.qmp_ms / 1e3));
-	return zerocopy_copies(trial) ? put(trial, "passes", at, longest.passes) : NULL;
-}
-
-static enum traffic_path path_of(const struct trial *trial)
-{
-	const char *topology = trial_choice(trial, "topology");
-
-	if (strcmp(topology, "machines") == 0)
-		return TRAFFIC_TWO_MACHINES;
-	if (strcmp(topology, "flat") == 0)
-		return TRAFFIC_UNIX;
-	if (!zerocopy_copies(trial))
-		return TRAFFIC_CHANNEL;
-	return strcmp(trial_choice(trial, "nic"), "e1000") == 0 ? TRAFFIC_NESTED
-								: TRAFFIC_NESTED_PARAVIRTUAL;
-}
-
-static struct error *put_costs(
-	struct trial *trial, size_t count, const struct move_seen *seen, json_t *at)
-{
-	const struct cpu_reading *before = &seen->cpu_before, *after = &seen->cpu_after;
-	uint64_t sent = 0, memory = 0, digest = 0;
-	struct traffic traffic;
-
-	for (size_t i = 0; i < count; i++) {
-		sent += seen->reports[i].sent_bytes;
-		memory += seen->reports[i].memory_bytes;
-		digest += 2 * seen->reports[i].digest_pages * PAGE_BYTES;
-	}
-	traffic = traffic_estimate(path_of(trial), sent, digest, memory);
-	try_(put(trial, "stream_bytes", at, (double)sent));
-	if (zerocopy_topology(trial)->network)
-		try_(put(trial, "network_bytes", at,
-			(double)(seen->network_after - seen->network_before +
-				 seen->control_after - seen->control_before)));
-	try_(put(trial, "cpu_time", at, after->total - before->total));
-	try_(put(trial, "cpu_time_source", at, after->source - before->source));
-	try_(put(trial, "cpu_time_destination", at, after->destination - before->destination));
-	try_(put(trial, "memory_traffic", at, traffic.total));
-	try_(put(trial, "memory_traffic_source", at, traffic.source));
-	return put(trial, "memory_traffic_destination", at, traffic.destination);
+	try_(zerocopy_topology(trial)->cpu(trial, seen->from, &seen->cpu_idle));
+	seen->idle_ns = clock_now_ns();
+	return probe_await(watch->probe, SERVED_IDLE, trial_deadline(trial));
 }
 
 /* Where nobody watches, what only clients see is not there to be read. */
 static struct error *move_and_read(struct trial *trial, const unsigned int guests[], size_t count,
 	bool watched, json_t *at, struct watch *watch, struct move_seen *seen)
 {
-	if (watched)
+	const struct topology *topology = zerocopy_topology(trial);
+
+	seen->from = fleet_guest_stack(zerocopy_guests(trial), guests[0]);
+	if (topology->ready)
+		topology->ready(trial, seen->from);
+	if (watched) {
 		try_(watch_start(trial, guests, count, watch));
+		try_(read_idle(trial, watch, seen));
+	}
 	watch->count = count;
 	try_(move_them(trial, guests, count, seen));
 	if (watched)
@@ -341,19 +236,23 @@ static struct error *move_and_read(struct trial *trial, const unsigned int guest
 		try_(prove_one(trial, guests[i], seen->from, &seen->reports[i], &seen->before[i],
 			&watch->streamed[i]));
 	prove_link(trial, count, seen);
-	try_(put_times(trial, watch, seen, at));
-	return put_costs(trial, count, seen, at);
+	try_(read_times(trial, watch, seen, at));
+	return read_costs(trial, count, seen, at);
 }
 
+/* `moments` may be NULL; else the clients stay for longer. */
 static struct error *observe(struct trial *trial, const unsigned int guests[], size_t count,
-	bool watched, json_t *at, struct move_seen *seen)
+	bool watched, json_t *at, struct move_seen *seen, struct guest_moments *moments)
 {
 	struct watch *watch = calloc(1, sizeof(*watch));
 	struct error *err;
 
 	if (!watch)
 		abort();
+	watch->replies_after = moments ? SERVED_LONG_AFTER : SERVED_AFTER;
 	err = move_and_read(trial, guests, count, watched, at, watch, seen);
+	if (!err && moments)
+		*moments = find_moments(&watch->probed[0], seen);
 	watch_deinit(watch);
 	free(watch);
 	return err;
@@ -366,7 +265,17 @@ struct error *observe_move(
 
 	if (!seen || count > ZEROCOPY_GUESTS_MAX)
 		abort();
-	return observe(trial, guests, count, true, at, seen);
+	return observe(trial, guests, count, true, at, seen, NULL);
+}
+
+struct error *observe_move_in_guest(
+	struct trial *trial, unsigned int guest, json_t *at, struct guest_moments *moments)
+{
+	_cleanup_free_ struct move_seen *seen = calloc(1, sizeof(*seen));
+
+	if (!seen)
+		abort();
+	return observe(trial, &guest, 1, true, at, seen, moments);
 }
 
 struct error *observe_bare_move(
@@ -376,7 +285,7 @@ struct error *observe_bare_move(
 
 	if (!seen)
 		abort();
-	try_(observe(trial, &guest, 1, false, NULL, seen));
+	try_(observe(trial, &guest, 1, false, NULL, seen, NULL));
 	*begin_ns = seen->begin_ns;
 	*end_ns = seen->end_ns;
 	return NULL;

@@ -25,8 +25,8 @@ struct error *way_prepare(struct way *way, struct deadline deadline);
  * readings begin. */
 void way_begin(struct way *way, unsigned int from, struct deadline deadline);
 
-/* Connects it: what is sent to `entry` at the sending place comes out at `exit` at the other one. Both
- * as in struct tunnel_forward. Once after each way_begin(). */
+/* Connects it: what is sent to `entry` at the sending place comes out at `exit` at the other one.
+ * Both as in struct tunnel_forward. Once after each way_begin(). */
 struct error *way_open(struct way *way, const char *entry, const char *exit);
 
 /* move_options.route, for one guest at a time; `way` is a struct way. */

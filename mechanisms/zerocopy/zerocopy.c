@@ -55,9 +55,13 @@ static const struct param params[] = {
 
 static const struct metric metrics[] = {
 	{"migration_time", "s", BETTER_LESS,
-		"from the first migration command until the guest runs at the target"},
+		"from the first migration command until the guest runs at the target; "
+		"receive_time and populate_time come before it, while the guest runs"},
 	{"command_time", "s", BETTER_LESS,
 		"all of it: with the start of the target's QEMU and the end of the source's"},
+	{"receive_time", "s", BETTER_LESS, "starting the target's QEMU; the guest runs meanwhile"},
+	{"populate_time", "s", BETTER_LESS,
+		"filling the target's page tables, by memory size; the guest runs meanwhile"},
 	{"transfer_time", "s", BETTER_LESS, "QEMU's own total time"},
 	{"verify_time", "s", BETTER_LESS, "comparing pages, a part of the downtime"},
 	{"downtime", "s", BETTER_LESS,
@@ -71,11 +75,17 @@ static const struct metric metrics[] = {
 		"from the source's STOP event to the target's RESUME event"},
 	{"stream_bytes", "bytes", BETTER_LESS, "the migration stream, as QEMU counts it"},
 	{"network_bytes", "bytes", BETTER_LESS,
-		"over the links between the systems' machines, both ways; with the requests to nested "
+		"over the links between the systems' machines, both ways; with the requests to "
+		"nested "
 		"systems' stacks"},
-	{"cpu_time", "s", BETTER_LESS, "of the whole lab during the move, guests included"},
-	{"cpu_time_source", "s", BETTER_LESS, "of the source's machine"},
-	{"cpu_time_destination", "s", BETTER_LESS, "of the destination's machine"},
+	{"cpu_time_all", "s", BETTER_LESS,
+		"of the whole lab while the move lasts, from command to end, guests and clients "
+		"included"},
+	{"cpu_time", "s", BETTER_LESS,
+		"the same without what guests and clients take in half a second before the move, "
+		"scaled to its length; never below 0"},
+	{"cpu_time_source", "s", BETTER_LESS, "the same of the source's machine"},
+	{"cpu_time_destination", "s", BETTER_LESS, "the same of the destination's machine"},
 	{"memory_traffic", "x RAM", BETTER_LESS,
 		"estimate as in the paper: bytes sent times how often each is touched"},
 	{"memory_traffic_source", "x RAM", BETTER_LESS, "its share at the source"},
@@ -85,7 +95,10 @@ static const struct metric metrics[] = {
 	{"throughput_pages", "pages/s", BETTER_MORE,
 		"of a guest that dirties as fast as it can, before the move"},
 	{"recovery_ms", "ms", BETTER_LESS,
-		"of the guest's clock until it is back at 95 % of that throughput"},
+		"of the guest's clock from its stop until it is back at 95 % of that throughput; "
+		"at least so long where recovery_open is 1"},
+	{"recovery_open", "", BETTER_LESS,
+		"1: it was not back when the series ended, some seconds after the move"},
 	{"throughput", "Mbit/s", BETTER_MORE, "of data between the two systems"},
 	{"throughput_ssh", "Mbit/s", BETTER_MORE, "the same through the SSH tunnel"},
 	{"web_throughput", "replies/s", BETTER_MORE,

@@ -94,7 +94,7 @@ struct proof {
 	unsigned int connected;	   /* and it lived, every record in order */
 	uint64_t digest_pages;
 	uint64_t link_bytes; /* carried during moves, by the kernel's counters */
-	char *broken; /* why the first connection that did not live broke; NULL: none did */
+	char *broken;	     /* why the first connection that did not live broke; NULL: none did */
 };
 
 /* A trial's own state, from the fleet's specification to teardown. */
@@ -153,6 +153,16 @@ struct move_options zerocopy_move_options(const struct trial *trial);
  * (borrowed; may be NULL): with several guests the longest of each. */
 struct error *observe_move(
 	struct trial *trial, const unsigned int guests[], size_t count, json_t *at);
+
+/* By a guest's own CLOCK_MONOTONIC; 0: not known. */
+struct guest_moments {
+	uint64_t begin_ns;   /* its last answer before the move began */
+	uint64_t stopped_ns; /* and before the longest silence of the move */
+};
+
+/* The same of one guest, whose clients stay some seconds longer, and when that was to it. */
+struct error *observe_move_in_guest(
+	struct trial *trial, unsigned int guest, json_t *at, struct guest_moments *moments);
 
 /* The same of one guest without those clients, for a guest under a load that must not be disturbed:
  * what only they see is not read. [*begin_ns, *end_ns] is when it was moved, of CLOCK_MONOTONIC. */

@@ -11,9 +11,11 @@ struct recovery recovery_find(const struct recovery_question *question)
 	size_t hold = question->hold ? question->hold : 3;
 	double lost = 0;
 
-	if (question->event == 0 || question->event >= question->count)
+	if (question->event == 0 || question->event >= question->count ||
+		question->former > question->event)
 		return recovery;
-	recovery.before = stats_median(question->throughput, question->event);
+	recovery.before = stats_median(
+		question->throughput, question->former ? question->former : question->event);
 	if (!(recovery.before > 0))
 		return recovery;
 	lost = 1 - question->throughput[question->event] / recovery.before;

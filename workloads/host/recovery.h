@@ -11,12 +11,14 @@ struct recovery_question {
 	size_t count;
 	double window_ms;
 	size_t event;	 /* the window in which the guest stood still or was moved */
+	size_t former;	 /* so many windows at the beginning make the former throughput; 0: all
+			    before the event */
 	double fraction; /* of the former throughput that counts as recovered; 0: 0.95 */
 	size_t hold;	 /* so many windows on end must have it, by their median; 0: 3 */
 };
 
 struct recovery {
-	double before; /* median of the windows before the event; NAN: there were none */
+	double before; /* median of those windows; NAN: there were none */
 	/* From the end of the event's window to the beginning of the first windows that hold; 0: at
 	 * once, NAN: not by the end of the series. */
 	double time_ms;

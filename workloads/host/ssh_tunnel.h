@@ -35,8 +35,8 @@ struct error *tunnel_connect(struct tunnel *tunnel, const struct tunnel_forward 
 /* Ends the client; harmless when there is none. */
 void tunnel_disconnect(struct tunnel *tunnel);
 
-/* Both. Returns when the client has logged in and listens. Errors are ssh's or sshd's own last words. The
- * places and what they refer to must live as long as the tunnel. */
+/* Both. Returns when the client has logged in and listens. Errors are ssh's or sshd's own last
+ * words. The places and what they refer to must live as long as the tunnel. */
 struct error *tunnel_open(
 	const struct tunnel_spec *spec, struct deadline deadline, struct tunnel **tunnel);
 

@@ -1,0 +1,140 @@
+/* The readings of a move that observe.c has watched. They are appended raw: nothing here decides
+ * what they mean. */
+#include "mechanisms/zerocopy/observe.h"
+
+#include <math.h>
+
+enum { PAGE_BYTES = 4096 };
+
+/* A time that could not be had is no reading. */
+static struct error *put(struct trial *trial, const char *metric, json_t *at, double value)
+{
+	return isfinite(value) ? trial_sample(trial, metric, json_incref(at), value) : NULL;
+}
+
+static double larger(double a, double b)
+{
+	return isfinite(a) && !(a > b) ? b : isfinite(a) ? a : b;
+}
+
+struct longest {
+	double total_ms, receive_ms, populate_ms, transfer_ms, qmp_ms, verify_ms, udp_ms, tcp_ms,
+		clock_ms, passes;
+};
+
+static struct longest longest_of(const struct watch *watch, const struct move_seen *seen)
+{
+	struct longest longest = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+
+	for (size_t i = 0; i < watch->count; i++) {
+		const struct move_report *report = &seen->reports[i];
+		struct probe_report probe =
+			probe_report(&watch->probed[i], seen->begin_ns, INT64_MAX);
+		struct stream_report stream =
+			stream_report(&watch->streamed[i], seen->begin_ns, INT64_MAX);
+
+		longest.total_ms = larger(longest.total_ms, report->total_ms);
+		longest.receive_ms = larger(longest.receive_ms, report->receive_ms);
+		longest.populate_ms = larger(longest.populate_ms, report->populate_ms);
+		longest.transfer_ms = larger(longest.transfer_ms, report->transfer_ms);
+		longest.qmp_ms = larger(longest.qmp_ms, report->downtime_ms);
+		longest.verify_ms = larger(longest.verify_ms, report->verify_ms);
+		longest.passes = larger(longest.passes, (double)report->dirty_sync_count);
+		longest.udp_ms = larger(longest.udp_ms, probe.gap_ms);
+		longest.clock_ms = larger(longest.clock_ms, probe.clock_lost_ms);
+		longest.tcp_ms = larger(longest.tcp_ms, stream.stall_ms);
+	}
+	return longest;
+}
+
+struct error *read_times(
+	struct trial *trial, const struct watch *watch, const struct move_seen *seen, json_t *at)
+{
+	const struct longest longest = longest_of(watch, seen);
+
+	try_(put(trial, "migration_time", at, longest.total_ms / 1e3));
+	try_(put(trial, "command_time", at, clock_seconds(seen->begin_ns, seen->end_ns)));
+	try_(put(trial, "receive_time", at, longest.receive_ms / 1e3));
+	try_(put(trial, "populate_time", at, longest.populate_ms / 1e3));
+	try_(put(trial, "transfer_time", at, longest.transfer_ms / 1e3));
+	try_(put(trial, "verify_time", at, longest.verify_ms / 1e3));
+	try_(put(trial, "downtime", at, longest.udp_ms / 1e3));
+	try_(put(trial, "downtime_tcp", at, longest.tcp_ms / 1e3));
+	try_(put(trial, "downtime_clock", at, longest.clock_ms / 1e3));
+	try_(put(trial, "downtime_qmp", at, longest.qmp_ms / 1e3));
+	return zerocopy_copies(trial) ? put(trial, "passes", at, longest.passes) : NULL;
+}
+
+static enum traffic_path path_of(const struct trial *trial)
+{
+	const char *topology = trial_choice(trial, "topology");
+
+	if (strcmp(topology, "machines") == 0)
+		return TRAFFIC_TWO_MACHINES;
+	if (strcmp(topology, "flat") == 0)
+		return TRAFFIC_UNIX;
+	if (!zerocopy_copies(trial))
+		return TRAFFIC_CHANNEL;
+	return strcmp(trial_choice(trial, "nic"), "e1000") == 0 ? TRAFFIC_NESTED
+								: TRAFFIC_NESTED_PARAVIRTUAL;
+}
+
+/* What the move took beyond what guests and clients would have taken in its time. */
+static double own_time(const struct move_seen *seen, double idle, double before, double after)
+{
+	double idle_rate = (before - idle) / clock_seconds(seen->idle_ns, seen->begin_ns);
+	double own = after - before - idle_rate * clock_seconds(seen->begin_ns, seen->end_ns);
+
+	return own < 0 ? 0 : own;
+}
+
+static struct error *put_cpu_time(struct trial *trial, const struct move_seen *seen, json_t *at)
+{
+	const struct cpu_reading *idle = &seen->cpu_idle, *before = &seen->cpu_before,
+				 *after = &seen->cpu_after;
+
+	try_(put(trial, "cpu_time_all", at, after->total - before->total));
+	if (seen->idle_ns == 0)
+		return NULL;
+	try_(put(trial, "cpu_time", at, own_time(seen, idle->total, before->total, after->total)));
+	try_(put(trial, "cpu_time_source", at,
+		own_time(seen, idle->source, before->source, after->source)));
+	return put(trial, "cpu_time_destination", at,
+		own_time(seen, idle->destination, before->destination, after->destination));
+}
+
+struct error *read_costs(
+	struct trial *trial, size_t count, const struct move_seen *seen, json_t *at)
+{
+	uint64_t sent = 0, memory = 0, digest = 0;
+	struct traffic traffic;
+
+	for (size_t i = 0; i < count; i++) {
+		sent += seen->reports[i].sent_bytes;
+		memory += seen->reports[i].memory_bytes;
+		digest += 2 * seen->reports[i].digest_pages * PAGE_BYTES;
+	}
+	traffic = traffic_estimate(path_of(trial), sent, digest, memory);
+	try_(put(trial, "stream_bytes", at, (double)sent));
+	if (zerocopy_topology(trial)->network)
+		try_(put(trial, "network_bytes", at,
+			(double)(seen->network_after - seen->network_before + seen->control_after -
+				 seen->control_before)));
+	try_(put_cpu_time(trial, seen, at));
+	try_(put(trial, "memory_traffic", at, traffic.total));
+	try_(put(trial, "memory_traffic_source", at, traffic.source));
+	return put(trial, "memory_traffic_destination", at, traffic.destination);
+}
+
+struct guest_moments find_moments(const struct probe_series *probed, const struct move_seen *seen)
+{
+	struct probe_report during = probe_report(probed, seen->begin_ns, seen->end_ns);
+	struct guest_moments moments = {.stopped_ns = during.guest_before_ns};
+
+	for (size_t i = 0; i < probed->reply_count; i++) {
+		if (probed->replies[i].received_ns > seen->begin_ns)
+			break;
+		moments.begin_ns = probed->replies[i].guest_monotonic_ns;
+	}
+	return moments;
+}
