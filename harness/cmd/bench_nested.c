@@ -53,13 +53,30 @@ static json_t *report_json(const struct move_report *report)
 		(json_int_t)report->digest_pages, "moved", report->moved);
 }
 
-/* To the second L1 guest and back, without copying. */
-static struct error *move_about(struct fleet *inner, json_t *moves)
+/* By the L1 guests' own kernels. */
+static struct error *check_place(const struct nested *nested, unsigned int stack)
 {
+	struct nested_sight here, elsewhere;
+	struct deadline deadline = deadline_after_ms(GUEST_TIMEOUT_MS);
+
+	try_(nested_look(nested, 0, stack, deadline, &here));
+	try_(nested_look(nested, 0, 1 - stack, deadline, &elsewhere));
+	if (here.processes == 1 && here.on_nvdimm == 1 && elsewhere.processes == 0)
+		return NULL;
+	return error_new(ERROR_GUEST,
+		"L1 guest %u has %u QEMUs of a moved guest, %u on its NVDIMM, and the other has %u",
+		stack, here.processes, here.on_nvdimm, elsewhere.processes);
+}
+
+/* To the second L1 guest and back, without copying. */
+static struct error *move_about(const struct nested *nested, json_t *moves)
+{
+	struct fleet *inner = nested_guests(nested);
 	static const unsigned int first[] = {0};
 	_cleanup_free_ char *boot_id = NULL;
 
 	try_(check_guest(inner, NULL, &boot_id));
+	try_(check_place(nested, 0));
 	for (unsigned int i = 0; i < MOVES; i++) {
 		struct move_options options = {
 			.method = MOVE_ZEROCOPY, .deadline = deadline_after_ms(LAB_TIMEOUT_MS)};
@@ -71,6 +88,7 @@ static struct error *move_about(struct fleet *inner, json_t *moves)
 		if (err)
 			return error_prefix(err, "move %u", i + 1);
 		try_(check_guest(inner, boot_id, NULL));
+		try_(check_place(nested, (i + 1) % NESTED_STACKS));
 	}
 	return NULL;
 }
@@ -90,7 +108,7 @@ static struct error *report_open(
 		try_(fleet_guest_pss(outer, i, &pss[i]));
 	try_(nested_channel_seconds(nested, (uint64_t)CHANNEL_MIB << 20,
 		deadline_after_ms(LAB_TIMEOUT_MS), &channel_s));
-	try_(move_about(inner, moves));
+	try_(move_about(nested, moves));
 	return jsonline_send(job->out_fd,
 		json_pack("{s:f, s:f, s:b, s:f, s:f, s:f, s:O}", "outer_ready_s",
 			fleet_ready_s(outer), "inner_ready_s", fleet_ready_s(inner), "same_memory",
