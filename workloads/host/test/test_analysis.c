@@ -162,6 +162,22 @@ static void recovery_is_timed_from_the_event(void **state)
 	assert_true(recover(lucky, 10, 3).time_ms == 30);
 }
 
+/* What slows a guest down before it is stopped is not how fast it was. */
+static void former_throughput_ends_before_the_event(void **state)
+{
+	(void)state;
+	static const double series[] = {100, 100, 100, 60, 60, 60, 60, 0, 60, 60, 99, 100, 100};
+	struct recovery_question question = {
+		.throughput = series, .count = 13, .window_ms = 10, .event = 7, .former = 3};
+
+	assert_true(recovery_find(&question).before == 100);
+	assert_true(recovery_find(&question).time_ms == 20);
+	question.former = 0;
+	assert_true(recovery_find(&question).before == 60);
+	question.former = 8;
+	assert_true(isnan(recovery_find(&question).before));
+}
+
 static void recovery_without_a_before_or_an_after_is_unknown(void **state)
 {
 	(void)state;
@@ -191,6 +207,7 @@ int main(void)
 		cmocka_unit_test(clocks_of_a_hostile_guest_are_only_numbers),
 		cmocka_unit_test(a_streams_records_are_counted_where_one_looks),
 		cmocka_unit_test(recovery_is_timed_from_the_event),
+		cmocka_unit_test(former_throughput_ends_before_the_event),
 		cmocka_unit_test(recovery_without_a_before_or_an_after_is_unknown),
 	};
 
