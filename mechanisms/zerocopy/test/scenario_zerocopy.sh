@@ -32,6 +32,19 @@ for experiment in dirty pages stack postcopy; do
 	check 'at least one' not out_has ' 0 ended'
 done
 
+# Systems with a link between them: what it carried is evidence in every trial, and so is, of nested
+# ones, which of their kernels has the guest
+for variant in phys vmbeam; do
+	fl run zerocopy --profile paper -e migration --variant "$variant" -p memory_most_mib=128 \
+		--budget 60s
+	check "experiment migration runs with $variant" exited 0
+	check 'and all of its trials are ok' out_has ' 0 failed, 0 invalid'
+	record_of_last
+	for name in link one-side inode; do
+		check "with evidence '$name'" not has_evidence "$name" 0
+	done
+done
+
 fl run zerocopy --profile smoke --variant flat-zerocopy -p method=precopy
 check 'a variant cannot be made another one' exited 1
 check 'the variant that does it is named' err_has 'try: --variant'
