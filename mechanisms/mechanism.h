@@ -56,6 +56,7 @@ struct variant {
 struct experiment_size {
 	int blocks; /* ABBA blocks: each variant runs twice a block; 0: not in this profile */
 	const struct preset *presets; /* may be NULL */
+	const char *const *variants;  /* a part of the experiment's; NULL: all of them */
 };
 
 struct experiment {

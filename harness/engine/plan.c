@@ -184,12 +184,17 @@ static bool claim_needs(const json_t *claim, const char *experiment, const char 
 static size_t choose_variants(const struct plan_options *options, const json_t *claim,
 	const struct experiment *experiment, const char *names[MAX_VARIANTS])
 {
+	const char *const *part = experiment->sizes[options->profile].variants;
+	/* Who asks for a variant or a claim by name gets what that needs, also in a small profile.
+	 */
+	bool all = !part || options->only_variant || claim;
+	const char *const *variants = all ? experiment->variants : part;
 	size_t count = 0;
 
 	if (options->only_experiment && strcmp(options->only_experiment, experiment->name) != 0)
 		return 0;
-	for (size_t i = 0; experiment->variants[i] && count < MAX_VARIANTS; i++) {
-		const char *name = experiment->variants[i];
+	for (size_t i = 0; variants[i] && count < MAX_VARIANTS; i++) {
+		const char *name = variants[i];
 
 		if (options->only_variant && strcmp(options->only_variant, name) != 0)
 			continue;

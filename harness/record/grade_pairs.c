@@ -206,6 +206,39 @@ void grade_ratio(const struct grading *grading, const json_t *test, json_t *resu
 	judge_ratio(result, &source, test, of, to, &estimate);
 }
 
+/* Nothing at all is no ratio, but it is within any limit that is above nothing: pair by pair, with
+ * the largest share as what was measured. False where no subject's reading is nothing. */
+static bool judge_nothing(const struct source *source, const json_t *of, const json_t *to,
+	double at_most, size_t want, json_t *result)
+{
+	_cleanup_free_ double *subject = NULL;
+	_cleanup_free_ double *baseline = NULL;
+	size_t pairs = source_pairs(source, of, to, &subject, &baseline), within = 0;
+	double largest = 0;
+	bool nothing = false;
+
+	for (size_t i = 0; i < pairs; i++) {
+		if (subject[i] < 0 || !(baseline[i] > 0))
+			return false;
+		nothing = nothing || subject[i] == 0;
+		within += subject[i] / baseline[i] <= at_most;
+		largest = fmax(largest, subject[i] / baseline[i]);
+	}
+	if (!nothing)
+		return false;
+	result_number(result, "measured", largest);
+	json_object_set_new(result, "pairs", json_integer((json_int_t)pairs));
+	json_object_set_new(result, "unit", json_string("x"));
+	if (pairs < want)
+		result_conclude(result, "inconclusive", "%zu of %zu pairs", pairs, want);
+	else if (within == pairs)
+		result_conclude(result, "reproduced", "within the limit in all %zu pairs", pairs);
+	else
+		result_conclude(result, "inconclusive", "within the limit in %zu of %zu pairs",
+			within, pairs);
+	return true;
+}
+
 void grade_pair_bound(const struct grading *grading, const json_t *test, json_t *result)
 {
 	struct source source = test_source(grading, test);
@@ -216,6 +249,8 @@ void grade_pair_bound(const struct grading *grading, const json_t *test, json_t 
 	struct ratio_estimate estimate;
 
 	result_number(result, "published", isfinite(at_most) ? at_most : at_least);
+	if (isfinite(at_most) && judge_nothing(&source, of, to, at_most, want, result))
+		return;
 	if (!estimate_pairs(&source, test, of, to, result, &estimate))
 		return;
 	if (estimate.n < want) {

@@ -443,9 +443,36 @@ static void an_aa_plan_of_a_named_variant(void **state)
 	}
 }
 
+/* A profile may run a part of an experiment's variants; who names one of the others gets it. */
+static void a_profile_can_have_a_part_of_the_variants(void **state)
+{
+	(void)state;
+	const struct mechanism *zerocopy = mechanism_find("zerocopy");
+	struct plan_options options = options_for(1, PROFILE_QUICK);
+	_cleanup_json_ json_t *some = NULL;
+	_cleanup_json_ json_t *named = NULL;
+	const json_t *trial;
+	size_t i, phys = 0;
+
+	options.mechanisms = &zerocopy;
+	options.only_experiment = "migration";
+	some = make_plan(options);
+	json_array_foreach (json_object_get(some, "trials"), i, trial) {
+		assert_string_not_equal(text(trial, "variant"), "nest");
+		phys += strcmp(text(trial, "variant"), "phys") == 0;
+	}
+	assert_true(phys > 0 && phys < i);
+	options.only_variant = "nest";
+	named = make_plan(options);
+	json_array_foreach (json_object_get(named, "trials"), i, trial)
+		assert_string_equal(text(trial, "variant"), "nest");
+	assert_int_equal(i, phys);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_profile_can_have_a_part_of_the_variants),
 		cmocka_unit_test(half_1_is_the_reverse_of_half_0),
 		cmocka_unit_test(every_variant_runs_twice_a_block),
 		cmocka_unit_test(blocks_of_experiments_take_turns),

@@ -214,6 +214,34 @@ static void record_readings_settle_as_well(void **state)
 	assert_string_equal(text(json_object_get(of, "at"), "memory_mib"), "largest");
 }
 
+/* D5: a subject that sends nothing has no ratio, and is below the limit all the same. */
+static void nothing_is_within_a_limit(void **state)
+{
+	static const double sent[] = {0, 0, 140, 0, 60, 0};
+
+	(void)state;
+	for (int large = 0; large < 2; large++) {
+		json_t *record = synthetic_record("zerocopy", "tcg");
+		_cleanup_json_ json_t *claims = NULL;
+
+		for (int pair = 0; pair < PAIRS; pair++) {
+			json_t *subject = synthetic_trial(record, "zerocopy", "migration", "vmbeam",
+				"subject", pair / 2, pair % 2);
+			json_t *baseline = synthetic_trial(record, "zerocopy", "migration", "phys",
+				"baseline", pair / 2, pair % 2);
+
+			add_size(subject, "network_bytes", "bytes", 512,
+				large && pair == 2 ? 1e8 : sent[pair]);
+			add_size(baseline, "network_bytes", "bytes", 512, 1e8);
+		}
+		const json_t *test =
+			test_noted(graded(record, "D5", &claims), "VMBeam over Xen-Phys");
+
+		assert_string_equal(text(test, "verdict"), large ? "inconclusive" : "reproduced");
+		assert_float_equal(number(test, "measured"), large ? 1 : 1.4e-6, 1e-9);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +251,7 @@ int main(void)
 		cmocka_unit_test(an_absolute_value_at_another_size_is_not_comparable),
 		cmocka_unit_test(a_slope_is_over_the_samples_coordinate),
 		cmocka_unit_test(record_readings_settle_as_well),
+		cmocka_unit_test(nothing_is_within_a_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
