@@ -109,3 +109,42 @@ static inline void assert_port_of(struct fleet *fleet, unsigned int guest, const
 	if (!strstr(text, wanted))
 		fail_msg("no '%s' in:\n%s", wanted, text);
 }
+
+static inline pid_t find_qemu(const char *seat)
+{
+	_cleanup_free_ char *name = format_string("guest=%s,", seat);
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	pid_t found = 0;
+
+	assert_non_null(proc);
+	while (!found && (entry = readdir(proc))) {
+		_cleanup_free_ char *path = format_string("/proc/%s/cmdline", entry->d_name);
+		_cleanup_free_ char *words = NULL;
+		size_t size = 0;
+
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		error_destroy(fs_read(path, 1 << 20, &words, &size));
+		if (words && memmem(words, size, name, strlen(name)))
+			found = atoi(entry->d_name);
+	}
+	closedir(proc);
+	return found;
+}
+
+/* The QEMU of a guest that is not the one it runs in. */
+static inline pid_t target_qemu(const struct fleet *fleet, const char *name)
+{
+	for (unsigned int i = 0; i < fleet->count; i++) {
+		const struct guest *guest = &fleet->guests[i];
+		_cleanup_free_ char *seat = NULL;
+
+		if (strcmp(guest->name, name) != 0)
+			continue;
+		/* fleet_item_init() has taken two seats: the target's and the one back. */
+		seat = guest_seat(name, guest->next_seat - 2);
+		return find_qemu(seat);
+	}
+	return 0;
+}

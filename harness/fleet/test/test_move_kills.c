@@ -20,45 +20,6 @@ struct assassin {
 	bool killed;
 };
 
-static pid_t find_qemu(const char *seat)
-{
-	_cleanup_free_ char *name = format_string("guest=%s,", seat);
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	pid_t found = 0;
-
-	assert_non_null(proc);
-	while (!found && (entry = readdir(proc))) {
-		_cleanup_free_ char *path = format_string("/proc/%s/cmdline", entry->d_name);
-		_cleanup_free_ char *words = NULL;
-		size_t size = 0;
-
-		if (!isdigit((unsigned char)entry->d_name[0]))
-			continue;
-		error_destroy(fs_read(path, 1 << 20, &words, &size));
-		if (words && memmem(words, size, name, strlen(name)))
-			found = atoi(entry->d_name);
-	}
-	closedir(proc);
-	return found;
-}
-
-/* The QEMU of a guest that is not the one it runs in. */
-static pid_t target_qemu(const struct fleet *fleet, const char *name)
-{
-	for (unsigned int i = 0; i < fleet->count; i++) {
-		const struct guest *guest = &fleet->guests[i];
-		_cleanup_free_ char *seat = NULL;
-
-		if (strcmp(guest->name, name) != 0)
-			continue;
-		/* fleet_item_init() has taken two seats: the target's and the one back. */
-		seat = guest_seat(name, guest->next_seat - 2);
-		return find_qemu(seat);
-	}
-	return 0;
-}
-
 static void strike(void *context, enum move_step step, const char *guest, pid_t mover)
 {
 	struct assassin *assassin = context;
@@ -160,6 +121,17 @@ static void kill_precopy(struct fleet *fleet)
 	kill_everybody(fleet, 1, MOVE_PRECOPY, false, MOVE_TRANSFER);
 }
 
+/* From the commit on its memory is on both sides. */
+static void kill_postcopy(struct fleet *fleet)
+{
+	mark_guest(fleet, 0);
+	for (int step = MOVE_TRANSFER; step < MOVE_COMMIT; step++) {
+		for (int party = KILL_MOVER; party <= KILL_TARGET_QEMU; party++)
+			move_and_kill(fleet, 1, MOVE_POSTCOPY, false, (enum party_killed)party,
+				(enum move_step)step, 0);
+	}
+}
+
 static void kill_cpr(struct fleet *fleet)
 {
 	kill_everybody(fleet, 1, MOVE_CPR, false, MOVE_RECEIVE);
@@ -195,6 +167,15 @@ static void so_does_a_guest_that_is_copied(void **state)
 	struct fleet_spec spec = movable(1);
 
 	live_run(&spec, kill_precopy);
+}
+
+static void so_does_a_guest_before_its_pages_follow_it(void **state)
+{
+	(void)state;
+	struct fleet_spec spec = movable(1);
+
+	spec.ram = RAM_PRIVATE;
+	live_run(&spec, kill_postcopy);
 }
 
 static void so_does_a_guest_whose_memory_is_handed_over(void **state)
@@ -240,6 +221,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(two_guests_live_on_the_same_side),
 		cmocka_unit_test(two_guests_one_by_one_do_so_too),
 		cmocka_unit_test(so_does_a_guest_that_is_copied),
+		cmocka_unit_test(so_does_a_guest_before_its_pages_follow_it),
 		cmocka_unit_test(so_does_a_guest_whose_memory_is_handed_over),
 		cmocka_unit_test(a_qemu_that_dies_after_the_commit_takes_its_guest_along),
 	};
