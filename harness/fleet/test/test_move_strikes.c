@@ -1,5 +1,6 @@
 /* Moves that are struck while a step is being taken, and by what does not die but hangs or cannot
- * be started anew: each guest still runs on exactly one side, whatever became of the others. */
+ * be started anew: each guest still runs on exactly one side, whatever became of the others. And
+ * what moves leave behind. */
 #include "harness/fleet/test/moving.h"
 
 #include <poll.h>
@@ -229,6 +230,51 @@ static void a_guest_needs_no_target_to_go_back(void **state)
 	live_run(&spec, lose_target_at_each_step);
 }
 
+/* ---- what is left ---- */
+
+static unsigned int count_open(pid_t pid)
+{
+	_cleanup_free_ char *path = format_string("/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	unsigned int count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+static void move_often(struct fleet *fleet)
+{
+	const struct move_options options = {.deadline = LIVE_DEADLINE};
+	struct deadline deadline = LIVE_DEADLINE;
+	struct move_report report;
+	unsigned int before[2];
+
+	for (unsigned int i = 0; i < 2; i++)
+		before[i] = count_open(fleet_stack_pid(fleet, i));
+	for (unsigned int to = 1; to < 7; to++)
+		assert_ok(fleet_move(fleet, (unsigned int[]){0}, 1, to % 2, &options, &report));
+	/* A stack notices the end of the last mover's connections when it gets to it. */
+	for (unsigned int i = 0; i < 2; i++) {
+		while (count_open(fleet_stack_pid(fleet, i)) > before[i]) {
+			if (deadline_passed(deadline))
+				fail_msg("stack %u has %u descriptors open, not %u", i,
+					count_open(fleet_stack_pid(fleet, i)), before[i]);
+			poll(NULL, 0, 5);
+		}
+	}
+}
+
+static void moves_leave_nothing_open_in_the_stacks(void **state)
+{
+	(void)state;
+	struct fleet_spec spec = movable(1);
+
+	live_run(&spec, move_often);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +282,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_guest_that_is_being_copied_lives),
 		cmocka_unit_test(a_target_that_hangs_keeps_nobody_from_going_back),
 		cmocka_unit_test(a_guest_needs_no_target_to_go_back),
+		cmocka_unit_test(moves_leave_nothing_open_in_the_stacks),
 	};
 
 	return live_main(argc, argv, "strikes", tests, ARRAY_SIZE(tests));
