@@ -85,7 +85,8 @@ static const struct metric metrics[] = {
 		"included"},
 	{"cpu_time", "s", BETTER_LESS,
 		"the same without what guests and clients take in half a second before the move, "
-		"scaled to its length; never below 0"},
+		"scaled to its length; never below 0, and too little on a host whose CPUs are all "
+		"busy, where guests get less while one moves"},
 	{"cpu_time_source", "s", BETTER_LESS, "the same of the source's machine"},
 	{"cpu_time_destination", "s", BETTER_LESS, "the same of the destination's machine"},
 	{"memory_traffic", "x RAM", BETTER_LESS,
