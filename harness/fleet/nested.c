@@ -90,9 +90,9 @@ static struct error *reach(
 
 	if (!end)
 		abort();
+	unlink(path);
 	end->address = format_string("%s", address);
 	end->path = inside ? format_string("%s", inside) : NULL;
-	unlink(path);
 	return relay_listen(path, open_end, release_end, end, relay);
 }
 
@@ -151,16 +151,17 @@ static const struct image *image_inside(void)
 
 static struct error *add_stack(struct fleet *fleet, unsigned int number, const char *address)
 {
+	char *socket = format_string("%s/nested%u.sock", lab_dir(), number);
 	struct fleet_stack *stack = &fleet->stacks[number];
 	struct relay *relay;
 
 	*stack = (struct fleet_stack){
-		.socket = format_string("%s/nested%u.sock", lab_dir(), number),
+		.socket = socket,
 		.root = format_string("%s/nested%u", lab_dir(), number),
 		.pid = getpid(), /* of who serves its socket here */
 	};
 	fleet->stack_count++;
-	return reach(stack->socket, address, NULL, &relay); /* for good */
+	return reach(socket, address, NULL, &relay); /* for good */
 }
 
 static struct error *add_guest(struct fleet *fleet, unsigned int number, const char *address)
