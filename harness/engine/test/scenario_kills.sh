@@ -32,7 +32,7 @@ has_trial_or_ended() { has_trials 1 || has_ended "$started"; }
 host_state >"$SCRATCH/before"
 kinds='parent init body stack qemu'
 hits=0 misses=0 resumed=0
-while [ "$hits" -lt "$COUNT" ] && [ "$misses" -lt "$COUNT" ]; do
+while [ "$hits" -lt "$COUNT" ] && [ "$misses" -lt $((3 * COUNT)) ]; do
 	# shellcheck disable=SC2086
 	set -- $kinds
 	shift $(((hits + misses) % 5))
