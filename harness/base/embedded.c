@@ -9,7 +9,7 @@
 	X(tiny_load_modules, "tiny-init/load-modules")                                             \
 	X(tiny_agent, "tiny-init/agent")                                                           \
 	X(tiny_shutdown, "tiny-init/shutdown")                                                     \
-	X(l1_setup, "tiny-init/l1-setup")                                                           \
+	X(l1_setup, "tiny-init/l1-setup")                                                          \
 	X(tiny_disk_init, "tiny-init/disk-init")                                                   \
 	X(paper_A, "papers/A.json")                                                                \
 	X(paper_B, "papers/B.json")                                                                \

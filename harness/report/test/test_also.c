@@ -223,8 +223,8 @@ static json_t *time_series(int points)
 	json_t *record = synthetic_record("shmipc", "tcg");
 
 	for (int i = 0; i < 6; i++) {
-		json_t *trial = synthetic_trial(record, "shmipc", "series", "shm-polling",
-			"subject", i / 2, i % 2);
+		json_t *trial = synthetic_trial(
+			record, "shmipc", "series", "shm-polling", "subject", i / 2, i % 2);
 
 		for (int p = 1; p <= points; p++)
 			synthetic_sample(trial, "rate", "replies/s", p, 7000 + i % 2);
