@@ -122,5 +122,6 @@ const struct topology topology_machines = {
 	.network = machines_network,
 	.guests = trial_fleet,
 	.has_disks = true,
+	.sshd_of_host = true,
 	.seen_from_here = true,
 };
