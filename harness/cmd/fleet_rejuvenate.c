@@ -5,6 +5,7 @@
 #include "harness/cmd/fleet_watch.h"
 #include "harness/fleet/fleet_move.h"
 #include "harness/fleet/stack.h"
+#include "harness/host/proc.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,19 +17,10 @@
  * Guests' RAM is a file in shared memory and does not count. */
 static uint64_t process_own_bytes(pid_t pid)
 {
-	static const char *const parts[] = {"\nPss_Anon:", "\nPss_File:"};
-	_cleanup_free_ char *path = format_string("/proc/%d/smaps_rollup", (int)pid);
-	_cleanup_free_ char *text = NULL;
-	struct error *err = fs_read(path, 1 << 16, &text, NULL);
-	uint64_t bytes = 0;
+	struct proc_memory memory = {0};
 
-	for (size_t i = 0; !err && i < ARRAY_SIZE(parts); i++) {
-		const char *line = strstr(text, parts[i]);
-
-		bytes += line ? strtoull(line + strlen(parts[i]), NULL, 10) << 10 : 0;
-	}
-	error_destroy(err);
-	return bytes;
+	error_destroy(proc_read_memory(pid, &memory));
+	return memory.pss_anonymous + memory.pss_file;
 }
 
 static uint64_t stack_memory(const struct fleet *fleet, unsigned int stack)

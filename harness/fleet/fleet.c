@@ -2,6 +2,7 @@
 #include "harness/fleet/fleet_internal.h"
 #include "harness/base/fs.h"
 #include "harness/base/parallel.h"
+#include "harness/host/proc.h"
 #include "harness/host/qemu.h"
 
 #include <errno.h>
@@ -314,15 +315,9 @@ struct agent *fleet_agent(const struct fleet *fleet, unsigned int guest)
 
 struct error *fleet_guest_pss(const struct fleet *fleet, unsigned int guest, uint64_t *bytes)
 {
-	_cleanup_free_ char *path =
-		format_string("/proc/%d/smaps_rollup", (int)fleet->guests[guest].pid);
-	_cleanup_free_ char *text = NULL;
-	const char *line;
+	struct proc_memory memory;
 
-	try_(fs_read(path, 1 << 16, &text, NULL));
-	line = strstr(text, "\nPss:");
-	if (!line)
-		return error_new(ERROR_SETUP, "%s has no line 'Pss:'", path);
-	*bytes = strtoull(line + 5, NULL, 10) << 10;
+	try_(proc_read_memory(fleet->guests[guest].pid, &memory));
+	*bytes = memory.pss;
 	return NULL;
 }

@@ -5,6 +5,7 @@
 #include "harness/base/parallel.h"
 #include "harness/fleet/nested_internal.h"
 #include "harness/fleet/relay.h"
+#include "harness/host/proc.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -305,23 +306,14 @@ struct fleet *nested_guests(const struct nested *nested)
 /* Looks for a mapping of this file in a process. */
 static struct error *maps_file(pid_t pid, const struct stat *file, bool *found)
 {
-	_cleanup_free_ char *path = format_string("/proc/%d/maps", (int)pid);
-	_cleanup_fclose_ FILE *maps = fopen(path, "re");
-	_cleanup_free_ char *line = NULL;
-	size_t size = 0;
+	_cleanup_free_ char *text = NULL;
+	struct proc_map map;
 
-	if (!maps)
-		return error_errno(errno, "cannot read %s", path);
+	try_(proc_read_maps(pid, &text));
 	*found = false;
-	while (!*found && getline(&line, &size, maps) > 0) {
-		unsigned long long inode;
-		unsigned int major_number, minor_number;
-
-		if (sscanf(line, "%*s %*s %*s %x:%x %llu", &major_number, &minor_number, &inode) ==
-			3)
-			*found = inode == file->st_ino && major_number == major(file->st_dev) &&
-				 minor_number == minor(file->st_dev);
-	}
+	for (const char *at = text; !*found && proc_next_map(&at, &map);)
+		*found = map.inode == file->st_ino && map.device_major == major(file->st_dev) &&
+			 map.device_minor == minor(file->st_dev);
 	return NULL;
 }
 

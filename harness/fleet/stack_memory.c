@@ -5,6 +5,7 @@
 #include "harness/fleet/stack_memory.h"
 #include "harness/fleet/stack_internal.h"
 #include "harness/base/fs.h"
+#include "harness/host/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,49 +17,29 @@ void ram_deinit(struct ram *ram)
 	free(ram->file);
 }
 
-struct map_line {
-	uint64_t from, to, offset, inode;
-	char permissions[8], device[24];
-};
-
-static bool parse_map_line(const char *line, struct map_line *map)
-{
-	unsigned long long from, to, offset, inode;
-
-	if (sscanf(line, "%llx-%llx %7s %llx %23s %llu", &from, &to, map->permissions, &offset,
-		    map->device, &inode) != 6)
-		return false;
-	map->from = from;
-	map->to = to;
-	map->offset = offset;
-	map->inode = inode;
-	return true;
-}
-
 /* The mapping at ram->hva, which the kernel may show in several neighbouring pieces. */
 static struct error *find_mapping(struct ram *ram)
 {
-	_cleanup_free_ char *path = format_string("/proc/%d/maps", (int)ram->pid);
 	_cleanup_free_ char *text = NULL;
 	uint64_t next = ram->hva;
-	struct map_line map;
-	char *rest, *line;
+	struct proc_map map;
 
-	try_(fs_read(path, 16 << 20, &text, NULL));
-	rest = text;
-	while ((line = strsep(&rest, "\n")) && next < ram->hva + ram->bytes) {
-		if (!parse_map_line(line, &map) || next < map.from || next >= map.to)
+	try_(proc_read_maps(ram->pid, &text));
+	for (const char *at = text; next < ram->hva + ram->bytes && proc_next_map(&at, &map);) {
+		if (next < map.from || next >= map.to)
 			continue;
 		if (next == ram->hva) {
 			ram->inode = map.inode;
 			ram->offset = map.offset + (next - map.from);
-			ram->shared = map.permissions[3] == 's';
-			snprintf(ram->device, sizeof(ram->device), "%s", map.device);
+			ram->shared = map.shared;
+			ram->device_major = map.device_major;
+			ram->device_minor = map.device_minor;
 			if (map.inode)
 				ram->file = format_string("/proc/%d/map_files/%llx-%llx",
 					(int)ram->pid, (unsigned long long)map.from,
 					(unsigned long long)map.to);
-		} else if (map.inode != ram->inode || strcmp(map.device, ram->device) != 0) {
+		} else if (map.inode != ram->inode || map.device_major != ram->device_major ||
+			   map.device_minor != ram->device_minor) {
 			break;
 		}
 		next = map.to;
@@ -113,12 +94,14 @@ struct error *stack_op_memory(struct server *server, json_t *request, json_t *an
 {
 	_cleanup_(ram_deinit) struct ram ram = {0};
 	_cleanup_free_ char *boot = fs_read_line("/proc/sys/kernel/random/boot_id");
+	_cleanup_free_ char *device = NULL;
 	struct stack_guest *guest;
 
 	try_(stack_find_guest(server, request, &guest));
 	try_(ram_find(guest, &ram));
+	device = format_string("%02x:%02x", ram.device_major, ram.device_minor);
 	json_object_set_new(answer, "boot_id", json_string(boot ? boot : ""));
-	json_object_set_new(answer, "device", json_string(ram.device));
+	json_object_set_new(answer, "device", json_string(device));
 	json_object_set_new(answer, "inode", json_integer((json_int_t)ram.inode));
 	json_object_set_new(answer, "offset", json_integer((json_int_t)ram.offset));
 	json_object_set_new(answer, "bytes", json_integer((json_int_t)ram.bytes));

@@ -7,7 +7,7 @@
 struct ram {
 	pid_t pid;
 	uint64_t hva, bytes;
-	char device[24];
+	unsigned int device_major, device_minor;
 	uint64_t inode, offset; /* of the file; 0 for anonymous memory */
 	bool shared;
 	char *file; /* a name by which the mapped file can be opened; NULL for anonymous memory */

@@ -5,6 +5,7 @@
 #include "harness/fleet/stack_internal.h"
 #include "harness/base/fs.h"
 #include "harness/host/facts.h"
+#include "harness/host/proc.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -238,40 +239,26 @@ struct error *stack_op_status(struct server *server, json_t *request, json_t *an
 /* CPU time and faults of a process and those of its children that have been waited for. */
 static struct error *process_times(pid_t pid, json_t *answer)
 {
-	_cleanup_free_ char *path = format_string("/proc/%d/stat", (int)pid);
-	_cleanup_free_ char *text = fs_read_line(path);
-	const char *after = text ? strrchr(text, ')') : NULL;
-	unsigned long minor, major, user, system;
-	long children_user, children_system;
 	double ticks = (double)sysconf(_SC_CLK_TCK);
+	struct proc_stat stat;
 
-	if (!after ||
-		sscanf(after + 2, "%*c %*d %*d %*d %*d %*d %*u %lu %*u %lu %*u %lu %lu %ld %ld",
-			&minor, &major, &user, &system, &children_user, &children_system) != 6)
-		return error_new(ERROR_SETUP, "cannot read %s", path);
-	json_object_set_new(answer, "cpu_s", json_real((double)(user + system) / ticks));
+	if (!proc_read_stat(pid, &stat))
+		return error_new(ERROR_SETUP, "cannot read /proc/%d/stat", (int)pid);
+	json_object_set_new(answer, "cpu_s", json_real((double)(stat.user + stat.system) / ticks));
 	json_object_set_new(answer, "children_cpu_s",
-		json_real((double)(children_user + children_system) / ticks));
-	json_object_set_new(answer, "minor_faults", json_integer((json_int_t)minor));
-	json_object_set_new(answer, "major_faults", json_integer((json_int_t)major));
+		json_real((double)(stat.reaped_user + stat.reaped_system) / ticks));
+	json_object_set_new(answer, "minor_faults", json_integer((json_int_t)stat.minor_faults));
+	json_object_set_new(answer, "major_faults", json_integer((json_int_t)stat.major_faults));
 	return NULL;
 }
 
 static struct error *process_memory(pid_t pid, json_t *answer)
 {
-	_cleanup_free_ char *path = format_string("/proc/%d/smaps_rollup", (int)pid);
-	_cleanup_free_ char *text = NULL;
-	const char *rss, *pss;
+	struct proc_memory memory;
 
-	try_(fs_read(path, 1 << 16, &text, NULL));
-	rss = strstr(text, "\nRss:");
-	pss = strstr(text, "\nPss:");
-	if (!rss || !pss)
-		return error_new(ERROR_SETUP, "%s has no Rss and Pss", path);
-	json_object_set_new(
-		answer, "rss_bytes", json_integer((json_int_t)strtoull(rss + 5, NULL, 10) << 10));
-	json_object_set_new(
-		answer, "pss_bytes", json_integer((json_int_t)strtoull(pss + 5, NULL, 10) << 10));
+	try_(proc_read_memory(pid, &memory));
+	json_object_set_new(answer, "rss_bytes", json_integer((json_int_t)memory.rss));
+	json_object_set_new(answer, "pss_bytes", json_integer((json_int_t)memory.pss));
 	return NULL;
 }
 

@@ -7,6 +7,7 @@
 #include "harness/base/fs.h"
 #include "harness/host/file_lock.h"
 #include "harness/host/knob_journal.h"
+#include "harness/host/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -125,16 +126,13 @@ static struct error *become_owner(void)
 	return NULL;
 }
 
-/* Start time in clock ticks since boot, field 22 of /proc/PID/stat; 0 when unknown. It tells people
- * whether a pid of the journal is still the same process. */
+/* In clock ticks since boot; 0 when unknown. It tells people whether a pid of the journal is still
+ * the same process. */
 static json_int_t own_start_time(void)
 {
-	_cleanup_free_ char *stat = fs_read_line("/proc/self/stat");
-	const char *p = stat ? strrchr(stat, ')') : NULL;
+	struct proc_stat stat;
 
-	for (int field = 2; p && field < 22; field++)
-		p = strchr(p + 1, ' ');
-	return p ? strtoll(p, NULL, 10) : 0;
+	return proc_read_stat(0, &stat) ? (json_int_t)stat.start : 0;
 }
 
 static json_t *new_entry(const char *path, const char *old, const char *value)

@@ -2,6 +2,7 @@
 #include "harness/lab/cpu_time.h"
 #include "harness/base/clock.h"
 #include "harness/base/fs.h"
+#include "harness/host/proc.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -41,28 +42,16 @@ static void append(struct table *table, struct process_time item)
 	table->items[table->count++] = item;
 }
 
-/* One /proc/PID/stat. The name of the program is in brackets and may hold anything, brackets too;
- * fields as in proc(5): 4 is the parent, 14 to 17 are utime, stime, cutime and cstime. */
-static bool parse_stat(const char *line, size_t length, struct process_time *item)
+static struct process_time time_of(const struct proc_stat *stat)
 {
-	_cleanup_free_ char *text = format_string("%.*s", (int)length, line);
-	const char *after = strrchr(text, ')');
-	long ticks = sysconf(_SC_CLK_TCK);
-	unsigned long user, system;
-	long reaped_user, reaped_system;
-	int pid, parent;
+	double ticks = (double)sysconf(_SC_CLK_TCK);
 
-	if (!after || sscanf(text, "%d (", &pid) != 1 ||
-		sscanf(after + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld",
-			&parent, &user, &system, &reaped_user, &reaped_system) != 5)
-		return false;
-	*item = (struct process_time){
-		.pid = pid,
-		.parent = parent,
-		.own_s = (double)(user + system) / (double)ticks,
-		.reaped_s = (double)(reaped_user + reaped_system) / (double)ticks,
+	return (struct process_time){
+		.pid = stat->pid,
+		.parent = stat->parent,
+		.own_s = (double)(stat->user + stat->system) / ticks,
+		.reaped_s = (double)(stat->reaped_user + stat->reaped_system) / ticks,
 	};
-	return true;
 }
 
 /* Finer than the ticks, where the kernel has a clock for the process. */
@@ -83,15 +72,13 @@ static struct error *scan(struct table *table)
 		return error_errno(errno, "cannot read /proc");
 	table->count = 0;
 	for (struct dirent *entry; (entry = readdir(dir));) {
-		_cleanup_free_ char *path = format_string("/proc/%s/stat", entry->d_name);
 		struct process_time item;
+		struct proc_stat stat;
 
-		if (!isdigit((unsigned char)entry->d_name[0]))
+		if (!isdigit((unsigned char)entry->d_name[0]) ||
+			!proc_read_stat(atoi(entry->d_name), &stat))
 			continue;
-		_cleanup_free_ char *line = fs_read_line(path);
-
-		if (!line || !parse_stat(line, strlen(line), &item))
-			continue;
+		item = time_of(&stat);
 		read_clock(&item);
 		append(table, item);
 	}
@@ -216,10 +203,10 @@ struct error *cpu_time_listing(const char *text, const pid_t *pids, size_t count
 
 	while (*text) {
 		size_t length = strcspn(text, "\n");
-		struct process_time item;
+		struct proc_stat stat;
 
-		if (length < 4096 && parse_stat(text, length, &item))
-			append(&table, item);
+		if (proc_parse_stat(text, length, &stat))
+			append(&table, time_of(&stat));
 		text += length + (text[length] == '\n');
 	}
 	try_(choose_with_descendants(&table, pids, count));

@@ -2,6 +2,7 @@
  * reads a stream from it, the kernel's accounts, and the mover's report. */
 #include "mechanisms/zerocopy/observe.h"
 #include "harness/base/fs.h"
+#include "harness/host/proc.h"
 
 /* How long replies and records have to come in to show that a client is served, before a move and
  * after it. */
@@ -12,8 +13,6 @@ enum { SERVED_IDLE_MS = 500 };
 
 /* After a move whose guest is asked how long it took to work as before. */
 enum { SERVED_LONG_AFTER_MS = 3000 };
-
-enum { MAPS_BYTES = 4 << 20 };
 
 /* Replies, or records, of a client that is served for so long. */
 static uint64_t served(const struct trial *trial, int64_t ms)
@@ -67,27 +66,19 @@ static struct error *watch_stop(struct trial *trial, struct watch *watch)
 static struct error *find_placement(
 	struct trial *trial, unsigned int guest, struct placement *placement)
 {
-	_cleanup_free_ char *path = NULL;
 	_cleanup_free_ char *maps = NULL;
-	unsigned long largest = 0;
+	uint64_t largest = 0;
+	struct proc_map map;
 
 	placement->process = fleet_guest_pid(zerocopy_guests(trial), guest);
-	path = format_string("/proc/%d/maps", (int)placement->process);
-	try_(fs_read(path, MAPS_BYTES, &maps, NULL));
-	for (const char *line = maps; line; line = strchr(line, '\n')) {
-		unsigned long from, to, inode;
-		unsigned int device_major, device_minor;
-		char access[8];
-
-		line += *line == '\n';
-		if (sscanf(line, "%lx-%lx %7s %*x %x:%x %lu", &from, &to, access, &device_major,
-			    &device_minor, &inode) != 6 ||
-			access[3] != 's' || inode == 0 || to - from <= largest)
+	try_(proc_read_maps(placement->process, &maps));
+	for (const char *at = maps; proc_next_map(&at, &map);) {
+		if (!map.shared || map.inode == 0 || map.to - map.from <= largest)
 			continue;
-		largest = to - from;
-		placement->inode = inode;
-		placement->device_major = device_major;
-		placement->device_minor = device_minor;
+		largest = map.to - map.from;
+		placement->inode = map.inode;
+		placement->device_major = map.device_major;
+		placement->device_minor = map.device_minor;
 	}
 	return NULL;
 }
@@ -96,16 +87,6 @@ static bool same_file(const struct placement *a, const struct placement *b)
 {
 	return a->inode != 0 && a->inode == b->inode && a->device_major == b->device_major &&
 	       a->device_minor == b->device_minor;
-}
-
-/* A process that nobody has waited for yet has ended all the same. */
-static bool has_ended(pid_t process)
-{
-	_cleanup_free_ char *path = format_string("/proc/%d/stat", (int)process);
-	_cleanup_free_ char *stat = fs_read_line(path);
-	const char *state = stat ? strrchr(stat, ')') : NULL;
-
-	return !state || state[1] == '\0' || state[2] == 'Z' || state[2] == 'X';
 }
 
 /* ---- one move ---- */
@@ -209,7 +190,7 @@ static struct error *prove_one(struct trial *trial, unsigned int guest, unsigned
 		try_(find_placement(trial, guest, &after));
 		sight.same_memory = same_file(before, &after);
 		sight.changed_sides =
-			after.process != before->process && has_ended(before->process);
+			after.process != before->process && proc_has_ended(before->process);
 	} else {
 		try_(topology->sight(trial, guest, from, &sight));
 	}

@@ -8,6 +8,7 @@
 #include "harness/base/test/support.h"
 #include "harness/fleet/qmp.h"
 #include "harness/fleet/stack.h"
+#include "harness/host/proc.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -156,18 +157,16 @@ static inline json_int_t qemu_property(
 }
 
 /* Inode of the file called `name` that a side's QEMU has mapped; 0: none. */
-static inline unsigned long qemu_mapped_inode(
-	const struct qemu_pair *pair, int side, const char *name)
+static inline uint64_t qemu_mapped_inode(const struct qemu_pair *pair, int side, const char *name)
 {
-	_cleanup_free_ char *path = format_string("/proc/%d/maps", (int)pair->sides[side].pid);
-	_cleanup_fclose_ FILE *maps = fopen(path, "re");
-	unsigned long inode = 0, its;
-	char line[600];
+	_cleanup_free_ char *maps = NULL;
+	struct proc_map map;
+	uint64_t inode = 0;
 
-	assert_non_null(maps);
-	while (fgets(line, sizeof(line), maps)) {
-		if (strstr(line, name) && sscanf(line, "%*s %*s %*s %*s %lu", &its) == 1)
-			inode = its;
+	assert_ok(proc_read_maps(pair->sides[side].pid, &maps));
+	for (const char *at = maps; proc_next_map(&at, &map);) {
+		if (memmem(map.name, map.name_length, name, strlen(name)))
+			inode = map.inode;
 	}
 	return inode;
 }

@@ -93,11 +93,11 @@ static void a_listing_of_elsewhere_is_read_with_care(void **state)
 				      "7 (a) b) (c) S 1 7 7 0 -1 0 0 0 0 0 1 2 3 4 20 0 1 0 1\n"
 				      "9 (x\n"
 				      "8 (child) R 7 7 7 0 -1 0 0 0 0 0 50 0 0 0 20 0 1 0 1\n"
-				      "-5 (loop) R -5 7 7 0 -1 0 0 0 0 0 50 0 0 0 20 0 1 0 1\n"
+				      "6 (loop) R 6 7 7 0 -1 0 0 0 0 0 50 0 0 0 20 0 1 0 1\n"
 				      "rubbish ) ) )\n"
 				      "77";
 	long ticks = sysconf(_SC_CLK_TCK);
-	const pid_t seven = 7, loop = -5, cut = 9;
+	const pid_t seven = 7, loop = 6, cut = 9;
 	double seconds;
 
 	(void)state;

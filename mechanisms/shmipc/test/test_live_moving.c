@@ -2,6 +2,7 @@
  * the conversation goes on, verified by themselves. They do nothing about it. */
 #include "harness/fleet/fleet_move.h"
 #include "harness/fleet/test/live.h"
+#include "harness/host/proc.h"
 #include "mechanisms/shmipc/region_service.h"
 
 #include <time.h>
@@ -38,16 +39,16 @@ static void see_it_go_on(const struct region *region)
 	}
 }
 
-static ino_t region_inode(pid_t qemu)
+static uint64_t region_inode(pid_t qemu)
 {
-	_cleanup_free_ char *path = format_string("/proc/%d/maps", (int)qemu);
 	_cleanup_free_ char *maps = NULL;
-	unsigned long inode = 0;
+	struct proc_map map;
+	uint64_t inode = 0;
 
-	assert_ok(fs_read(path, 1 << 22, &maps, NULL));
-	for (char *line = strtok(maps, "\n"); line; line = strtok(NULL, "\n")) {
-		if (strstr(line, "/regions/ring"))
-			assert_int_equal(sscanf(line, "%*s %*s %*s %*s %lu", &inode), 1);
+	assert_ok(proc_read_maps(qemu, &maps));
+	for (const char *at = maps; proc_next_map(&at, &map);) {
+		if (memmem(map.name, map.name_length, "/regions/ring", 13))
+			inode = map.inode;
 	}
 	return inode;
 }
