@@ -8,9 +8,6 @@
  * after it. */
 enum { SERVED_BEFORE_MS = 200, SERVED_AFTER_MS = 100 };
 
-/* While so many come in, the lab's CPU time is that of guests and clients without a move. */
-enum { SERVED_IDLE_MS = 500 };
-
 /* After a move whose guest is asked how long it took to work as before. */
 enum { SERVED_LONG_AFTER_MS = 3000 };
 
@@ -199,14 +196,6 @@ static struct error *prove_one(struct trial *trial, unsigned int guest, unsigned
 	return NULL;
 }
 
-/* What guests and clients take of the CPUs when nothing is moved. */
-static struct error *read_idle(struct trial *trial, struct watch *watch, struct move_seen *seen)
-{
-	try_(zerocopy_topology(trial)->cpu(trial, seen->from, &seen->cpu_idle));
-	seen->idle_ns = clock_now_ns();
-	return probe_await(watch->probe, served(trial, SERVED_IDLE_MS), trial_deadline(trial));
-}
-
 /* Where nobody watches, what only clients see is not there to be read. */
 static struct error *move_and_read(struct trial *trial, const unsigned int guests[], size_t count,
 	bool watched, json_t *at, struct watch *watch, struct move_seen *seen)
@@ -216,10 +205,8 @@ static struct error *move_and_read(struct trial *trial, const unsigned int guest
 	seen->from = fleet_guest_stack(zerocopy_guests(trial), guests[0]);
 	if (topology->ready)
 		topology->ready(trial, seen->from);
-	if (watched) {
+	if (watched)
 		try_(watch_start(trial, guests, count, watch));
-		try_(read_idle(trial, watch, seen));
-	}
 	watch->count = count;
 	try_(move_them(trial, guests, count, seen));
 	if (watched)

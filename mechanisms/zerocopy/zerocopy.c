@@ -86,12 +86,11 @@ static const struct metric metrics[] = {
 		"nested "
 		"systems' stacks"},
 	{"cpu_time_all", "s", BETTER_LESS,
-		"of the whole lab while the move lasts, from command to end, guests and clients "
-		"included"},
+		"of the whole lab while the move lasts, from command to end, without that of "
+		"clients"},
 	{"cpu_time", "s", BETTER_LESS,
-		"the same without what guests and clients take in half a second before the move, "
-		"scaled to its length; never below 0, and too little on a host whose CPUs are all "
-		"busy, where guests get less while one moves"},
+		"the same without what the moved guests' vCPUs take meanwhile; nested systems "
+		"themselves are in it"},
 	{"cpu_time_source", "s", BETTER_LESS, "the same of the source's machine"},
 	{"cpu_time_destination", "s", BETTER_LESS, "the same of the destination's machine"},
 	{"memory_traffic", "x RAM", BETTER_LESS,

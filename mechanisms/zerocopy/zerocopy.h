@@ -18,7 +18,8 @@ enum { ZEROCOPY_GUESTS_MAX = 64 };
 /* Of the memory of guests that are not copied: links may carry less than this while they move. */
 #define ZEROCOPY_LINK_SHARE_MOST 0.01
 
-/* CPU seconds used up to now. `source` and `destination` are NAN where both sides are one host. */
+/* CPU seconds used up to now, without those of this process, in which clients are. `source` and
+ * `destination` are NAN where both sides are one host. */
 struct cpu_reading {
 	double total, source, destination;
 };
