@@ -59,7 +59,7 @@ $(B)/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 # What is compiled into the binary: the guest program and the papers' published values.
-$(B)/harness/base/embedded_files.o: harness/base/embedded.S $(GUEST) $(PAPERS) $(wildcard workloads/tiny-init/* results/schema/*)
+$(B)/harness/base/embedded_files.o: harness/base/embedded.S $(GUEST) $(PAPERS) $(wildcard workloads/tiny-init/* results/schema/* harness/report/*.html)
 	@mkdir -p $(@D)
 	$(call brief,AS,$<)
 	$(Q)$(CC) -I. -c -o $@ $<
