@@ -489,20 +489,16 @@ static void restore_options(struct night *night)
 	night->options = &night->own;
 }
 
-static json_t *option_of(const json_t *night, const char *name)
-{
-	return json_object_get(json_object_get(night, "asked"), name);
-}
-
 /* A night goes on as it was begun: another set of mechanisms is another night. */
 static bool same_plan(const struct night *night)
 {
 	_cleanup_json_ json_t *names = names_of(night->options);
-	const json_t *asked = option_of(night->json, "parameters");
+	_cleanup_json_ json_t *none = json_object();
+	const json_t *then = json_object_get(json_object_get(night->json, "asked"), "parameters");
+	const json_t *now = night->options->overrides;
 
 	return json_equal(names, json_object_get(night->json, "mechanisms")) &&
-	       (!asked || !night->options->overrides ||
-		       json_equal(asked, (json_t *)night->options->overrides));
+	       json_equal(then ? then : none, now ? now : none);
 }
 
 static struct error *go_on(struct night *night)
