@@ -21,7 +21,7 @@
 #include <string.h>
 
 /* How often a host in use is looked at again. */
-#define LOOK_AGAIN_MS 5000
+#define LOOK_AGAIN_MS 2000
 /* Labs of a night that was killed are gone after this long. */
 #define LAB_END_MS 2000
 /* A night that was cut is worth going on with for this long at least. */
@@ -112,14 +112,15 @@ static json_t *wait_for_host(const struct night_options *options)
 	struct deadline lab_end = deadline_after_ms(LAB_END_MS);
 	json_t *use = look_at_use(options);
 
+	if (is_used(use) && !options->force_busy && options->start_by > time(NULL))
+		log_info("waiting for the host, which is in use: %s",
+			json_string_value(json_array_get(json_object_get(use, "reasons"), 0)));
 	while (is_used(use) && !options->force_busy && !interrupted()) {
 		bool waits = options->start_by > time(NULL);
 		struct pollfd pfd = {.fd = interrupt_fd(), .events = POLLIN};
 
 		if (!waits && deadline_passed(lab_end))
 			break;
-		log_debug("the host is in use: %s",
-			json_string_value(json_array_get(json_object_get(use, "reasons"), 0)));
 		poll(&pfd, 1, waits ? LOOK_AGAIN_MS : 100);
 		json_decref(use);
 		use = look_at_use(options);
@@ -536,6 +537,20 @@ static void put_asked(struct night *night)
 			options->overrides));
 }
 
+/* A word that no night could be made of is the user's to mend, and no night. */
+static struct error *check_plan(const struct night_options *options)
+{
+	const struct plan_options plan_options = {
+		.mechanisms = options->mechanisms,
+		.mechanism_count = options->mechanism_count,
+		.profile = PROFILE_NIGHTLY,
+		.overrides = options->overrides,
+	};
+	_cleanup_json_ json_t *plan = NULL;
+
+	return plan_create(&plan_options, &plan);
+}
+
 static struct error *begin(struct night *night)
 {
 	_cleanup_json_ json_t *use = wait_for_host(night->options);
@@ -579,6 +594,8 @@ struct error *night_run(const struct night_options *options, json_t **out)
 
 	*out = NULL;
 	try_(check_store(options));
+	if (!options->resume_only)
+		try_(check_plan(options));
 	try_(take_lock(&night));
 	interrupt_catch();
 	try_(night_list_load(options->results_dir, NULL, &night.before));
