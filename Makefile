@@ -9,6 +9,7 @@ VERSION  := 0.1.0
 COMMIT   := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 PREFIX   ?= /usr/local
 DESTDIR  ?=
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
 SANITIZE ?= 0
 B        := build/$(if $(filter 1,$(SANITIZE)),sanitize,release)
 
@@ -33,6 +34,7 @@ SOURCES  := $(filter-out harness/main.c,$(shell find harness mechanisms workload
 OBJECTS  := $(SOURCES:%.c=$(B)/%.o) $(B)/harness/base/embedded_files.o
 TESTS    := $(shell find harness mechanisms workloads -path '*/test/test_*.c' | sort)
 TESTBINS := $(TESTS:%.c=$(B)/%)
+UNITS    := $(wildcard ci/systemd/*.service ci/systemd/*.timer)
 PAPERS   := $(wildcard results/papers/*.json)
 
 # The guest program runs inside guests: static, and built without sanitizers and without the harness.
@@ -59,7 +61,7 @@ $(B)/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 # What is compiled into the binary: the guest program and the papers' published values.
-$(B)/harness/base/embedded_files.o: harness/base/embedded.S $(GUEST) $(PAPERS) $(wildcard workloads/tiny-init/* results/schema/*)
+$(B)/harness/base/embedded_files.o: harness/base/embedded.S $(GUEST) $(PAPERS) $(wildcard workloads/tiny-init/* results/schema/* harness/report/*.html)
 	@mkdir -p $(@D)
 	$(call brief,AS,$<)
 	$(Q)$(CC) -I. -c -o $@ $<
@@ -115,6 +117,10 @@ install: all
 	install -D -m 755 $(B)/fleetlab $(DESTDIR)$(PREFIX)/bin/fleetlab
 	install -D -m 644 man/fleetlab.1 $(DESTDIR)$(PREFIX)/share/man/man1/fleetlab.1
 	install -D -m 644 ci/fleetlab.bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/fleetlab
+	install -d $(DESTDIR)$(UNITDIR)
+	for unit in $(notdir $(UNITS)); do \
+		sed 's|@PREFIX@|$(PREFIX)|' ci/systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+	done
 
 clean:
 	rm -rf build
@@ -125,7 +131,7 @@ help:
 	@echo 'make test       all tests, on real guests (SANITIZE=1: the unit tests under ASan and UBSan)'
 	@echo 'make bench      time to ready, memory per clone, and what else is measured about fleetlab itself'
 	@echo 'make lint       formatting and static analysis'
-	@echo 'make install    PREFIX=$(PREFIX), DESTDIR='
+	@echo 'make install    PREFIX=$(PREFIX), DESTDIR=, UNITDIR=$(UNITDIR)'
 	@echo 'make clean      remove build/'
 
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -22,5 +22,7 @@ EMBED(embedded_paper_E, "results/papers/E.json")
 EMBED(embedded_paper_null, "results/papers/null.json")
 EMBED(embedded_schema_paper, "results/schema/paper.schema.json")
 EMBED(embedded_schema_run, "results/schema/run.schema.json")
+EMBED(embedded_schema_night, "results/schema/night.schema.json")
+EMBED(embedded_report_night, "harness/report/night.html")
 
 	.section .note.GNU-stack, "", @progbits
