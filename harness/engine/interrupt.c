@@ -11,10 +11,9 @@ static int wire[2] = {-1, -1};
 
 static void handle(int number)
 {
-	(void)number;
-	seen = 1;
+	seen = number;
 	if (write(wire[1], "", 1) < 0)
-		seen = 1; /* the flag is enough */
+		seen = number; /* the flag is enough */
 }
 
 void interrupt_catch(void)
@@ -31,6 +30,11 @@ void interrupt_catch(void)
 bool interrupted(void)
 {
 	return seen != 0;
+}
+
+int interrupted_by(void)
+{
+	return seen;
 }
 
 int interrupt_fd(void)

@@ -6,5 +6,7 @@
 /* Catches SIGINT and SIGTERM from now on; the first one interrupts, a second one ends at once. */
 void interrupt_catch(void);
 bool interrupted(void);
+/* Which signal that was; 0 when there was none. */
+int interrupted_by(void);
 /* Readable once interrupted; -1 before interrupt_catch(). */
 int interrupt_fd(void);
