@@ -1,0 +1,2 @@
+import { Page } from '../parts/basics.jsx';
+export function Compare() { return <Page title="Compare" />; }

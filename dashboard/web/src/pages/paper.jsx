@@ -1,0 +1,2 @@
+import { Page } from '../parts/basics.jsx';
+export function Paper() { return <Page title="Paper" />; }

@@ -1,0 +1,2 @@
+import { Page } from '../parts/basics.jsx';
+export function Trends() { return <Page title="Trends" />; }
