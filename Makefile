@@ -12,7 +12,7 @@ DESTDIR  ?=
 SANITIZE ?= 0
 B        := build/$(if $(filter 1,$(SANITIZE)),sanitize,release)
 
-PACKAGES := libvirt libvirt-qemu jansson hwloc gsl libxxhash glib-2.0 sqlite3 libarchive
+PACKAGES := libvirt libvirt-qemu jansson hwloc gsl libxxhash glib-2.0 sqlite3 libarchive libmicrohttpd zlib
 ifneq ($(MAKECMDGOALS),help)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES))
@@ -29,9 +29,9 @@ ALL_CFLAGS = -std=gnu17 $(WARNINGS) $(CFLAGS) $(if $(filter 1,$(SANITIZE)),$(SAN
 SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS      = $(PKG_LIBS) -lpthread -lm
 
-SOURCES  := $(filter-out harness/main.c,$(shell find harness mechanisms workloads/host -name '*.c' -not -path '*/test/*' 2>/dev/null | sort))
+SOURCES  := $(filter-out harness/main.c,$(shell find harness mechanisms workloads/host dashboard/server -name '*.c' -not -path '*/test/*' 2>/dev/null | sort))
 OBJECTS  := $(SOURCES:%.c=$(B)/%.o) $(B)/harness/base/embedded_files.o
-TESTS    := $(shell find harness mechanisms workloads -path '*/test/test_*.c' | sort)
+TESTS    := $(shell find harness mechanisms workloads dashboard/server -path '*/test/test_*.c' | sort)
 TESTBINS := $(TESTS:%.c=$(B)/%)
 PAPERS   := $(wildcard results/papers/*.json)
 
