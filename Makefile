@@ -73,8 +73,8 @@ $(WEB_MODULES): dashboard/web/package-lock.json
 	$(Q)npm ci --prefix dashboard/web --prefer-offline --no-progress --loglevel=error >/dev/null
 	@touch $@
 
-# What is compiled into the binary: the guest program and the papers' published values.
-$(B)/harness/base/embedded_files.o: harness/base/embedded.S $(GUEST) $(PAPERS) $(wildcard workloads/tiny-init/* results/schema/*)
+# What is compiled into the binary: the guest program, the papers' published values, the pages.
+$(B)/harness/base/embedded_files.o: harness/base/embedded.S $(GUEST) $(PAPERS) $(WEB) $(wildcard workloads/tiny-init/* results/schema/*)
 	@mkdir -p $(@D)
 	$(call brief,AS,$<)
 	$(Q)$(CC) -I. -c -o $@ $<
