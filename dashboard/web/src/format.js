@@ -16,6 +16,9 @@ export function number(value) {
 	return text.replace(/^-/, '−');
 }
 
+// What a slope is measured in: a share, shown as per cent.
+const GROWTH = 'growth over the range';
+
 const shown = { us: 'µs', x: '×', bytes: 'B', bool: '' };
 
 export function unitName(unit) {
@@ -27,6 +30,7 @@ export function value(v, unit) {
 	if (!known(v)) return '–';
 	if (unit === 'bool' && (v === 0 || v === 1)) return v ? 'yes' : 'no';
 	if (unit === 'bytes' && Math.abs(v) >= 1000) return bytes(v);
+	if (unit === GROWTH) return `${change(v)} over the range`;
 	const name = unitName(unit);
 	return name ? `${number(v)} ${name}` : number(v);
 }
@@ -36,6 +40,7 @@ export function interval(middle, low, high, unit) {
 	const text = value(middle, unit);
 	if (!known(middle) || !Number.isFinite(low) || !Number.isFinite(high) || unit === 'bool') return text;
 	if (unit === 'bytes') return `${text} [${bytes(low)}, ${bytes(high)}]`;
+	if (unit === GROWTH) return `${change(middle)} [${change(low)}, ${change(high)}] over the range`;
 	return `${text} [${number(low)}, ${number(high)}]`;
 }
 

@@ -97,7 +97,7 @@ function Test({ test, index, decides, run, query }) {
 	return (
 		<section class="test" aria-label={`Test ${index + 1}`}>
 			<h2>
-				{test.title ?? test.note ?? `Test ${index + 1}`} <small>{decides ? 'decides' : 'beside it'}</small>
+				{test.title || test.note || (index ? `Test ${index + 1}` : 'The claim itself')} <small>{decides ? 'decides' : 'beside it'}</small>
 			</h2>
 			<p>
 				<Verdict verdict={test.verdict} word={test.word} /> <span>{test.reason}</span>
@@ -131,7 +131,7 @@ function Test({ test, index, decides, run, query }) {
 				{[
 					KINDS[test.kind],
 					test.experiment && `experiment ${test.experiment}`,
-					test.pairs !== undefined && `${test.pairs} of ${test.pairs_needed ?? '–'} ${test.ratios ? 'pairs' : 'trials'} needed`,
+					test.pairs !== undefined && pairsText(test),
 					test.p_value !== undefined && `p = ${number(Number(test.p_value.toPrecision(2)))}`,
 				]
 					.filter(Boolean)
@@ -140,6 +140,11 @@ function Test({ test, index, decides, run, query }) {
 			<TestCharts test={test} index={index} run={run} query={query} />
 		</section>
 	);
+}
+
+function pairsText(test) {
+	const what = test.ratios?.length || test.kind === 'ratio' ? 'pair' : 'trial';
+	return `${count(test.pairs, what)}${test.pairs_needed ? ` (${test.pairs_needed} needed)` : ''}`;
 }
 
 function TestCharts({ test, index, run, query }) {

@@ -80,7 +80,7 @@ function Fingerprint({ facts = {} }) {
 			<h2>Fingerprint</h2>
 			<div class="groups">
 				{[...objects, ...(scalars.length ? [['more', Object.fromEntries(scalars)]] : [])].map(([name, v]) => (
-					<Table key={name} caption={name === 'knobs' ? 'knobs, as they were' : name} className="dense">
+					<Table key={name} caption={name === 'knobs' ? 'knobs, as they were' : name} className="dense" titled>
 						{flatten('', v, []).map(([field, inner]) => (
 							<tr key={field}>
 								<th scope="row">{field}</th>

@@ -82,7 +82,8 @@ export function Command({ text, label = 'command' }) {
 }
 
 // A table may be wider than a phone: then it scrolls by itself, also by the keyboard.
-export function Table({ caption, head, children, className = '', foot }) {
+// The caption is for who cannot see the heading above it, unless `titled`.
+export function Table({ caption, head, children, className = '', foot, titled }) {
 	const box = useRef(null);
 	const [scrolls, set] = useState(false);
 	useEffect(() => {
@@ -96,7 +97,7 @@ export function Table({ caption, head, children, className = '', foot }) {
 	return (
 		<div class="table-box" ref={box} {...(scrolls ? { tabIndex: 0, role: 'region', 'aria-label': label } : {})}>
 			<table class={className}>
-				{caption && <caption>{caption}</caption>}
+				{caption && <caption class={titled ? undefined : 'sr'}>{caption}</caption>}
 				{head && (
 					<thead>
 						<tr>

@@ -273,9 +273,9 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 							}
 						: x.time
 							? { splits: dates, values: (_, splits) => splits.map(day) }
-							: { values: (_, splits) => splits.map((v) => (v === null ? '' : axisNumber(v))) }),
+							: { ...(x.log ? { splits: (_, i, min, max) => logSplits(min, max), filter: (_, splits) => splits } : {}), values: (_, splits) => splits.map((v) => (v === null ? '' : axisNumber(v))) }),
 				},
-				{ ...axis, label: yLabel, labelSize: 20, size: 62, values: (_, splits) => splits.map((v) => (v === null ? '' : axisNumber(v))) },
+				{ ...axis, label: yLabel, labelSize: 20, size: 62, ...(log ? { splits: (_, i, min, max) => logSplits(min, max), filter: (_, splits) => splits } : {}), values: (_, splits) => splits.map((v) => (v === null ? '' : axisNumber(v))) },
 			],
 			series: [
 				{},
@@ -507,6 +507,29 @@ function dates(u, _, min, max) {
 	const step = Math.max(1, Math.ceil((max - min) / day_s / room)) * day_s;
 	const all = [];
 	for (let t = Math.ceil(min / day_s) * day_s; t <= max; t += step) all.push(t);
+	return all;
+}
+
+// Decades; with 2 and 5 between where there are few of them, plain steps within one.
+export function logSplits(min, max) {
+	const decades = Math.log10(max / min);
+	if (decades < 0.7) {
+		const step = 10 ** Math.floor(Math.log10((max - min) / 2));
+		const nice = [1, 2, 5, 10].map((n) => n * step).find((s) => (max - min) / s <= 6) ?? step * 10;
+		const all = [];
+		for (let v = Math.ceil(min / nice) * nice; v <= max; v += nice) all.push(Number(v.toPrecision(12)));
+		return all;
+	}
+	const factors = decades < 2 ? [1, 2, 5] : [1];
+	const every = Math.max(1, Math.ceil(decades / 7));
+	const all = [];
+	for (let p = Math.floor(Math.log10(min)); p <= Math.ceil(Math.log10(max)); p++) {
+		if (p % every) continue;
+		for (const f of factors) {
+			const v = Number((f * 10 ** p).toPrecision(6));
+			if (v >= min && v <= max) all.push(v);
+		}
+	}
 	return all;
 }
 
