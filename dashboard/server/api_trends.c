@@ -1,6 +1,7 @@
 /* Metrics over the runs, and two runs side by side: see api.h. */
 #include "dashboard/server/api.h"
 
+#include "dashboard/server/nights.h"
 #include "harness/base/fs.h"
 #include "harness/record/claims.h"
 #include "harness/record/samples.h"
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #define POINTS_MAX 10000
+#define POINTS_USUAL 1000
 /* Change points are looked for in the latest ones: their search takes the square of it. */
 #define POINTS_JUDGED 1000
 
@@ -137,6 +139,38 @@ const char *api_better(const char *unit)
 	return better < 0 ? "lower" : better > 0 ? "higher" : NULL;
 }
 
+/* The page that was asked for; the latest points where no offset was given. */
+static struct error *find_points(struct ask *ask, const struct index_series_name *name,
+	const struct index_filter *filter, struct index_page page, json_t **trend)
+{
+	_cleanup_json_ json_t *first = NULL;
+	size_t total;
+
+	if (!request_parameter(ask->request, "limit"))
+		page.limit = POINTS_USUAL;
+	try_(index_trend(ask->reader->index, name, filter, page, &first));
+	total = (size_t)json_number(first, "total", 0);
+	if (request_parameter(ask->request, "offset") || total <= page.limit) {
+		*trend = take_ptr(first);
+		return NULL;
+	}
+	page.offset = total - page.limit;
+	return index_trend(ask->reader->index, name, filter, page, trend);
+}
+
+/* The noise of the series' A/A arms, from the records of nights. */
+static void add_noise(const struct ask *ask, const struct index_series_name *name, json_t *trend)
+{
+	_cleanup_json_ json_t *at = name->at ? json_loads(name->at, 0, NULL) : NULL;
+	_cleanup_json_ json_t *series = json_pack("{s:s, s:s, s:s, s:s, s:O*}", "mechanism",
+		name->mechanism, "experiment", name->experiment, "variant", name->variant, "metric",
+		name->metric, "at", at);
+	json_t *noise = nights_noise(store_root(ask->store), series);
+
+	if (noise)
+		json_object_set_new(trend, "noise", noise);
+}
+
 struct error *api_trends_get(struct ask *ask, struct answer **answer)
 {
 	_cleanup_json_ json_t *trend = NULL;
@@ -150,9 +184,7 @@ struct error *api_trends_get(struct ask *ask, struct answer **answer)
 	try_(api_filter(ask, &filter));
 	try_(api_page(ask, POINTS_MAX, &page));
 	filter.mechanism = NULL; /* it names the series here */
-	if (!request_parameter(ask->request, "limit"))
-		page.limit = POINTS_MAX;
-	try_(index_trend(ask->reader->index, &name, &filter, page, &trend));
+	try_(find_points(ask, &name, &filter, page, &trend));
 	if (!json_object_get(trend, "unit"))
 		return api_not_found(ask, error_new(ERROR_USAGE, "no run has such a series"));
 	points = json_object_get(trend, "points");
@@ -161,6 +193,7 @@ struct error *api_trends_get(struct ask *ask, struct answer **answer)
 		json_object_set_new(trend, "better", json_string(better));
 	json_object_set_new(trend, "changes", changes_of(points));
 	json_object_set_new(trend, "annotations", annotations_of(points));
+	add_noise(ask, &name, trend);
 	*answer = answer_json(take_ptr(trend), ANSWER_REVALIDATE);
 	return NULL;
 }

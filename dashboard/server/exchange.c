@@ -18,8 +18,7 @@ void *exchange_begin(void *context, const char *target, struct MHD_Connection *c
 	exchange->connection = connection;
 	exchange->client = client_of(connection);
 	exchange->target = format_string("%s", target);
-	if (!request_parse(target, &exchange->request, &exchange->why) && !exchange->why)
-		exchange->why = "the target is not plain";
+	request_parse(target, &exchange->request, &exchange->why);
 	return exchange;
 }
 

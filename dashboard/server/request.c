@@ -96,15 +96,15 @@ static bool parse_query(const char *at, struct request *request, char **out, con
 			*why = "the query has too many parameters";
 			return false;
 		}
-		*why = "the query is not plain";
-		if (!decode(at, equals ? equals : end, true, out))
+		if (!decode(at, equals ? equals : end, true, out) ||
+			(value = *out, !decode(equals ? equals + 1 : end, end, true, out))) {
+			*why = "the query is not plain";
 			return false;
-		value = *out;
-		if (!decode(equals ? equals + 1 : end, end, true, out))
+		}
+		if (!add_parameter(request, name, value)) {
+			*why = "a parameter is given twice, or has no name";
 			return false;
-		*why = "a parameter is given twice, or has no name";
-		if (!add_parameter(request, name, value))
-			return false;
+		}
 		at = *end ? end + 1 : end;
 	}
 	return true;

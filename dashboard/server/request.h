@@ -28,9 +28,9 @@ struct request {
 };
 
 /*
- * Parses a raw target. False, with a static reason, unless it is an absolute path of plain
- * segments: percent-encoding in order, UTF-8, no control character, no empty segment (but a last
- * one), no "." or "..", no separator that is encoded, no parameter twice.
+ * Parses a raw target. False, with a static reason (else *why is left alone), unless it is an
+ * absolute path of plain segments: percent-encoding in order, UTF-8, no control character, no empty
+ * segment (but a last one), no "." or "..", no separator that is encoded, no parameter twice.
  */
 bool request_parse(const char *target, struct request *request, const char **why);
 void request_deinit(struct request *request);
