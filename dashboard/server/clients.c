@@ -34,7 +34,7 @@ static void begin(struct server *server, struct MHD_Connection *connection, void
 		abort();
 	client->server = server;
 	client->fd = info ? info->connect_fd : -1;
-	client->deadline_ns = clock_now_ns() + REQUEST_MS * NSEC_PER_MSEC;
+	client->deadline_ns = clock_now_ns() + server->request_ms * NSEC_PER_MSEC;
 	*context = client;
 	pthread_mutex_lock(&server->clients_lock);
 	g_queue_push_tail(&server->clients, client);

@@ -33,7 +33,7 @@ void exchange_end(void *context, struct MHD_Connection *connection, void **data,
 	if (!exchange)
 		return;
 	if (exchange->client)
-		client_limit(exchange->client, REQUEST_MS);
+		client_limit(exchange->client, exchange->server->request_ms);
 	answer_unref(exchange->answer);
 	request_deinit(&exchange->request);
 	free(exchange->target);

@@ -239,6 +239,7 @@ struct error *server_create(const struct server_options *options, struct server 
 	if (!made)
 		abort();
 	made->listen_fd = -1;
+	made->request_ms = options->request_ms ? options->request_ms : REQUEST_MS;
 	made->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&made->clients_lock, NULL);
 	pthread_mutex_init(&made->jobs_lock, NULL);

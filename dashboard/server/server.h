@@ -15,6 +15,7 @@ struct server_options {
 	unsigned int port;	/* 0: any that is free */
 	const char *token;	/* NULL: none; wanted on addresses that are not loopback ones */
 	const char *cert, *key; /* PEM texts for TLS; both or neither */
+	int64_t request_ms;	/* for a whole request to arrive; 0: as usual (20 s) */
 };
 
 struct server;

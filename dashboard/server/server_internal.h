@@ -47,6 +47,7 @@ struct server {
 	struct pages *pages;
 	struct kept *kept;
 
+	int64_t request_ms; /* for a whole request to arrive */
 	pthread_mutex_t clients_lock;
 	GQueue clients;
 	pthread_t sweeper;
