@@ -7,16 +7,15 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t seen, timed_out;
+static volatile sig_atomic_t seen; /* the first signal */
 static int wire[2] = {-1, -1};
 
 static void handle(int number)
 {
-	if (number == SIGALRM && !seen)
-		timed_out = 1;
-	seen = 1;
+	if (!seen)
+		seen = number;
 	if (write(wire[1], "", 1) < 0)
-		seen = 1; /* the flag is enough */
+		return; /* the flag is enough */
 }
 
 void interrupt_catch(void)
@@ -42,12 +41,17 @@ void interrupt_after_ms(int64_t ms)
 
 bool interrupted_by_time(void)
 {
-	return timed_out != 0;
+	return seen == SIGALRM;
 }
 
 bool interrupted(void)
 {
 	return seen != 0;
+}
+
+int interrupted_by(void)
+{
+	return seen;
 }
 
 int interrupt_fd(void)

@@ -11,5 +11,7 @@ bool interrupted(void);
 void interrupt_after_ms(int64_t ms);
 /* It was that, and no signal of somebody's. */
 bool interrupted_by_time(void);
+/* Which signal that was; 0 when there was none. */
+int interrupted_by(void);
 /* Readable once interrupted; -1 before interrupt_catch(). */
 int interrupt_fd(void);

@@ -175,7 +175,7 @@ static json_t *view_paper(
 	for (size_t f = 0; f < ARRAY_SIZE(fields); f++)
 		json_object_set(shown, fields[f], json_object_get(paper, fields[f]));
 	json_object_set(shown, "comparable", json_object_get(first, "comparable"));
-	if (!options->claim) {
+	if (!options->claim && !options->brief) {
 		json_object_set_new(shown, "tables", view_tables(record, paper));
 		json_object_set_new(shown, "also", also_measured(record, paper));
 	}
