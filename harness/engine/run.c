@@ -147,6 +147,7 @@ static struct error *check_fleets(struct run *run)
 			try_(resources_image(run->resources, spec.extra->image, &image));
 		try_(resources_image(run->resources, &spec.image, &image));
 		try_(check_smallest(&spec, image));
+		trial_provide(trial);
 		need = memory_of(&spec);
 		if (need > most) {
 			most = need;

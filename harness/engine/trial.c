@@ -1,6 +1,7 @@
 /* The parent's side of a trial: see trial.h. Must survive whatever happens in the lab. */
 #include "harness/engine/trial_internal.h"
 #include "harness/base/fs.h"
+#include "harness/base/log.h"
 #include "harness/engine/clean.h"
 #include "harness/engine/interrupt.h"
 #include "harness/lab/lab.h"
@@ -66,6 +67,15 @@ struct error *trial_fleet_spec(json_t *planned, struct trial **trial, struct fle
 		try_(made->mechanism->fleet(made, spec));
 	*trial = take_ptr(made);
 	return NULL;
+}
+
+void trial_provide(const struct trial *trial)
+{
+	struct error *err = trial->mechanism->provide ? trial->mechanism->provide(trial) : NULL;
+
+	if (err)
+		log_warning("%s", error_message(err));
+	error_destroy(err);
 }
 
 /* ---- collecting what the lab says ---- */

@@ -17,5 +17,8 @@ struct error *trial_run(
 
 /* The fleet a planned trial would have, to check for memory and images before anything starts. */
 struct error *trial_fleet_spec(json_t *planned, struct trial **trial, struct fleet_spec *spec);
+/* Has the mechanism download what this trial's lab will need beside images. Where that fails it
+ * warns: trials that need it will fail by themselves and say why, others need not. */
+void trial_provide(const struct trial *trial);
 void trial_destroy(struct trial *trial);
 DEFINE_CLEANUP(trial, struct trial *, trial_destroy)

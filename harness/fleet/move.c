@@ -165,8 +165,8 @@ static struct move_report nothing_known(void)
 		.verify_ms = NAN,
 		.receive_ms = NAN,
 		.populate_ms = NAN,
-		.source_cpu_s = NAN,
-		.target_cpu_s = NAN,
+		.source_vcpu_s = NAN,
+		.target_vcpu_s = NAN,
 	};
 }
 

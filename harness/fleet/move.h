@@ -129,8 +129,9 @@ struct move_report {
 	double verify_ms;	 /* part of the downtime */
 	double receive_ms;	 /* starting the target's QEMU; the guest runs meanwhile */
 	double populate_ms;	 /* filling its page tables; the guest runs meanwhile */
-	double source_cpu_s;	 /* CPU time of the source's QEMU while it moved */
-	double target_cpu_s;	 /* and of the target's, since its start */
+	double source_vcpu_s; /* CPU time of the source's vCPUs from preflight to end: the guest's
+			       */
+	double target_vcpu_s; /* the same of the target's */
 	int64_t stop_ns; /* the two events, by CLOCK_REALTIME of the source's stack; 0: not had */
 	int64_t resume_ns;
 	uint64_t sent_bytes;	   /* QEMU's count of the migration stream */

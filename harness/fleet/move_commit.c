@@ -86,14 +86,14 @@ static struct error *await_pages(struct mover *mover, struct party *party)
 	return NULL;
 }
 
-static double cpu_s(struct mover *mover, struct party *party, bool target)
+double move_vcpu_s(struct mover *mover, struct party *party, bool target)
 {
 	_cleanup_json_ json_t *answer = NULL;
 	struct error *err =
 		move_ask(mover, party, target, json_pack("{s:s}", "op", "statistics"), &answer);
 
 	if (!err)
-		return json_real_value(json_object_get(answer, "cpu_s"));
+		return json_real_value(json_object_get(answer, "vcpu_s"));
 	error_destroy(err);
 	return NAN;
 }
@@ -136,9 +136,9 @@ struct error *move_finish(struct mover *mover, struct party *parties, size_t cou
 			try_(await_pages(mover, party));
 		try_(check_target(mover, party));
 		try_(take_numbers(mover, party));
-		party->report->source_cpu_s =
-			cpu_s(mover, party, false) - party->source_cpu_before_s;
-		party->report->target_cpu_s = cpu_s(mover, party, true);
+		party->report->source_vcpu_s =
+			move_vcpu_s(mover, party, false) - party->vcpu_before_s;
+		party->report->target_vcpu_s = move_vcpu_s(mover, party, true);
 		try_(move_ask(mover, party, false, json_pack("{s:s}", "op", "end"), NULL));
 		party->report->moved = true;
 	}

@@ -12,8 +12,8 @@ struct party {
 	json_t *samples;	 /* offsets that verify compares; owned */
 	int64_t clock_offset_ns; /* the target's wall clock minus the source's */
 	int64_t begin_ns;	 /* monotonic: the first migration command */
-	double source_cpu_before_s;
-	char *cpr_path; /* MOVE_CPR: where the target's QEMU waits for the source; owned */
+	double vcpu_before_s;	 /* the source's report.source_vcpu_s begins here */
+	char *cpr_path;		 /* MOVE_CPR: where the target's QEMU waits for the source; owned */
 	bool unlike_kernels;
 	bool has_regions; /* memory that it shares with other guests (ivshmem) */
 };
@@ -45,6 +45,9 @@ static inline bool is_copying(const struct mover *mover)
 {
 	return move_copies(mover->options->method);
 }
+
+/* CPU time of the vCPUs of one side's QEMU; NAN: it does not tell. */
+double move_vcpu_s(struct mover *mover, struct party *party, bool target);
 
 /* Takes one step with these parties; all of them are waited for, and the first error counts. */
 typedef struct error *move_step_body(struct mover *mover, struct party *parties, size_t count);

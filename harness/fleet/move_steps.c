@@ -99,6 +99,7 @@ struct error *move_preflight(struct mover *mover, struct party *parties, size_t 
 				"move it by zerocopy or precopy");
 		if (err)
 			return error_prefix(err, "guest %s cannot be moved", party->item->guest);
+		party->vcpu_before_s = move_vcpu_s(mover, party, false);
 		others += QEMU_BYTES + (is_copying(mover) ? party->report->memory_bytes : 0);
 	}
 	return NULL;

@@ -64,7 +64,6 @@ static struct error *populate(struct mover *mover, struct party *party)
 static struct error *get_ready(struct mover *mover, struct party *party)
 {
 	unsigned int samples = mover->options->sample_pages;
-	_cleanup_json_ json_t *statistics = NULL;
 	_cleanup_json_ json_t *answer = NULL;
 
 	if (mover->options->populate && !is_copying(mover))
@@ -77,8 +76,6 @@ static struct error *get_ready(struct mover *mover, struct party *party)
 			&answer));
 		party->samples = json_incref(json_object_get(answer, "offsets"));
 	}
-	try_(move_ask(mover, party, false, json_pack("{s:s}", "op", "statistics"), &statistics));
-	party->source_cpu_before_s = json_real_value(json_object_get(statistics, "cpu_s"));
 	return NULL;
 }
 

@@ -61,8 +61,8 @@
  *                                                         2 MiB of all data, in QEMU's mapping
  *   populate  name, from                      {"next", "done"}   fills QEMU's page tables where
  *                                                         there is data, for 200 ms at most
- *   statistics  [name]                        {"cpu_s", "children_cpu_s", "minor_faults",
- *                                             "major_faults", "rss_bytes", "pss_bytes"}
+ *   statistics  [name]                        {"cpu_s", "children_cpu_s", "vcpu_s",
+ *                                             "minor_faults", "major_faults", "rss_bytes", "pss_bytes"}
  *   clock                                     {"boot_id", "monotonic_ns", "realtime_ns"}
  *   room                                      {"available_bytes"}
  *   revoke    session_id, timeout_ms          {}          refuses requests with this "session"

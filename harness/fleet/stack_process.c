@@ -247,6 +247,7 @@ static struct error *process_times(pid_t pid, json_t *answer)
 	json_object_set_new(answer, "cpu_s", json_real((double)(stat.user + stat.system) / ticks));
 	json_object_set_new(answer, "children_cpu_s",
 		json_real((double)(stat.reaped_user + stat.reaped_system) / ticks));
+	json_object_set_new(answer, "vcpu_s", json_real(proc_vcpu_seconds(pid)));
 	json_object_set_new(answer, "minor_faults", json_integer((json_int_t)stat.minor_faults));
 	json_object_set_new(answer, "major_faults", json_integer((json_int_t)stat.major_faults));
 	return NULL;

@@ -3,6 +3,7 @@
 #include "harness/base/fs.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -196,6 +197,36 @@ bool proc_next_map(const char **text, struct proc_map *map)
 			return true;
 	}
 	return false;
+}
+
+/* ---- task ---- */
+
+static bool runs_vcpu(const char *path)
+{
+	_cleanup_free_ char *comm = fs_read_line(path);
+
+	return comm && (strncmp(comm, "CPU ", 4) == 0 || strncmp(comm, "ALL CPUs/", 9) == 0);
+}
+
+double proc_vcpu_seconds(pid_t qemu)
+{
+	_cleanup_free_ char *tasks = path_of(qemu, "task");
+	DIR *dir = opendir(tasks);
+	uint64_t ticks = 0;
+
+	if (!dir)
+		return 0;
+	for (struct dirent *entry; (entry = readdir(dir));) {
+		_cleanup_free_ char *comm = format_string("%s/%s/comm", tasks, entry->d_name);
+		_cleanup_free_ char *path = format_string("%s/%s/stat", tasks, entry->d_name);
+		_cleanup_free_ char *line = runs_vcpu(comm) ? fs_read_line(path) : NULL;
+		struct proc_stat stat;
+
+		if (line && proc_parse_stat(line, strlen(line), &stat))
+			ticks += stat.user + stat.system;
+	}
+	closedir(dir);
+	return (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
 /* ---- smaps_rollup ---- */

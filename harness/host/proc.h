@@ -35,6 +35,10 @@ bool proc_read_stat(pid_t pid, struct proc_stat *stat);
 /* A process that nobody has waited for yet has ended all the same. */
 bool proc_has_ended(pid_t pid);
 
+/* CPU seconds, to the tick, of QEMU's threads that run its guest's vCPUs: those that `-name
+ * …,debug-threads=on` calls "CPU 0/KVM" or the like. What has ended counts for nothing. */
+double proc_vcpu_seconds(pid_t qemu);
+
 /* ---- /proc/PID/maps ---- */
 
 struct proc_map {

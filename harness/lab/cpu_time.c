@@ -166,6 +166,21 @@ struct error *cpu_time_lab(double *seconds)
 	return NULL;
 }
 
+double cpu_time_self(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (double)used.tv_sec + (double)used.tv_nsec / (double)NSEC_PER_SEC;
+}
+
+struct error *cpu_time_lab_but_self(double *seconds)
+{
+	try_(cpu_time_lab(seconds));
+	*seconds -= cpu_time_self();
+	return NULL;
+}
+
 struct error *cpu_time_processes(const pid_t *pids, size_t count, double *seconds)
 {
 	_cleanup_(table_free) struct table table = {0};

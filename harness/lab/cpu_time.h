@@ -16,6 +16,12 @@
 /* Of everything that runs or ran in the lab; call inside it. */
 struct error *cpu_time_lab(double *seconds);
 
+/* Of this process alone, all its threads. */
+double cpu_time_self(void);
+
+/* Of the lab, this process left out. */
+struct error *cpu_time_lab_but_self(double *seconds);
+
 /* Of these processes and all that live below them, with the children that they have reaped. A
  * process that does not exist is an error. */
 struct error *cpu_time_processes(const pid_t *pids, size_t count, double *seconds);

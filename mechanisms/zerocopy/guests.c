@@ -55,6 +55,12 @@ void fill_words(
 	words_add(words, "--seed=%u", guest);
 }
 
+void echo_words(const struct trial *trial, struct words *words)
+{
+	words_add(words, "echo");
+	words_add(words, "--interval-us=%lld", 1000 * (long long)trial_integer(trial, "client_ms"));
+}
+
 void dirty_words(
 	const struct trial *trial, int64_t rate, uint64_t memory_bytes, struct words *words)
 {
@@ -141,7 +147,7 @@ static struct error *prepare_one(size_t item, void *context)
 		try_(guest_start(trial, guest, &fill, &own->fill));
 	if (zerocopy_topology(trial)->has_disks)
 		try_(start_writer(trial, guest, &own->disk));
-	words_add(&echo, "echo");
+	echo_words(trial, &echo);
 	return guest_start(trial, guest, &echo, &own->echo);
 }
 

@@ -85,8 +85,8 @@ static struct error *machines_move(struct trial *trial, const unsigned int guest
 	return fleet_move(trial_fleet(trial), guests, count, 1 - way->from, &own, reports);
 }
 
-/* Which side is the source depends on where the guests are; what is in the lab itself, clients
- * included, counts as stack 0's. */
+/* Which side is the source depends on where the guests are; what is in the lab itself counts as
+ * stack 0's. */
 static struct error *machines_cpu(
 	struct trial *trial, unsigned int from, struct cpu_reading *reading)
 {
@@ -94,7 +94,8 @@ static struct error *machines_cpu(
 
 	try_(cpu_time_machine(NULL, &here));
 	try_(cpu_time_machine(fleet_machine(trial_fleet(trial)), &there));
-	try_(cpu_time_lab(&reading->total));
+	try_(cpu_time_lab_but_self(&reading->total));
+	here -= cpu_time_self();
 	reading->source = from == 0 ? here : there;
 	reading->destination = from == 0 ? there : here;
 	return NULL;
@@ -122,5 +123,6 @@ const struct topology topology_machines = {
 	.network = machines_network,
 	.guests = trial_fleet,
 	.has_disks = true,
+	.sshd_of_host = true,
 	.seen_from_here = true,
 };

@@ -116,7 +116,7 @@ static struct error *nested_cpu(struct trial *trial, unsigned int from, struct c
 	const pid_t source = fleet_guest_pid(trial_fleet(trial), from);
 	const pid_t destination = fleet_guest_pid(trial_fleet(trial), 1 - from);
 
-	try_(cpu_time_lab(&reading->total));
+	try_(cpu_time_lab_but_self(&reading->total));
 	try_(cpu_time_processes(&source, 1, &reading->source));
 	return cpu_time_processes(&destination, 1, &reading->destination);
 }

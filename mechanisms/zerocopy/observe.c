@@ -1,17 +1,23 @@
-/* A move as it is seen from outside: a client that asks each guest every millisecond, another that
+/* A move as it is seen from outside: a client that asks each guest again and again, another that
  * reads a stream from it, the kernel's accounts, and the mover's report. */
 #include "mechanisms/zerocopy/observe.h"
 #include "harness/base/fs.h"
 #include "harness/host/proc.h"
 
-/* Replies and records that show that a client is served, before a move and after it. */
-enum { SERVED_BEFORE = 200, SERVED_AFTER = 100 };
-
-/* While that many come in, the lab's CPU time is that of guests and clients without a move. */
-enum { SERVED_IDLE = 500 };
+/* How long replies and records have to come in to show that a client is served, before a move and
+ * after it. */
+enum { SERVED_BEFORE_MS = 200, SERVED_AFTER_MS = 100 };
 
 /* After a move whose guest is asked how long it took to work as before. */
-enum { SERVED_LONG_AFTER = 3000 };
+enum { SERVED_LONG_AFTER_MS = 3000 };
+
+/* Replies, or records, of a client that is served for so long. */
+static uint64_t served(const struct trial *trial, int64_t ms)
+{
+	int64_t client_ms = trial_integer(trial, "client_ms");
+
+	return (uint64_t)((ms + client_ms - 1) / client_ms);
+}
 
 static void watch_deinit(struct watch *watch)
 {
@@ -29,23 +35,25 @@ static struct error *watch_start(
 {
 	struct fleet *fleet = zerocopy_guests(trial);
 	struct deadline deadline = trial_deadline(trial);
+	unsigned int client_ms = (unsigned int)trial_integer(trial, "client_ms");
 
 	for (; watch->count < count; watch->count++)
 		watch->targets[watch->count] = (struct probe_target){
 			.name = fleet_guest_name(fleet, guests[watch->count]),
 			.address = fleet_guest_address(fleet, guests[watch->count], 0),
 		};
-	try_(probe_start(watch->targets, count, 0, &watch->probe));
+	try_(probe_start(watch->targets, count, 1000 * client_ms, &watch->probe));
 	try_(stream_start(watch->targets, count, deadline, &watch->stream));
-	try_(probe_await(watch->probe, SERVED_BEFORE, deadline));
-	return stream_await(watch->stream, SERVED_BEFORE, deadline);
+	try_(probe_await(watch->probe, served(trial, SERVED_BEFORE_MS), deadline));
+	return stream_await(watch->stream, served(trial, SERVED_BEFORE_MS), deadline);
 }
 
 /* A connection that broke is no error here: it is what is to be found out. */
 static struct error *watch_stop(struct trial *trial, struct watch *watch)
 {
 	try_(probe_await(watch->probe, watch->replies_after, trial_deadline(trial)));
-	error_destroy(stream_await(watch->stream, SERVED_AFTER, trial_deadline(trial)));
+	error_destroy(
+		stream_await(watch->stream, served(trial, SERVED_AFTER_MS), trial_deadline(trial)));
 	try_(probe_stop(take_ptr(watch->probe), watch->probed));
 	return stream_stop(take_ptr(watch->stream), watch->streamed);
 }
@@ -188,14 +196,6 @@ static struct error *prove_one(struct trial *trial, unsigned int guest, unsigned
 	return NULL;
 }
 
-/* What guests and clients take of the CPUs when nothing is moved. */
-static struct error *read_idle(struct trial *trial, struct watch *watch, struct move_seen *seen)
-{
-	try_(zerocopy_topology(trial)->cpu(trial, seen->from, &seen->cpu_idle));
-	seen->idle_ns = clock_now_ns();
-	return probe_await(watch->probe, SERVED_IDLE, trial_deadline(trial));
-}
-
 /* Where nobody watches, what only clients see is not there to be read. */
 static struct error *move_and_read(struct trial *trial, const unsigned int guests[], size_t count,
 	bool watched, json_t *at, struct watch *watch, struct move_seen *seen)
@@ -205,10 +205,8 @@ static struct error *move_and_read(struct trial *trial, const unsigned int guest
 	seen->from = fleet_guest_stack(zerocopy_guests(trial), guests[0]);
 	if (topology->ready)
 		topology->ready(trial, seen->from);
-	if (watched) {
+	if (watched)
 		try_(watch_start(trial, guests, count, watch));
-		try_(read_idle(trial, watch, seen));
-	}
 	watch->count = count;
 	try_(move_them(trial, guests, count, seen));
 	if (watched)
@@ -230,7 +228,7 @@ static struct error *observe(struct trial *trial, const unsigned int guests[], s
 
 	if (!watch)
 		abort();
-	watch->replies_after = moments ? SERVED_LONG_AFTER : SERVED_AFTER;
+	watch->replies_after = served(trial, moments ? SERVED_LONG_AFTER_MS : SERVED_AFTER_MS);
 	err = move_and_read(trial, guests, count, watched, at, watch, seen);
 	if (!err && moments)
 		*moments = find_moments(&watch->probed[0], seen);

@@ -26,8 +26,7 @@ struct placement {
 struct move_seen {
 	struct move_report reports[ZEROCOPY_GUESTS_MAX];
 	struct placement before[ZEROCOPY_GUESTS_MAX];
-	struct cpu_reading cpu_idle, cpu_before, cpu_after;
-	int64_t idle_ns; /* when cpu_idle was read, a while before the move; 0: it was not */
+	struct cpu_reading cpu_before, cpu_after;
 	uint64_t network_before, network_after; /* of the link between the machines */
 	uint64_t control_before, control_after;
 	unsigned int from; /* the source's stack */

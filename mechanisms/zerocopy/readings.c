@@ -79,28 +79,30 @@ static enum traffic_path path_of(const struct trial *trial)
 								: TRAFFIC_NESTED_PARAVIRTUAL;
 }
 
-/* What the move took beyond what guests and clients would have taken in its time. */
-static double own_time(const struct move_seen *seen, double idle, double before, double after)
+/* What guests compute while they are moved is theirs: NAN where a stack did not tell it. */
+static void take_guests_time(
+	const struct move_seen *seen, size_t count, double *source, double *destination)
 {
-	double idle_rate = (before - idle) / clock_seconds(seen->idle_ns, seen->begin_ns);
-	double own = after - before - idle_rate * clock_seconds(seen->begin_ns, seen->end_ns);
-
-	return own < 0 ? 0 : own;
+	for (size_t i = 0; i < count; i++) {
+		*source -= seen->reports[i].source_vcpu_s;
+		*destination -= seen->reports[i].target_vcpu_s;
+	}
 }
 
-static struct error *put_cpu_time(struct trial *trial, const struct move_seen *seen, json_t *at)
+static struct error *put_cpu_time(
+	struct trial *trial, size_t count, const struct move_seen *seen, json_t *at)
 {
-	const struct cpu_reading *idle = &seen->cpu_idle, *before = &seen->cpu_before,
-				 *after = &seen->cpu_after;
+	const struct cpu_reading *before = &seen->cpu_before, *after = &seen->cpu_after;
+	double total = after->total - before->total, guests = 0;
+	double source = after->source - before->source;
+	double destination = after->destination - before->destination;
 
-	try_(put(trial, "cpu_time_all", at, after->total - before->total));
-	if (seen->idle_ns == 0)
-		return NULL;
-	try_(put(trial, "cpu_time", at, own_time(seen, idle->total, before->total, after->total)));
-	try_(put(trial, "cpu_time_source", at,
-		own_time(seen, idle->source, before->source, after->source)));
-	return put(trial, "cpu_time_destination", at,
-		own_time(seen, idle->destination, before->destination, after->destination));
+	try_(put(trial, "cpu_time_all", at, total));
+	take_guests_time(seen, count, &guests, &guests);
+	take_guests_time(seen, count, &source, &destination);
+	try_(put(trial, "cpu_time", at, total + guests));
+	try_(put(trial, "cpu_time_source", at, source));
+	return put(trial, "cpu_time_destination", at, destination);
 }
 
 struct error *read_costs(
@@ -120,7 +122,7 @@ struct error *read_costs(
 		try_(put(trial, "network_bytes", at,
 			(double)(seen->network_after - seen->network_before + seen->control_after -
 				 seen->control_before)));
-	try_(put_cpu_time(trial, seen, at));
+	try_(put_cpu_time(trial, count, seen, at));
 	try_(put(trial, "memory_traffic", at, traffic.total));
 	try_(put(trial, "memory_traffic_source", at, traffic.source));
 	return put(trial, "memory_traffic_destination", at, traffic.destination);

@@ -18,7 +18,8 @@ enum { ZEROCOPY_GUESTS_MAX = 64 };
 /* Of the memory of guests that are not copied: links may carry less than this while they move. */
 #define ZEROCOPY_LINK_SHARE_MOST 0.01
 
-/* CPU seconds used up to now. `source` and `destination` are NAN where both sides are one host. */
+/* CPU seconds used up to now, without those of this process, in which clients are. `source` and
+ * `destination` are NAN where both sides are one host. */
 struct cpu_reading {
 	double total, source, destination;
 };
@@ -59,6 +60,7 @@ struct topology {
 	/* The guests that are moved. */
 	struct fleet *(*guests)(struct trial *trial);
 	bool has_disks;
+	bool sshd_of_host;   /* runs an SSH server outside of guests */
 	bool seen_from_here; /* their QEMUs are processes of this lab, not of an L1 guest */
 	/* Where they are not: what of a guest that has left the stack `from` is where. */
 	struct error *(*sight)(
@@ -131,6 +133,7 @@ void fill_words(
 /* `rate` in pages a second; 0: as fast as it goes. */
 void dirty_words(
 	const struct trial *trial, int64_t rate, uint64_t memory_bytes, struct words *words);
+void echo_words(const struct trial *trial, struct words *words);
 /* Starts such a command in the background; returns when it is ready. */
 struct error *guest_start(struct trial *trial, unsigned int guest, const struct words *command,
 	struct guest_program *program);

@@ -3,6 +3,7 @@
 #include "harness/base/test/support.h"
 #include "harness/host/proc.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sysmacros.h>
@@ -238,6 +239,52 @@ static void memory_is_read(void **state)
 	assert_true(memory.rss > 0 && memory.pss > 0 && memory.pss <= memory.rss);
 }
 
+/* Burns CPU until its own clock says that several ticks have passed, then holds still. */
+struct burner {
+	const char *name;
+	pthread_barrier_t burnt, seen;
+};
+
+static void *burn(void *context)
+{
+	struct burner *burner = context;
+	struct timespec used = {0};
+
+	prctl(PR_SET_NAME, burner->name);
+	while (used.tv_sec == 0 && used.tv_nsec < 100000000)
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	pthread_barrier_wait(&burner->burnt);
+	pthread_barrier_wait(&burner->seen);
+	return NULL;
+}
+
+static double vcpu_seconds_with(const char *name)
+{
+	struct burner burner = {.name = name};
+	pthread_t thread;
+	double seconds;
+
+	pthread_barrier_init(&burner.burnt, NULL, 2);
+	pthread_barrier_init(&burner.seen, NULL, 2);
+	assert_int_equal(pthread_create(&thread, NULL, burn, &burner), 0);
+	pthread_barrier_wait(&burner.burnt);
+	seconds = proc_vcpu_seconds(getpid());
+	pthread_barrier_wait(&burner.seen);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&burner.burnt);
+	pthread_barrier_destroy(&burner.seen);
+	return seconds;
+}
+
+static void only_threads_of_vcpus_count(void **state)
+{
+	(void)state;
+	assert_true(vcpu_seconds_with("CPU 0/TCG") >= 0.05);
+	assert_true(vcpu_seconds_with("CPU 11/KVM") >= 0.05);
+	assert_true(vcpu_seconds_with("worker") == 0);
+	assert_true(proc_vcpu_seconds(0x7fffffff) == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,6 +296,7 @@ int main(void)
 		cmocka_unit_test(lines_that_are_no_mapping_are_passed_over),
 		scratch_test(our_own_mapping_is_found),
 		cmocka_unit_test(memory_is_read),
+		cmocka_unit_test(only_threads_of_vcpus_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

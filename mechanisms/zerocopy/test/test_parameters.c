@@ -38,6 +38,7 @@ static json_t *describe_words(const struct trial *trial)
 	_cleanup_(words_deinit) struct words words = {0};
 	json_t *told = json_array();
 
+	echo_words(trial, &words);
 	fill_words(trial, 0, (uint64_t)1 << 30, &words);
 	for (int64_t i = 0; i < trial_integer(trial, "dirty_steps"); i++)
 		dirty_words(trial, zerocopy_dirty_rate(trial, i), (uint64_t)1 << 30, &words);
