@@ -172,6 +172,30 @@ static void mend_lines(const struct moving *moving)
 	}
 }
 
+/* Files of copies stand beside the old ones until all is over. Without this a QEMU whose pages have
+ * no place any more would be killed while they arrive. */
+static struct error *check_ram_room(const struct moving *moving)
+{
+	uint64_t need = 0, available = 0;
+
+	for (size_t i = 0; i < moving->count; i++) {
+		const char *path = moving->items[i].ram_path;
+
+		if (!path)
+			continue;
+		need += fleet_guest_memory(moving->fleet, moving->guests[i]);
+		try_(fs_free_bytes(path, &available));
+	}
+	if (need <= available)
+		return NULL;
+	return error_hint(
+		error_new(ERROR_SETUP,
+			"no room for copies of the guests' memory: they need %llu MiB, "
+			"the lab has %llu",
+			(unsigned long long)need >> 20, (unsigned long long)available >> 20),
+		"move them without copying");
+}
+
 static struct error *run(struct moving *moving, struct move_report *reports)
 {
 	_cleanup_free_ struct move_item *items = calloc(moving->count + 1, sizeof(*items));
@@ -191,6 +215,7 @@ static struct error *run(struct moving *moving, struct move_report *reports)
 			item->item.source_uri = item->route;
 		items[i] = item->item;
 	}
+	try_(check_ram_room(moving));
 	options.on_step = on_step;
 	options.prepare = options.prepare ? prepare : NULL;
 	options.revive = revive;
