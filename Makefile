@@ -110,6 +110,10 @@ $(filter-out $(B)/workloads/host/%,$(filter $(B)/workloads/%,$(TESTBINS))): $(B)
 	$(call brief,LD,$@)
 	$(Q)$(CC) $(CPPFLAGS) -DGUEST='"$(abspath $(GUEST))"' $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(SHM_OBJECTS) -lpthread -lcmocka
 
+# In L1 guests the tests' own program would lack libraries.
+$(B)/harness/fleet/test/test_nested_kills: $(B)/fleetlab
+$(B)/harness/fleet/test/%: CPPFLAGS += -DFLEETLAB='"$(abspath $(B)/fleetlab)"'
+
 # Clients of guests are tested with the guest program as a process.
 $(B)/workloads/host/test/%: CPPFLAGS += -DGUEST='"$(abspath $(GUEST))"'
 

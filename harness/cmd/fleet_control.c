@@ -160,10 +160,10 @@ static struct error *lock_guests(struct keeper *keeper, struct deadline deadline
 			pthread_mutex_unlock(&keeper->guest_locks[locked]);
 		return error_hint(
 			error_new(ERROR_TIMEOUT,
-				"deadline passed while waiting for the command that runs in guest "
-				"%s to end",
+				"deadline passed while waiting for the command that has to do with "
+				"guest %s to end",
 				fleet_guest_name(keeper->fleet, i)),
-			"wait for `fleet exec` to end, or end it, and try again");
+			"wait for `fleet exec` or another `rejuvenate` to end, and try again");
 	}
 	return NULL;
 }

@@ -20,9 +20,12 @@ static int become_stack(void *context)
 {
 	_cleanup_free_ char *socket = format_string("%s/stack0.sock", lab_dir());
 	_cleanup_free_ char *root = format_string("%s/stack0", lab_dir());
+	_cleanup_free_ char *logs = format_string("%s/log", lab_dir());
 	int fd, ready = *(int *)context;
-	struct error *err = unix_listen(socket, &fd);
+	struct error *err = fs_make_dirs(logs); /* of QEMUs */
 
+	if (!err)
+		err = unix_listen(socket, &fd);
 	if (err) {
 		error_destroy(err);
 		return 1;

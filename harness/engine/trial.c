@@ -4,6 +4,8 @@
 #include "harness/base/log.h"
 #include "harness/engine/clean.h"
 #include "harness/engine/interrupt.h"
+#include "harness/fleet/ram.h"
+#include "harness/host/knobs.h"
 #include "harness/lab/lab.h"
 
 #include <errno.h>
@@ -417,6 +419,26 @@ static json_t *make_skipped(
 	return result;
 }
 
+/* What the lab needs of the host is taken before, and given back when nothing of the lab uses it
+ * any more. That it cannot be had is this trial's failure. */
+static struct error *borrow_and_run(
+	struct trial_job *job, struct collected *collected, json_t *warnings, char **reason)
+{
+	_cleanup_error_ struct error *refused = ram_borrow_huge_pages(job->spec);
+	struct error *err, *kept;
+
+	if (refused) {
+		*reason = format_string("%s", error_message(refused));
+		return NULL;
+	}
+	err = run_lab(job, collected, reason);
+	kept = knobs_give_back(warnings);
+	if (!err)
+		return kept;
+	error_destroy(kept);
+	return err;
+}
+
 struct error *trial_run(
 	json_t *planned, struct resources *resources, const char *log_dir, json_t **result)
 {
@@ -456,7 +478,7 @@ struct error *trial_run(
 	clock_format_utc(time(NULL), false, started, sizeof(started));
 	trial->deadline = deadline_after_ms((int64_t)(trial->experiment->deadline_s * 1e3));
 	if (!reason)
-		try_(run_lab(&job, &collected, &reason));
+		try_(borrow_and_run(&job, &collected, warnings, &reason));
 	*result = make_result(planned, trial, &spec, &collected, reason, started,
 		clock_seconds(begin, clock_now_ns()));
 	clean_compare(before, warnings);

@@ -51,6 +51,10 @@ struct fleet_remote {
 		unsigned int stack);
 	/* The guest is in its seat: those of its other seats are of no use any more. */
 	void (*settle)(struct fleet *fleet, const struct guest *guest);
+	/* Starts a stack anew that has died or hangs. `*gone`: it cannot be, its machine has ended.
+	 */
+	struct error *(*revive)(
+		struct fleet *fleet, unsigned int stack, struct deadline deadline, bool *gone);
 	/* Ends a stack, on which no guest is, with its machine. */
 	struct error *(*end)(struct fleet *fleet, unsigned int stack, struct deadline deadline);
 };
@@ -75,8 +79,10 @@ struct fleet {
 /* Starts `count` more stacks in parallel and waits until they answer. */
 struct error *stacks_start(struct fleet *fleet, unsigned int count, struct deadline deadline);
 struct error *stacks_connect(const struct fleet *fleet, unsigned int number, struct stack **stack);
-/* Starts the stack of this socket anew, and has it take over the fleet's guests that are on it. */
-struct error *stacks_revive(struct fleet *fleet, const char *socket, struct deadline deadline);
+/* Starts the stack of this socket anew, and has it take over the fleet's guests that are on it;
+ * `*gone` as for fleet_remote.revive. */
+struct error *stacks_revive(
+	struct fleet *fleet, const char *socket, struct deadline deadline, bool *gone);
 void stacks_deinit(struct fleet *fleet);
 
 /* ---- guest.c ---- */

@@ -20,6 +20,7 @@ struct moving {
 	unsigned int to_stack;
 	struct fleet_item *items;
 	struct lines *lines; /* to the targets */
+	bool lines_cut;	     /* a stack that carried some has died */
 };
 
 static void lines_close(struct lines *lines)
@@ -66,11 +67,12 @@ static struct error *prepare(void *context, const struct move_item *item, struct
 	return moving->options->prepare(moving->options->context, item, source, target, deadline);
 }
 
-static struct error *revive(void *context, const char *socket, struct deadline deadline)
+static struct error *revive(void *context, const char *socket, struct deadline deadline, bool *gone)
 {
 	struct moving *moving = context;
 
-	return stacks_revive(moving->fleet, socket, deadline);
+	moving->lines_cut = moving->fleet->remote != NULL;
+	return stacks_revive(moving->fleet, socket, deadline, gone);
 }
 
 /* ---- afterwards ---- */
@@ -95,14 +97,20 @@ static void keep_unread(struct guest *guest)
 	}
 }
 
-/* The guest is there now; `lines` are taken over, `ram_path` too where it is new. */
-static void take_seat(struct guest *guest, unsigned int seat, unsigned int stack, pid_t pid,
-	struct lines *lines, char **ram_path)
+/* They are taken over. */
+static void take_lines(struct guest *guest, struct lines *lines)
 {
 	keep_unread(guest);
 	cleanup_close(&guest->control_fd);
 	guest->control_fd = take_fd(&lines->control_fd);
 	agent_switch(guest->agent, take_fd(&lines->agent_fd));
+}
+
+/* The guest is there now; `lines` are taken over, `ram_path` too where it is new. */
+static void take_seat(struct guest *guest, unsigned int seat, unsigned int stack, pid_t pid,
+	struct lines *lines, char **ram_path)
+{
+	take_lines(guest, lines);
 	guest->seat_number = seat;
 	free(guest->seat);
 	guest->seat = guest_seat(guest->name, seat);
@@ -148,6 +156,46 @@ static struct error *settle(struct moving *moving, size_t i, const struct move_r
 	return err;
 }
 
+/* Where the stacks are elsewhere, it is they that carry guests' lines. One to a guest that is lost,
+ * or whose machine is gone, cannot be had. */
+static void mend_lines(const struct moving *moving)
+{
+	for (unsigned int i = 0; i < moving->fleet->count; i++) {
+		struct guest *guest = &moving->fleet->guests[i];
+		struct lines lines = {-1, -1};
+		struct error *err = lines_open(guest->name, guest->seat_number, &lines);
+
+		if (!err)
+			take_lines(guest, &lines);
+		error_destroy(err);
+		lines_close(&lines);
+	}
+}
+
+/* Files of copies stand beside the old ones until all is over. Without this a QEMU whose pages have
+ * no place any more would be killed while they arrive. */
+static struct error *check_ram_room(const struct moving *moving)
+{
+	uint64_t need = 0, available = 0;
+
+	for (size_t i = 0; i < moving->count; i++) {
+		const char *path = moving->items[i].ram_path;
+
+		if (!path)
+			continue;
+		need += fleet_guest_memory(moving->fleet, moving->guests[i]);
+		try_(fs_free_bytes(path, &available));
+	}
+	if (need <= available)
+		return NULL;
+	return error_hint(
+		error_new(ERROR_SETUP,
+			"no room for copies of the guests' memory: they need %llu MiB, "
+			"the lab has %llu",
+			(unsigned long long)need >> 20, (unsigned long long)available >> 20),
+		"move them without copying");
+}
+
 static struct error *run(struct moving *moving, struct move_report *reports)
 {
 	_cleanup_free_ struct move_item *items = calloc(moving->count + 1, sizeof(*items));
@@ -167,9 +215,10 @@ static struct error *run(struct moving *moving, struct move_report *reports)
 			item->item.source_uri = item->route;
 		items[i] = item->item;
 	}
+	try_(check_ram_room(moving));
 	options.on_step = on_step;
 	options.prepare = options.prepare ? prepare : NULL;
-	options.revive = moving->fleet->remote ? NULL : revive;
+	options.revive = revive;
 	options.context = moving;
 	err = move_run(items, moving->count, &options, reports);
 	for (size_t i = 0; i < moving->count; i++) {
@@ -180,6 +229,8 @@ static struct error *run(struct moving *moving, struct move_report *reports)
 		else
 			error_destroy(line);
 	}
+	if (moving->lines_cut)
+		mend_lines(moving);
 	return err;
 }
 

@@ -103,8 +103,10 @@ struct move_options {
 	struct error *(*prepare)(void *context, const struct move_item *item, struct stack *source,
 		struct stack *target, struct deadline deadline);
 	/* Called in the keeper for a stack that does not answer: ends what is left of it and starts
-	 * it anew on the same socket. NULL: then a stack's death is beyond repair. */
-	struct error *(*revive)(void *context, const char *socket, struct deadline deadline);
+	 * it anew on the same socket. `*gone` tells that the machine that it was on has ended, and
+	 * with it every QEMU there. NULL: then a stack's death is beyond repair. */
+	struct error *(*revive)(
+		void *context, const char *socket, struct deadline deadline, bool *gone);
 	/* Called in the keeper when the mover is about to take a step with a guest and waits for
 	 * the answer: progress, and the place where tests kill. May be NULL. */
 	void (*on_step)(void *context, enum move_step step, const char *guest, pid_t mover);
@@ -139,7 +141,8 @@ struct move_report {
 	bool same_memory;	   /* both sides mapped the same inode at the same offset */
 	bool moved;		   /* the guest runs on the target, or did when last heard of */
 	bool brought_back; /* it was there, and runs on the source's stack again as back_name */
-	bool lost;	   /* its QEMU has died after the commit, or nobody can tell whether */
+	bool lost;	   /* its QEMU has died after the commit, or nobody can tell whether; or the
+			      source's has */
 	pid_t target_pid;  /* its QEMU, as the target's stack sees it */
 	pid_t back_pid;	   /* the same of back_name */
 };

@@ -18,6 +18,7 @@
 struct place {
 	const char *socket;
 	bool dead;	/* it does not answer, and cannot be started anew */
+	bool gone;	/* dead, and every QEMU there with it */
 	bool unrevoked; /* a request of the mover may be under way still */
 };
 
@@ -75,8 +76,8 @@ static struct error *revive(const struct recovery *recovery, struct place *place
 	struct error *err = NULL;
 
 	if (options->revive && !place->dead)
-		err = options->revive(
-			options->context, place->socket, deadline_after_ms(REVIVE_MS));
+		err = options->revive(options->context, place->socket, deadline_after_ms(REVIVE_MS),
+			&place->gone);
 	else
 		err = error_new(ERROR_SETUP, "the stack at %s is dead", place->socket);
 	place->dead = err != NULL;
@@ -126,8 +127,12 @@ static struct error *find(
 {
 	_cleanup_json_ json_t *known = NULL;
 
-	try_(ask(recovery, socket, name, json_pack("{s:s}", "op", "adopt"), &known));
+	struct error *err = ask(recovery, socket, name, json_pack("{s:s}", "op", "adopt"), &known);
+
 	*pid = integer(known, "pid");
+	if (!place_of(recovery, socket)->gone)
+		return err;
+	error_destroy(err);
 	return NULL;
 }
 
@@ -191,6 +196,23 @@ static void look_at_target(const struct recovery *recovery, size_t i, struct sid
 	error_destroy(err);
 }
 
+/* Takes `err`, the reason. A source that has died takes its guest with it, as ever. */
+static struct error *cannot_continue(const struct recovery *recovery, size_t i, struct error *err)
+{
+	const struct move_item *item = &recovery->items[i];
+	struct side source;
+	struct error *unseen = look(recovery, item->source_socket, item->source_name, &source);
+	bool is_dead = !unseen && !source.alive;
+
+	error_destroy(unseen);
+	if (!is_dead)
+		return err;
+	error_destroy(err);
+	recovery->reports[i].lost = true;
+	return error_new(ERROR_GUEST,
+		"it is lost: its QEMU on the source has ended, and it had not run on the target");
+}
+
 /* First the target's QEMU ends, then the source goes on: so it never runs twice. One that cannot be
  * ended has never been let run, and there is nobody left who would let it. */
 static struct error *back_to_source(const struct recovery *recovery, size_t i)
@@ -201,8 +223,9 @@ static struct error *back_to_source(const struct recovery *recovery, size_t i)
 	if (err && may_have_committed(recovery, i))
 		return err;
 	error_destroy(err);
-	return ask(recovery, item->source_socket, item->source_name,
+	err = ask(recovery, item->source_socket, item->source_name,
 		json_pack("{s:s}", "op", "continue"), NULL);
+	return err ? cannot_continue(recovery, i, err) : NULL;
 }
 
 static struct error *end_source(const struct recovery *recovery, size_t i)

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -59,51 +60,63 @@ static struct error *ask_to_connect(int fd, const char *path)
 
 /* An end inside an L1 guest: of a relay. */
 struct nested_end {
-	char *address; /* of the L1 guest */
-	char *path;    /* of the socket there, or NULL: the stack's own */
+	struct nested_host host;
+	char *path; /* of the socket there, or NULL: the stack's own */
 };
 
 static void release_end(void *context)
 {
 	struct nested_end *end = context;
 
-	free(end->address);
 	free(end->path);
 	free(end);
 }
 
-static struct error *open_end(void *context, int *fd)
+/* Else the connection would be tried for as long as the network's patience lasts. */
+static struct error *check_alive(const struct nested_host *host, int pidfd)
+{
+	struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
+
+	if (pidfd < 0 || poll(&pfd, 1, 0) != 0)
+		return error_new(ERROR_GUEST, "the L1 guest at %s has ended", host->address);
+	return NULL;
+}
+
+static struct error *open_end(void *context, int *fd, int *machine)
 {
 	const struct nested_end *end = context;
+	_cleanup_close_ int pidfd = pidfd_open(end->host.qemu, 0);
 	_cleanup_close_ int s = -1;
 
-	try_(tcp_connect(end->address, NESTED_STACK_PORT, &s));
+	try_(check_alive(&end->host, pidfd));
+	try_(tcp_connect(end->host.address, NESTED_STACK_PORT, &s));
 	if (end->path)
 		try_(ask_to_connect(s, end->path));
 	*fd = take_fd(&s);
+	*machine = take_fd(&pidfd);
 	return NULL;
 }
 
 static struct error *reach(
-	const char *path, const char *address, const char *inside, struct relay **relay)
+	const char *path, struct nested_host host, const char *inside, struct relay **relay)
 {
 	struct nested_end *end = calloc(1, sizeof(*end));
 
 	if (!end)
 		abort();
 	unlink(path);
-	end->address = format_string("%s", address);
+	end->host = host;
 	end->path = inside ? format_string("%s", inside) : NULL;
 	return relay_listen(path, open_end, release_end, end, relay);
 }
 
 /* Labs look alike: a seat's socket has the same path in the L1 guest. */
 static struct error *reach_file(
-	const char *dir, const char *file, const char *address, struct relay **relay)
+	const char *dir, const char *file, struct nested_host host, struct relay **relay)
 {
 	_cleanup_free_ char *path = format_string("%s/%s", dir, file);
 
-	return reach(path, address, path, relay);
+	return reach(path, host, path, relay);
 }
 
 void nested_seat_destroy(struct nested_seat *seat)
@@ -116,8 +129,8 @@ void nested_seat_destroy(struct nested_seat *seat)
 }
 DEFINE_CLEANUP(nested_seat, struct nested_seat *, nested_seat_destroy)
 
-struct error *nested_reach_seat(const struct guest *guest, unsigned int seat, const char *address,
-	struct nested_seat **reached)
+struct error *nested_reach_seat(const struct guest *guest, unsigned int seat,
+	struct nested_host host, struct nested_seat **reached)
 {
 	_cleanup_(cleanup_nested_seat) struct nested_seat *made = calloc(1, sizeof(*made));
 	_cleanup_free_ char *dir = guest_dir(guest->name, seat);
@@ -127,8 +140,8 @@ struct error *nested_reach_seat(const struct guest *guest, unsigned int seat, co
 	made->guest = guest->number;
 	made->seat = seat;
 	try_(fs_make_dirs(dir));
-	try_(reach_file(dir, "agent.sock", address, &made->agent));
-	try_(reach_file(dir, "control.sock", address, &made->control));
+	try_(reach_file(dir, "agent.sock", host, &made->agent));
+	try_(reach_file(dir, "control.sock", host, &made->control));
 	*reached = take_ptr(made);
 	return NULL;
 }
@@ -150,7 +163,7 @@ static const struct image *image_inside(void)
 	return &image;
 }
 
-static struct error *add_stack(struct fleet *fleet, unsigned int number, const char *address)
+static struct error *add_stack(struct fleet *fleet, unsigned int number, struct nested_host host)
 {
 	char *socket = format_string("%s/nested%u.sock", lab_dir(), number);
 	struct fleet_stack *stack = &fleet->stacks[number];
@@ -162,10 +175,10 @@ static struct error *add_stack(struct fleet *fleet, unsigned int number, const c
 		.pid = getpid(), /* of who serves its socket here */
 	};
 	fleet->stack_count++;
-	return reach(socket, address, NULL, &relay); /* for good */
+	return reach(socket, host, NULL, &relay); /* for good */
 }
 
-static struct error *add_guest(struct fleet *fleet, unsigned int number, const char *address)
+static struct error *add_guest(struct fleet *fleet, unsigned int number, struct nested_host host)
 {
 	_cleanup_free_ char *name = format_string("n%u", number);
 	struct guest *guest = &fleet->guests[number];
@@ -175,13 +188,13 @@ static struct error *add_guest(struct fleet *fleet, unsigned int number, const c
 	try_(guest_init(fleet, number, name));
 	free(guest->ram_path);
 	guest->ram_path = format_string("/dev/nested%u", number);
-	try_(nested_reach_seat(guest, 0, address, &seat));
+	try_(nested_reach_seat(guest, 0, host, &seat));
 	free(seat); /* its relays stay for good */
 	return NULL;
 }
 
 struct error *nested_inner_fleet(const struct nested_plan *plan, enum fleet_start start,
-	const char *const *addresses, unsigned int stacks, struct deadline deadline,
+	const struct nested_host *hosts, unsigned int stacks, struct deadline deadline,
 	struct fleet **fleet)
 {
 	_cleanup_(cleanup_fleet) struct fleet *made = calloc(1, sizeof(*made));
@@ -197,9 +210,9 @@ struct error *nested_inner_fleet(const struct nested_plan *plan, enum fleet_star
 	made->deadline = deadline;
 	made->begin_ns = clock_now_ns();
 	for (unsigned int i = 0; i < stacks; i++)
-		try_(add_stack(made, i, addresses[i]));
+		try_(add_stack(made, i, hosts[i]));
 	for (unsigned int i = 0; i < plan->spec.count; i++)
-		try_(add_guest(made, i, addresses[0]));
+		try_(add_guest(made, i, hosts[0]));
 	*fleet = take_ptr(made);
 	return NULL;
 }
@@ -263,17 +276,17 @@ static struct error *provide_vectors(struct nested *nested)
 struct error *nested_open(struct fleet *outer, const struct nested_plan *plan,
 	struct deadline deadline, struct nested **nested)
 {
-	const char *addresses[NESTED_STACKS];
+	struct nested_host hosts[NESTED_STACKS];
 	_cleanup_(cleanup_nested) struct nested *made = calloc(1, sizeof(*made));
 
 	if (!made)
 		abort();
 	for (unsigned int i = 0; i < NESTED_STACKS; i++)
-		addresses[i] = nested_manage_address(i);
+		hosts[i] = nested_host(outer, i);
 	made->plan = plan;
 	made->outer = outer;
 	try_(nested_inner_fleet(
-		plan, FLEET_TEMPLATE, addresses, NESTED_STACKS, deadline, &made->inner));
+		plan, FLEET_TEMPLATE, hosts, NESTED_STACKS, deadline, &made->inner));
 	made->inner->remote = &nested_remote;
 	made->inner->remote_context = made;
 	try_(parallel_for(made->inner->count, WAKE_THREADS, wake, made->inner));

@@ -30,6 +30,7 @@ struct nested_spec {
 	const char *guest_nic;		  /* model of the L2 guests' NIC; NULL: virtio-net-pci */
 	const char *move_nic; /* model of the L1 guests' NIC for migrations; NULL: the same */
 	bool channel;	      /* migrations go through shared memory instead of that NIC */
+	const char *program;  /* fleetlab, for the L1 guests; NULL: this program */
 	uint64_t outer_memory_bytes; /* of each L1 guest; 0: 1 GiB */
 	unsigned int outer_vcpus;    /* 0: 1 */
 };

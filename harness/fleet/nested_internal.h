@@ -24,10 +24,17 @@ struct nested_plan {
 	struct fleet_spec inner; /* of the L2 guests */
 };
 
-/* The L2 guests as a fleet, of which nothing runs yet: guests and relays to `stacks` L1 guests at
- * these addresses. */
+/* Where a stack of L2 guests is: the L1 guest's address on the link "manage", and its QEMU. */
+struct nested_host {
+	const char *address; /* borrowed */
+	pid_t qemu;
+};
+
+struct nested_host nested_host(const struct fleet *outer, unsigned int stack);
+
+/* The L2 guests as a fleet, of which nothing runs yet: guests and relays to `stacks` L1 guests. */
 struct error *nested_inner_fleet(const struct nested_plan *plan, enum fleet_start start,
-	const char *const *addresses, unsigned int stacks, struct deadline deadline,
+	const struct nested_host *hosts, unsigned int stacks, struct deadline deadline,
 	struct fleet **fleet);
 
 /* A seat's sockets in the lab. */
@@ -38,12 +45,9 @@ struct nested_seat {
 };
 
 /* Makes the sockets of a guest's seat reachable: in the seat's directory in the lab. */
-struct error *nested_reach_seat(const struct guest *guest, unsigned int seat, const char *address,
-	struct nested_seat **reached);
+struct error *nested_reach_seat(const struct guest *guest, unsigned int seat,
+	struct nested_host host, struct nested_seat **reached);
 void nested_seat_destroy(struct nested_seat *seat);
-
-/* Dotted address of an L1 guest on the link "manage". */
-const char *nested_manage_address(unsigned int stack);
 
 struct nested {
 	const struct nested_plan *plan;

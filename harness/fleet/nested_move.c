@@ -3,6 +3,7 @@
 #include "harness/base/fs.h"
 #include "harness/base/parallel.h"
 #include "harness/fleet/nested_internal.h"
+#include "harness/host/proc.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -71,7 +72,7 @@ static struct error *reach(
 	struct nested *nested = inner->remote_context;
 	struct nested_seat *reached;
 
-	try_(nested_reach_seat(guest, seat, nested_manage_address(stack), &reached));
+	try_(nested_reach_seat(guest, seat, nested_host(nested->outer, stack), &reached));
 	reached->next = nested->seats;
 	nested->seats = reached;
 	return NULL;
@@ -113,8 +114,26 @@ static struct error *end(struct fleet *inner, unsigned int stack, struct deadlin
 	return NULL;
 }
 
+/* Its agent starts the stack: QEMUs outlive the one that has died. */
+static struct error *revive(
+	struct fleet *inner, unsigned int stack, struct deadline deadline, bool *gone)
+{
+	static const char *const argv[] = {"/bin/sh", "/run/nested/start-stack", NULL};
+	const struct nested *nested = inner->remote_context;
+	_cleanup_(exec_result_deinit) struct exec_result result = {0};
+
+	*gone = proc_has_ended(fleet_guest_pid(nested->outer, stack));
+	if (*gone)
+		return error_new(ERROR_GUEST, "L1 guest %u has ended", stack);
+	try_(agent_exec(fleet_agent(nested->outer, stack), argv, NULL, 0, deadline, &result));
+	if (result.exit_status == 0)
+		return NULL;
+	return error_new(ERROR_GUEST, "L1 guest %u cannot start its stack anew: %.300s", stack,
+		result.errors);
+}
+
 const struct fleet_remote nested_remote = {
-	.provide = provide, .reach = reach, .settle = settle, .end = end};
+	.provide = provide, .reach = reach, .settle = settle, .revive = revive, .end = end};
 
 /* ---- throughput ---- */
 

@@ -173,11 +173,11 @@ void nested_fleet_spec(struct nested_plan *plan, struct fleet_spec *spec)
 	};
 }
 
-const char *nested_manage_address(unsigned int stack)
+struct nested_host nested_host(const struct fleet *outer, unsigned int stack)
 {
 	static const char *const addresses[NESTED_STACKS] = {"10.77.1.1", "10.77.1.2"};
 
-	return addresses[stack];
+	return (struct nested_host){addresses[stack], fleet_guest_pid(outer, stack)};
 }
 
 const char *nested_move_address(unsigned int stack)

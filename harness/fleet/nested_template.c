@@ -80,14 +80,15 @@ static struct error *provide(const char *name, const char *file)
 	return NULL;
 }
 
-/* Our own program: the file may be replaced by a newer build while we run, so it is copied. */
-static struct error *provide_program(void)
+/* The program's file may be replaced by a newer build while we run, so it is copied. */
+static struct error *provide_program(const struct nested_plan *plan)
 {
 	_cleanup_free_ char *path = format_string("%s/l1-program", lab_dir());
 	_cleanup_free_ char *content = NULL;
 	size_t size;
 
-	try_(fs_read("/proc/self/exe", 256 << 20, &content, &size));
+	try_(fs_read(plan->spec.program ? plan->spec.program : "/proc/self/exe", 256 << 20,
+		&content, &size));
 	return fs_write_atomic(path, content, size);
 }
 
@@ -102,7 +103,7 @@ struct error *nested_prepare(const struct fleet_host *host, void *context)
 		try_(make_region(plan, i, kept_fd, at));
 		at += (off_t)nested_region_bytes(plan, i);
 	}
-	try_(provide_program());
+	try_(provide_program(plan));
 	try_(provide("kernel", host->inner_image->kernel));
 	return provide("initrd", host->inner_image->initrd);
 }
@@ -200,16 +201,16 @@ static struct error *boot_inner(struct fleet *inner, struct guest *guest)
 
 struct error *nested_ripen(struct fleet *outer, void *context)
 {
-	static const char *const addresses[] = {TEMPLATE_ADDRESS};
 	static const char *const tidy[] = {"/bin/sh", "-c",
 		"ip addr del " TEMPLATE_ADDRESS "/24 dev eth1; rm /run/nested/kernel "
 		"/run/nested/initrd",
 		NULL};
 	const struct nested_plan *plan = context;
+	const struct nested_host host = {TEMPLATE_ADDRESS, fleet_guest_pid(outer, 0)};
 	_cleanup_(cleanup_fleet) struct fleet *inner = NULL;
 
 	try_(set_up(plan, outer));
-	try_(nested_inner_fleet(plan, FLEET_COLD, addresses, 1, outer->deadline, &inner));
+	try_(nested_inner_fleet(plan, FLEET_COLD, &host, 1, outer->deadline, &inner));
 	for (unsigned int i = 0; i < inner->count; i++) {
 		struct error *err = boot_inner(inner, &inner->guests[i]);
 

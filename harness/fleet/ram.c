@@ -5,6 +5,8 @@
  */
 #include "harness/fleet/fleet_internal.h"
 #include "harness/base/fs.h"
+#include "harness/fleet/ram.h"
+#include "harness/host/knobs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +16,7 @@
 
 #define HUGE_PAGE ((uint64_t)2 << 20)
 #define HUGE_DIR "/sys/kernel/mm/hugepages/hugepages-2048kB"
+#define HUGE_KNOB "/proc/sys/vm/nr_hugepages"
 
 static char *backing_dir(enum ram_backing backing)
 {
@@ -31,10 +34,60 @@ char *ram_file_path(enum ram_backing backing, const char *seat)
 	return format_string("%s/%s", dir, seat);
 }
 
+/* ---- huge pages ---- */
+
+const char *ram_huge_pages_refused(void)
+{
+	if (access(HUGE_DIR, F_OK) < 0)
+		return "this kernel has no huge pages of 2 MiB";
+	return access(HUGE_KNOB, W_OK) < 0
+		       ? "huge pages cannot be reserved: vm.nr_hugepages is not ours to write"
+		       : NULL;
+}
+
+static uint64_t huge_pages_of(const struct fleet_spec *spec)
+{
+	uint64_t pages = 0;
+
+	if (spec->ram != RAM_SHARED || spec->ram_backing != RAM_BACKING_HUGE)
+		return 0;
+	for (unsigned int i = 0; i < spec->count; i++) {
+		uint64_t bytes =
+			spec->memory_bytes_each ? spec->memory_bytes_each[i] : spec->memory_bytes;
+
+		pages += (bytes + HUGE_PAGE - 1) / HUGE_PAGE;
+	}
+	return pages;
+}
+
+static uint64_t read_count(const char *path)
+{
+	_cleanup_free_ char *text = fs_read_line(path);
+
+	return text ? strtoull(text, NULL, 10) : 0;
+}
+
+/* The host keeps what others have reserved; what they leave free is theirs to use. */
+struct error *ram_borrow_huge_pages(const struct fleet_spec *spec)
+{
+	uint64_t pages = huge_pages_of(spec);
+	_cleanup_free_ char *value = NULL;
+	struct error *err;
+
+	if (pages == 0)
+		return NULL;
+	value = format_string("%llu", (unsigned long long)(read_count(HUGE_KNOB) + pages));
+	err = knob_borrow(HUGE_KNOB, value);
+	return err ? error_hint(error_prefix(err, "cannot reserve %llu huge pages of 2 MiB",
+					(unsigned long long)pages),
+			     "memory may be too scattered: echo 1 >/proc/sys/vm/compact_memory, or "
+			     "choose another backing of guests' RAM: shmem or thp")
+		   : NULL;
+}
+
 static struct error *check_huge_pages(uint64_t wanted)
 {
-	_cleanup_free_ char *text = fs_read_line(HUGE_DIR "/free_hugepages");
-	uint64_t available = text ? strtoull(text, NULL, 10) : 0;
+	uint64_t available = read_count(HUGE_DIR "/free_hugepages");
 
 	if (available >= wanted)
 		return NULL;
@@ -62,18 +115,9 @@ static struct error *mount_backing(enum ram_backing backing)
 
 struct error *ram_prepare(const struct fleet_spec *spec)
 {
-	uint64_t pages = 0;
-
 	if (spec->ram != RAM_SHARED || spec->ram_backing == RAM_BACKING_SHMEM)
 		return NULL;
-	for (unsigned int i = 0; i < spec->count; i++) {
-		uint64_t bytes =
-			spec->memory_bytes_each ? spec->memory_bytes_each[i] : spec->memory_bytes;
-
-		pages += (bytes + HUGE_PAGE - 1) / HUGE_PAGE;
-	}
-	if (spec->ram_backing == RAM_BACKING_HUGE)
-		try_(check_huge_pages(pages));
+	try_(check_huge_pages(huge_pages_of(spec)));
 	return mount_backing(spec->ram_backing);
 }
 

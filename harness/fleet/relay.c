@@ -63,7 +63,7 @@ static bool has_data(const struct flow *flow)
 	return flow->begin < flow->end;
 }
 
-void relay_streams(int a, int b)
+void relay_streams(int a, int b, int machine)
 {
 	struct flow flows[2] = {{.from = a, .to = b}, {.from = b, .to = a}};
 
@@ -75,7 +75,7 @@ void relay_streams(int a, int b)
 			abort();
 	}
 	while (!flows[0].ended || !flows[1].ended) {
-		struct pollfd pfds[2];
+		struct pollfd pfds[3] = {[2] = {.fd = machine, .events = POLLIN}};
 
 		for (int i = 0; i < 2; i++) {
 			struct flow *flow = &flows[i];
@@ -89,7 +89,7 @@ void relay_streams(int a, int b)
 		}
 		/* The only wait without a deadline of its own: streams live as long as their ends.
 		 */
-		if (poll(pfds, 2, -1) < 0 && errno != EINTR)
+		if ((poll(pfds, 3, -1) < 0 && errno != EINTR) || pfds[2].revents)
 			break;
 		for (int i = 0; i < 2; i++) {
 			if (!pfds[i].revents)
@@ -104,6 +104,7 @@ void relay_streams(int a, int b)
 		free(flows[i].data);
 	close(a);
 	close(b);
+	cleanup_close(&machine);
 }
 
 struct relay {
@@ -132,15 +133,15 @@ static void *carry(void *context)
 {
 	struct connection connection = *(struct connection *)context;
 	_cleanup_error_ struct error *err = NULL;
-	int other;
+	int other, machine = -1;
 
 	free(context);
-	err = connection.relay->open(connection.relay->context, &other);
+	err = connection.relay->open(connection.relay->context, &other, &machine);
 	relay_leave(connection.relay);
 	if (err)
 		close(connection.fd); /* whoever connected sees the end, and tells */
 	else
-		relay_streams(connection.fd, other);
+		relay_streams(connection.fd, other, machine);
 	return NULL;
 }
 

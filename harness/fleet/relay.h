@@ -7,11 +7,13 @@
 #include "harness/base/error.h"
 
 /* Carries bytes both ways until both directions have ended; the end of one is passed on as the end
- * of that one only. Takes over both descriptors. */
-void relay_streams(int a, int b);
+ * of that one only. Or until `machine` is readable (-1: never), a pidfd of what one of the ends
+ * runs in: a machine that has ended closes no connection. Takes over the descriptors. */
+void relay_streams(int a, int b, int machine);
 
-/* Opens the other end for one connection. Called from threads of the relay's own. */
-typedef struct error *relay_open(void *context, int *fd);
+/* Opens the other end for one connection; *machine as above, which is -1 before. Called from
+ * threads of the relay's own. */
+typedef struct error *relay_open(void *context, int *fd, int *machine);
 
 /* A listening UNIX socket at `path`, each of whose connections is carried to what `open` gives.
  * When that fails the connection is closed. `context` is taken over, also on failure, and released

@@ -31,7 +31,7 @@ struct error *stack_lead_on(int fd, json_t *request)
 	/* A client that is gone already is the end of the connection, as any other. */
 	error_destroy(jsonline_send(fd, json_object(), "a client of the stack"));
 	count_led(1);
-	relay_streams(fd, other);
+	relay_streams(fd, other, -1);
 	count_led(-1);
 	return NULL;
 }

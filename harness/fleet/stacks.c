@@ -108,19 +108,30 @@ static struct error *adopt_guests(
 	return NULL;
 }
 
-struct error *stacks_revive(struct fleet *fleet, const char *socket, struct deadline deadline)
+static struct error *restart(struct fleet *fleet, unsigned int number, struct deadline deadline)
+{
+	struct fleet_stack *stack = &fleet->stacks[number];
+	int status;
+
+	kill(stack->pid, SIGKILL); /* it may hang instead of being dead; ours to reap */
+	if (!process_wait(stack->pid, deadline, &status))
+		return error_new(ERROR_TIMEOUT,
+			"deadline passed while waiting for the end of stack %u", number);
+	return start_process(fleet, stack);
+}
+
+struct error *stacks_revive(
+	struct fleet *fleet, const char *socket, struct deadline deadline, bool *gone)
 {
 	for (unsigned int i = 0; i < fleet->stack_count; i++) {
-		struct fleet_stack *stack = &fleet->stacks[i];
-		int status;
+		const struct fleet_stack *stack = &fleet->stacks[i];
 
 		if (stack->pid == 0 || strcmp(stack->socket, socket) != 0)
 			continue;
-		kill(stack->pid, SIGKILL); /* it may hang instead of being dead; ours to reap */
-		if (!process_wait(stack->pid, deadline, &status))
-			return error_new(ERROR_TIMEOUT,
-				"deadline passed while waiting for the end of stack %u", i);
-		try_(start_process(fleet, stack));
+		if (fleet->remote)
+			try_(fleet->remote->revive(fleet, i, deadline, gone));
+		else
+			try_(restart(fleet, i, deadline));
 		try_(await_stack(fleet, i, deadline));
 		return adopt_guests(fleet, i, deadline);
 	}

@@ -5,6 +5,7 @@
  */
 #include "mechanisms/zerocopy/zerocopy.h"
 #include "harness/base/log.h"
+#include "harness/fleet/ram.h"
 #include "harness/host/qemu.h"
 #include "workloads/host/sshd.h"
 #include "workloads/host/web.h"
@@ -128,6 +129,8 @@ static const struct variant variants[] = {
 		PRESETS({"topology", "flat"}, {"method", "zerocopy"}, {"populate", "false"})},
 	{"flat-thp", ROLE_SUBJECT, "the same on transparent huge pages",
 		PRESETS({"topology", "flat"}, {"method", "zerocopy"}, {"backing", "thp"})},
+	{"flat-huge", ROLE_SUBJECT, "the same on huge pages that the host reserves for it",
+		PRESETS({"topology", "flat"}, {"method", "zerocopy"}, {"backing", "huge"})},
 	{"vmbeam", ROLE_SUBJECT,
 		"two nested systems, memory stays where it is, control channel in shared memory",
 		PRESETS({"topology", "nested"}, {"method", "zerocopy"}, {"nic", "e1000"})},
@@ -159,7 +162,7 @@ static const char *const dirty_variants[] = {
 static const char *const postcopy_variants[] = {"flat-zerocopy", "flat-postcopy", NULL};
 static const char *const cpr_variants[] = {"flat-zerocopy", "cpr-transfer", NULL};
 static const char *const page_variants[] = {
-	"flat-zerocopy", "flat-unpopulated", "flat-thp", "flat-precopy", NULL};
+	"flat-zerocopy", "flat-unpopulated", "flat-thp", "flat-huge", "flat-precopy", NULL};
 
 /* SSH in an emulated CPU carries 6 MB/s: a profile of minutes has these systems, and one of hours
  * also the nested ones that copy. */
@@ -328,11 +331,13 @@ size_t zerocopy_sizes_mib(const struct trial *trial, uint64_t sizes[ZEROCOPY_GUE
 	return count;
 }
 
-/* Asked of the QEMU that guests will run in, not of its version. */
+/* QEMU is asked, the one that guests will run in, not its version. */
 static const char *zerocopy_probe_variant(const struct variant *variant)
 {
 	_cleanup_json_ json_t *features = NULL;
 
+	if (strcmp(variant->name, "flat-huge") == 0)
+		return ram_huge_pages_refused();
 	if (strcmp(variant->name, "cpr-transfer") != 0)
 		return NULL;
 	_cleanup_error_ struct error *err =

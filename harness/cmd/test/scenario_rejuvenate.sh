@@ -46,6 +46,31 @@ check 'the same boots go on' same_boots
 fl rejuvenate --json
 check 'once more, as JSON' exited 0
 check 'with the number of the stack' out_has '"stack": 4'
+# Two at once: one waits for the other.
+fl_start first rejuvenate --age 100
+first=$started
+check 'a rejuvenation is under way' wait_until 20 grep -q 'aging stack' "$SCRATCH/first.err"
+fl_start second rejuvenate --json
+second=$started
+fl_wait first "$first"
+check 'another one does not disturb it' exited 0
+check 'it made stack 5' out_has '(number 5)'
+fl_wait second "$second"
+check 'which waits, and then does the same' exited 0
+check 'from stack 5 to stack 6' out_has '"stack": 6'
+check 'the same boots go on' same_boots
+check 'one QEMU a guest' is "$(qemus)" 3
+check 'one stack' is "$(stacks)" 1
+fl_start first rejuvenate --age 100
+first=$started
+check 'a rejuvenation is under way' wait_until 20 grep -q 'aging stack' "$SCRATCH/first.err"
+fl rejuvenate --timeout 1ms
+check 'who does not want to wait is refused' exited 1
+check 'with the reason' err_has 'waiting for the command that has to do with guest'
+check 'and a remedy' has_remedy
+fl_wait first "$first"
+check 'and nothing is lost by it' exited 0
+check 'the same boots go on' same_boots
 fl fleet enter -- ip -brief address show lan
 check "a command of the host is in the fleet's network" out_has '10.77.0.254/24'
 fl fleet enter -- /no/such/program

@@ -110,6 +110,9 @@ static void live_run(const struct fleet_spec *spec, void (*body)(struct fleet *f
 
 	job.host.accelerator = live_accelerator;
 	assert_ok(resources_image(live_resources, &spec->image, &job.host.image));
+	if (spec->extra && spec->extra->image)
+		assert_ok(
+			resources_image(live_resources, spec->extra->image, &job.host.inner_image));
 	for (unsigned int i = 0; spec->start == FLEET_TEMPLATE && i < spec->count; i++)
 		live_template(&job,
 			spec->memory_bytes_each ? spec->memory_bytes_each[i] : spec->memory_bytes);

@@ -70,6 +70,7 @@ static void move_and_strike(struct fleet *fleet, enum move_method method, enum v
 		.on_step = begin_strike,
 		.context = &striker};
 	struct move_report report;
+	bool gone = false;
 	_cleanup_error_ struct error *err =
 		fleet_move(fleet, (unsigned int[]){0}, 1, striker.to, &options, &report);
 
@@ -89,7 +90,7 @@ static void move_and_strike(struct fleet *fleet, enum move_method method, enum v
 		assert_ok(stacks_revive(fleet,
 			fleet_stack_socket(
 				fleet, victim == HIT_TARGET_STACK ? striker.to : 1 - striker.to),
-			LIVE_DEADLINE));
+			LIVE_DEADLINE, &gone));
 }
 
 enum { SEED = 20, STRIKES = 3, LATEST_MS = 40 };
@@ -200,6 +201,7 @@ static void lose_target(struct fleet *fleet, enum move_step step)
 		.context = &deserter};
 	struct move_report report;
 	struct fleet_item item = {0};
+	bool gone = false;
 	pid_t left;
 
 	assert_ok(fleet_item_init(fleet, 0, 1, MOVE_ZEROCOPY, &item));
@@ -211,7 +213,7 @@ static void lose_target(struct fleet *fleet, enum move_step step)
 	if (left > 0)
 		assert_int_equal(kill(left, SIGKILL), 0); /* stopped, and of no use to anybody */
 	assert_marked(fleet, 0);
-	assert_ok(stacks_revive(fleet, fleet_stack_socket(fleet, 1), LIVE_DEADLINE));
+	assert_ok(stacks_revive(fleet, fleet_stack_socket(fleet, 1), LIVE_DEADLINE, &gone));
 	fleet_item_deinit(&item);
 }
 

@@ -3,10 +3,8 @@
  */
 #include "harness/lab/test/in_lab.h"
 #include "harness/cmd/command.h"
-#include "harness/fleet/peer.h"
 #include "harness/fleet/stack.h"
-#include "workloads/host/ssh_tunnel.h"
-#include "workloads/host/sshd.h"
+#include "harness/fleet/test/other_machine.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -37,58 +35,6 @@ static void peers_are_named_as_in_libvirt(void **state)
 	assert_string_equal(address.destination, "me@10.0.0.1");
 	assert_int_equal(address.port, 2222);
 }
-
-/* A second machine with an sshd, and a configuration of ssh that may log in there. */
-struct other {
-	struct machine *machine;
-	char *dir, *config, *program;
-	struct place place;
-	struct place_process sshd;
-};
-
-static struct error *make_other(struct other *other)
-{
-	static const struct link_spec links[] = {{"lan", "10.77.0.254/24", 0, 0}};
-	static const struct machine_spec spec = {.number = 1};
-	struct ssh_key host, user;
-
-	*other = (struct other){.dir = format_string("%s/ssh", lab_dir()),
-		.config = format_string("%s/ssh/config", lab_dir()),
-		.program = realpath("/proc/self/exe", NULL)};
-	try_(network_create(links, 1, NULL, 0));
-	try_(machine_create(&spec, links, 1, &other->machine));
-	other->place =
-		(struct place){.name = "machine 1", .dir = other->dir, .machine = other->machine};
-	try_(ssh_key_make(other->dir, "host", SOON, &host));
-	try_(ssh_key_make(other->dir, "user", SOON, &user));
-	const struct sshd_spec server = {"10.77.0.253", 2222, user.open, host.secret};
-
-	try_(sshd_start(&other->place, &server, SOON, &other->sshd));
-	_cleanup_free_ char *known = format_string("%s/known", other->dir);
-	_cleanup_free_ char *hosts = format_string("[10.77.0.253]:2222 %s", host.open);
-	_cleanup_free_ char *config =
-		format_string("IdentityFile %s/user\nIdentitiesOnly yes\nIdentityAgent none\n"
-			      "UserKnownHostsFile %s\nStrictHostKeyChecking yes\n",
-			other->dir, known);
-
-	try_(place_write(&other->place, known, hosts, strlen(hosts), SOON));
-	return place_write(&other->place, other->config, config, strlen(config), SOON);
-}
-
-static struct error *open_peer(const struct other *other, const char *uri, struct peer **peer)
-{
-	_cleanup_free_ char *directory = format_string("%s/peer", lab_dir());
-	const struct peer_options options = {
-		.uri = uri,
-		.directory = directory,
-		.ssh_config = other->config,
-		.program = other->program,
-	};
-
-	return peer_open(&options, SOON, peer);
-}
-
-#define URI "qemu+ssh://root@10.77.0.253:2222/system"
 
 static struct error *ping(const struct peer *peer, struct stack **stack)
 {
@@ -133,17 +79,22 @@ static int serves_from_there(void *context)
 	_cleanup_(cleanup_peer) struct peer *peer = NULL;
 	_cleanup_(cleanup_stack) struct stack *first = NULL;
 	_cleanup_(cleanup_stack) struct stack *second = NULL;
+	static const struct link_spec links[] = {{"lan", "10.77.0.254/24", 0, 0}};
+	static const struct machine_spec machine_spec = {.number = 1};
+	struct machine *machine;
 	struct other other;
 	int up[2];
 	char byte;
 
 	(void)context;
-	check_ok(make_other(&other));
+	check_ok(network_create(links, 1, NULL, 0));
+	check_ok(machine_create(&machine_spec, links, 1, &machine));
+	check_ok(make_other(machine, &other));
 	_cleanup_error_ struct error *nobody =
 		open_peer(&other, "qemu+ssh://root@10.77.0.253:2223/system", &peer);
 
 	check(nobody && strstr(error_message(nobody), "refused") && !peer);
-	check_ok(open_peer(&other, URI, &peer));
+	check_ok(open_peer(&other, OTHER_URI, &peer));
 	check(peer_accelerator(peer)[0] && count_processes("--root") == 1);
 	check_ok(ping(peer, &first));
 	check_ok(ping(peer, &second)); /* while the first is still connected */
@@ -159,7 +110,7 @@ static int serves_from_there(void *context)
 	pid_t owner = fork();
 
 	if (owner == 0) {
-		check_ok(open_peer(&other, URI, &peer));
+		check_ok(open_peer(&other, OTHER_URI, &peer));
 		if (write(up[1], "u", 1) != 1)
 			_exit(1);
 		for (;;)

@@ -14,14 +14,16 @@
 /* What the relay's other end is: the first of a pair, whose second is the test's. */
 struct end {
 	int fds[2];
+	int machine; /* taken by the connection; -1 for ever */
 	bool released;
 };
 
-static struct error *open_end(void *context, int *fd)
+static struct error *open_end(void *context, int *fd, int *machine)
 {
 	struct end *end = context;
 
 	*fd = take_fd(&end->fds[0]);
+	*machine = end->machine;
 	return NULL;
 }
 
@@ -59,7 +61,7 @@ static void a_closed_relay_carries_on_what_it_has(void **state)
 {
 	(void)state;
 	_cleanup_free_ char *path = format_string("/tmp/test_relay.%d", (int)getpid());
-	struct end end = {0};
+	struct end end = {.machine = -1};
 	struct relay *relay;
 	unsigned int before;
 	char byte = 0;
@@ -92,10 +94,39 @@ static void a_closed_relay_carries_on_what_it_has(void **state)
 	}
 }
 
+/* As when an L1 guest's QEMU is killed: nobody is left who would close the connection. */
+static void a_machines_end_is_the_end_of_its_connections(void **state)
+{
+	(void)state;
+	_cleanup_free_ char *path = format_string("/tmp/test_relay.%d", (int)getpid());
+	struct end end = {.machine = -1};
+	struct relay *relay;
+	char byte = 0;
+	int fd, life[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, end.fds), 0);
+	assert_int_equal(pipe(life), 0);
+	end.machine = life[0];
+	assert_ok(relay_listen(path, open_end, release_end, &end, &relay));
+	assert_ok(unix_connect(path, &fd));
+	assert_int_equal(write(fd, "a", 1), 1);
+	assert_int_equal(read(end.fds[1], &byte, 1), 1);
+	assert_int_equal(write(life[1], "x", 1), 1);
+	assert_int_equal(read(fd, &byte, 1), 0);
+	assert_int_equal(read(end.fds[1], &byte, 1), 0);
+	close(fd);
+	close(end.fds[1]);
+	close(life[1]);
+	relay_close(relay);
+	await_release(&end);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_closed_relay_carries_on_what_it_has),
+		cmocka_unit_test(a_machines_end_is_the_end_of_its_connections),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
