@@ -197,7 +197,7 @@ function Claims({ papers }) {
 			<Table
 				caption="Claims, as last measured"
 				className="claims"
-				head={['claim', 'verdict', { text: 'published', class: 'num' }, { text: 'measured [95 % interval]', class: 'num' }, { text: <BarAxis scale={scale} unit="x" />, class: 'wide', 'aria-label': 'ratio' }, 'what']}
+				head={['claim', 'verdict', { text: 'published', class: 'num' }, { text: 'measured [95 % interval]', class: 'num' }, { text: <BarAxis scale={scale} unit="x" />, class: 'wide' }, 'what']}
 			>
 				{tried.flatMap((paper) =>
 					paper.claims
