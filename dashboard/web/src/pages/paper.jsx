@@ -126,7 +126,7 @@ function PaperTable({ table, run, claims }) {
 							first,
 							...ours.map((o, k) => (
 								<tr key={`${i}.${j}.${k}`} class="ours">
-									<th scope="row">{o.label}</th>
+									<th scope="row">{labelOf(o)}</th>
 									{many && <td />}
 									<td />
 									<Measured ours={o} cell={cell} scale={scales[cell.unit]} run={run} row={row} />
@@ -139,6 +139,12 @@ function PaperTable({ table, run, claims }) {
 			</Table>
 		</section>
 	);
+}
+
+// Without a run the server has no label for a reading.
+function labelOf(ours) {
+	if (ours.label) return ours.label;
+	return ours.variant ?? ([ours.of?.variant, ours.to?.variant].filter(Boolean).join(' over ') || ours.metric || 'reading');
 }
 
 function Measured({ ours, cell, scale, run, none, row }) {

@@ -136,23 +136,20 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 			colours: Array.from({ length: COLOURS }, (_, i) => css(`--series-${i}`)),
 		};
 		const all = extent(shown, bands, log);
-		const width = () => Math.max(220, box.current.clientWidth);
-		let hover = null; // {series, point}
+		const element = box.current;
+		const bubble = tip.current;
+		const width = () => Math.max(220, element.clientWidth);
+		let hover = null; // {series, point}, and whether the keyboard chose it
 
 		const position = (u, p) => [u.valToPos(p.x, 'x'), u.valToPos(p.y, 'y')];
 		const showTip = (u) => {
-			const element = tip.current;
-			if (!hover) {
-				element.hidden = true;
-				return;
-			}
+			bubble.hidden = !hover;
+			if (!hover) return;
 			const [left, top] = position(u, hover.point);
-			element.hidden = false;
-			element.textContent = describe(hover.series, hover.point, x, y);
-			const at = u.over.offsetLeft + left;
-			const room = box.current.clientWidth - element.offsetWidth - 4;
-			element.style.left = `${Math.max(0, Math.min(at + 12, room))}px`;
-			element.style.top = `${Math.max(0, u.over.offsetTop + top - element.offsetHeight - 10)}px`;
+			bubble.textContent = describe(hover.series, hover.point, x, y);
+			const room = element.clientWidth - bubble.offsetWidth - 4;
+			bubble.style.left = `${Math.max(0, Math.min(u.over.offsetLeft + left + 12, room))}px`;
+			bubble.style.top = `${Math.max(0, u.over.offsetTop + top - bubble.offsetHeight - 10)}px`;
 		};
 		const draw = (u) => {
 			const c = u.ctx;
@@ -302,6 +299,7 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 				draw: [draw],
 				setCursor: [
 					(u) => {
+						if (u.cursor.left < 0 && hover?.byKey) return;
 						const now = nearest(u);
 						if (now?.point === hover?.point) return;
 						hover = now;
@@ -323,14 +321,14 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 			},
 		};
 		options.cursor.bind = { dblclick: () => () => setQuery({ [`${id}-zoom`]: undefined }) };
-		const u = new uPlot(options, data, box.current);
+		const u = new uPlot(options, data, element);
 		plot.current = u;
 		const click = () => {
 			if (hover?.point.href) location.hash = hover.point.href.replace(/^#/, '');
 		};
 		u.over.addEventListener('click', click);
 		const observer = new ResizeObserver(() => u.setSize({ width: width(), height }));
-		observer.observe(box.current);
+		observer.observe(element);
 
 		const ordered = shown.flatMap((s) => s.points.filter((p) => finite(p.y)).map((p) => ({ series: s, point: p })));
 		const keys = (event) => {
@@ -344,14 +342,13 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 				return;
 			} else {
 				const now = hover ? ordered.findIndex((o) => o.point === hover.point) : step > 0 ? -1 : ordered.length;
-				hover = ordered[Math.max(0, Math.min(ordered.length - 1, now + step))];
+				hover = { ...ordered[Math.max(0, Math.min(ordered.length - 1, now + step))], byKey: true };
 				tell(describe(hover.series, hover.point, x, y));
 				event.preventDefault();
 			}
 			u.redraw(false, false);
 			showTip(u);
 		};
-		const element = box.current;
 		element.addEventListener('keydown', keys);
 		const leave = () => {
 			hover = null;
@@ -363,7 +360,7 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 			observer.disconnect();
 			element.removeEventListener('keydown', keys);
 			element.removeEventListener('blur', leave);
-			if (tip.current) tip.current.hidden = true;
+			bubble.hidden = true;
 			u.destroy();
 			plot.current = null;
 		};
