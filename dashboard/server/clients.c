@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #define SWEEP_MS 1000
+#define DRAIN_MS 5000
 
 void client_limit(struct client *client, int64_t ms)
 {
@@ -99,4 +100,29 @@ void clients_stop(struct server *server)
 	if (server->sweeping)
 		pthread_join(server->sweeper, NULL);
 	server->sweeping = false;
+}
+
+/* Cuts off whom it finds; the number of them. */
+static guint cut_all(struct server *server)
+{
+	guint count;
+
+	pthread_mutex_lock(&server->clients_lock);
+	for (GList *item = server->clients.head; item; item = item->next) {
+		struct client *client = item->data;
+
+		if (client->fd >= 0)
+			shutdown(client->fd, SHUT_RDWR);
+	}
+	count = server->clients.length;
+	pthread_mutex_unlock(&server->clients_lock);
+	return count;
+}
+
+void clients_drain(struct server *server)
+{
+	struct deadline deadline = deadline_after_ms(DRAIN_MS);
+
+	while (cut_all(server) > 0 && !deadline_passed(deadline))
+		poll(NULL, 0, 5);
 }

@@ -221,7 +221,8 @@ static void make_room(struct live *live)
 		g_hash_table_remove_all(live->runs);
 }
 
-static struct live_run *find_run(struct live *live, const char *id)
+/* `now`: as it is at this moment, not up to LOOK_EVERY_NS ago. */
+static struct live_run *find_run(struct live *live, const char *id, bool now)
 {
 	struct live_run *run = g_hash_table_lookup(live->runs, id);
 
@@ -229,6 +230,8 @@ static struct live_run *find_run(struct live *live, const char *id)
 		make_room(live);
 		run = open_run(live, id);
 	}
+	if (run && now)
+		run->looked_ns = 0;
 	if (run)
 		look_at(live, run);
 	return run;
@@ -328,7 +331,7 @@ json_t *live_list(struct live *live)
 	pthread_mutex_lock(&live->lock);
 	find_open(live);
 	for (guint i = 0; i < live->open->len; i++) {
-		const struct live_run *run = find_run(live, live->open->pdata[i]);
+		const struct live_run *run = find_run(live, live->open->pdata[i], false);
 
 		if (is_open(run))
 			json_array_append_new(list, describe(run));
@@ -342,7 +345,7 @@ json_t *live_of(struct live *live, const char *id)
 	json_t *shown = NULL;
 
 	pthread_mutex_lock(&live->lock);
-	const struct live_run *run = find_run(live, id);
+	const struct live_run *run = find_run(live, id, true);
 
 	if (is_open(run))
 		shown = describe(run);
@@ -357,7 +360,7 @@ char *live_running(struct live *live)
 	pthread_mutex_lock(&live->lock);
 	find_open(live);
 	for (guint i = 0; i < live->open->len && !id; i++) {
-		const struct live_run *run = find_run(live, live->open->pdata[i]);
+		const struct live_run *run = find_run(live, live->open->pdata[i], false);
 
 		if (is_open(run) && run->state == LIVE_RUNNING)
 			id = format_string("%s", run->id);
@@ -375,7 +378,7 @@ enum live_state live_news(struct live *live, const char *id, struct live_place *
 	*plan_changed = false;
 	*trials = json_array();
 	pthread_mutex_lock(&live->lock);
-	const struct live_run *run = find_run(live, id);
+	const struct live_run *run = find_run(live, id, false);
 
 	if (run && run->header) {
 		state = run->state;
@@ -399,7 +402,7 @@ uint64_t live_generation(struct live *live)
 	pthread_mutex_lock(&live->lock);
 	find_open(live);
 	for (guint i = 0; i < live->open->len; i++)
-		find_run(live, live->open->pdata[i]);
+		find_run(live, live->open->pdata[i], false);
 	generation = live->generation;
 	pthread_mutex_unlock(&live->lock);
 	return generation;

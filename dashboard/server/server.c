@@ -258,6 +258,19 @@ struct error *server_create(const struct server_options *options, struct server 
 	return NULL;
 }
 
+/* libmicrohttpd (0.9.75) follows a NULL pointer when it is stopped while it refuses a malformed
+ * request: it is stopped when there is no request any more. */
+static void stop_daemon(struct server *server)
+{
+	int listening = server->daemon ? MHD_quiesce_daemon(server->daemon) : -1;
+
+	if (listening >= 0)
+		close(listening);
+	clients_drain(server);
+	if (server->daemon)
+		MHD_stop_daemon(server->daemon);
+}
+
 /* Connections that wait are let go first: the daemon ends when all its connections have. */
 void server_destroy(struct server *server)
 {
@@ -267,8 +280,7 @@ void server_destroy(struct server *server)
 	workers_stop(server);
 	eventfd_write(server->stop_fd, 1);
 	clients_stop(server);
-	if (server->daemon)
-		MHD_stop_daemon(server->daemon);
+	stop_daemon(server);
 	events_destroy(server->events);
 	live_destroy(server->live);
 	store_destroy(server->store);

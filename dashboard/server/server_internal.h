@@ -84,6 +84,8 @@ void client_limit(struct client *client, int64_t ms);
 /* Begins to cut off clients that are beyond their time. */
 struct error *clients_start(struct server *server);
 void clients_stop(struct server *server);
+/* Cuts all clients off and waits, for a while, until the daemon has let go of them. */
+void clients_drain(struct server *server);
 
 /* ---- workers.c ---- */
 

@@ -173,7 +173,7 @@ function TestCharts({ test, index, run, query }) {
 		];
 		return { readings: series, ratios: pairs, categories: series.map((s) => s.label) };
 	}, [test, run]);
-	const axes = useMemo(() => ({ x: { label: 'variant', categories }, pairX: { label: 'pair, in order of time' } }), [categories]);
+	const axes = useMemo(() => ({ x: { label: 'variant', categories }, pairX: { label: 'pair, in order of time', whole: true } }), [categories]);
 	const unit = test.selectors?.find((s) => s.unit)?.unit;
 	const metric = test.selectors?.find((s) => s.metric)?.metric ?? 'reading';
 	const bands = useMemo(() => (Number.isFinite(test.low) && Number.isFinite(test.high) ? [{ low: test.low, high: test.high, text: '95 % interval of the median' }] : []), [test]);

@@ -187,7 +187,7 @@ function Metrics({ metrics, only }) {
 		return [...metrics].sort((x, y) => Number(Boolean(y.excludes_one)) - Number(Boolean(x.excludes_one)) || far(y) - far(x));
 	}, [metrics]);
 	const scale = useMemo(() => scaleOf(sorted.slice(0, 200).flatMap((m) => [m.ratio, m.ratio_low, m.ratio_high].filter((v) => v > 0)), 1), [sorted]);
-	if (!sorted.length) return <p class="quiet">No metric was measured by both.</p>;
+	if (!sorted.length) return <Notice>No metric was measured by both: runs of different mechanisms have nothing in common but their host.</Notice>;
 	return (
 		<section>
 			<h2>

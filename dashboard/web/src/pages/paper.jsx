@@ -96,6 +96,7 @@ function PaperTable({ table, run, claims }) {
 			</h2>
 			<Table
 				caption={`${table.id}: ${table.title}`}
+				className="paper"
 				head={['', ...(many ? [''] : []), { text: 'published', class: 'num' }, { text: 'measured [95 % interval]', class: 'num' }, { text: 'trials', class: 'num' }, { text: common ? <BarAxis scale={scales[common]} unit={common} /> : 'side by side', class: 'wide' }, 'claim']}
 			>
 				{table.rows.flatMap((row, i) =>
@@ -105,7 +106,7 @@ function PaperTable({ table, run, claims }) {
 						const published = range(cell.value, cell.low, cell.high, cell.unit);
 						const first = (
 							<tr key={`${i}.${j}`}>
-								<th scope="row">{j === 0 ? row.label : ''}</th>
+								<th scope="row">{j === 0 ? row.label : <span class="sr">{row.label}</span>}</th>
 								{many && <td>{table.columns[j]}</td>}
 								<td class="num">{published}</td>
 								<Measured ours={single ? ours[0] : undefined} cell={cell} scale={scales[cell.unit]} run={run} none={!ours.length} row={row} />
@@ -125,7 +126,7 @@ function PaperTable({ table, run, claims }) {
 							first,
 							...ours.map((o, k) => (
 								<tr key={`${i}.${j}.${k}`} class="ours">
-									<th scope="row">{o.label}</th>
+									<th scope="row">{labelOf(o)}</th>
 									{many && <td />}
 									<td />
 									<Measured ours={o} cell={cell} scale={scales[cell.unit]} run={run} row={row} />
@@ -138,6 +139,12 @@ function PaperTable({ table, run, claims }) {
 			</Table>
 		</section>
 	);
+}
+
+// Without a run the server has no label for a reading.
+function labelOf(ours) {
+	if (ours.label) return ours.label;
+	return ours.variant ?? ([ours.of?.variant, ours.to?.variant].filter(Boolean).join(' over ') || ours.metric || 'reading');
 }
 
 function Measured({ ours, cell, scale, run, none, row }) {
@@ -155,7 +162,7 @@ function Measured({ ours, cell, scale, run, none, row }) {
 	return (
 		<>
 			<td class="num">{to && ours.median !== undefined ? <Link to={to}>{text}</Link> : text}</td>
-			<td class="num">{ours.trials ?? ''}</td>
+			<td class="num">{ours.trials || ''}</td>
 			<td class="wide">
 				{scale && (
 					<Bar scale={scale} measured={ours.unit === cell.unit ? ours.median : undefined} low={ours.low} high={ours.high} published={cell.value} publishedLow={cell.low} publishedHigh={cell.high} label={`${ours.label ?? 'measured'} ${text}`} />

@@ -164,7 +164,7 @@ export function Trial({ run, index, query }) {
 	);
 }
 
-const X = { label: 'reading, in order' };
+const X = { label: 'reading, in order', whole: true };
 
 function Samples({ samples = [], query }) {
 	const many = samples.filter((s) => s.values.length > 1);

@@ -33,12 +33,12 @@ export function Runs({ query }) {
 	const papers = useApi('/papers');
 	const hosts = useApi('/hosts');
 	const [first, choose] = useState(query.a);
-	const field = (name, label, type = 'text') => (
+	const field = (name, label, placeholder) => (
 		<label>
 			{label}{' '}
 			<input
-				type={type}
-				size={12}
+				size={10}
+				placeholder={placeholder}
 				value={query[name] ?? ''}
 				onChange={(e) => setQuery({ [name]: e.currentTarget.value.trim(), offset: undefined })}
 			/>
@@ -88,8 +88,8 @@ export function Runs({ query }) {
 					</label>
 				)}
 				{field('commit', 'commit')}
-				{field('since', 'from', 'date')}
-				{field('until', 'to', 'date')}
+				{field('since', 'from', '2026-01-31')}
+				{field('until', 'to', '2026-12-31')}
 				{filtered && (
 					<button type="button" onClick={() => setQuery(Object.fromEntries(['mechanism', 'profile', 'commit', 'host', 'since', 'until', 'offset'].map((n) => [n, undefined])))}>
 						Clear

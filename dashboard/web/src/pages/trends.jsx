@@ -43,7 +43,7 @@ export function Trends({ query }) {
 // The series that the address names, or the nearest to it there is.
 function choose(list, query) {
 	const wanted = NAMES.filter((name) => query[name] !== undefined);
-	let best = list[0];
+	let best = list.find((s) => s.unit && s.unit !== 'bool' && s.better) ?? list[0];
 	let most = -1;
 	for (const s of list) {
 		let fits = 0;
@@ -214,7 +214,7 @@ function Trend({ chosen, query }) {
 	);
 }
 
-const short = (text) => String(text ?? '').slice(0, 14);
+const short = (text) => String(text ?? '').slice(0, 18);
 
 function median(values) {
 	const sorted = [...values].sort((a, b) => a - b);

@@ -1,6 +1,7 @@
 // Published beside measured on one axis: a dot with its 95 % interval, a diamond (or a band) for
 // what the paper says. One scale for all bars of a table, so that rows can be compared.
 import { number, unitName } from '../format.js';
+import { ticks } from './ticks.js';
 
 const WIDTH = 200;
 const PAD = 8;
@@ -26,21 +27,6 @@ export function scaleOf(figures, reference) {
 	return { low, high, log, reference, at: (v) => PAD + ((WIDTH - 2 * PAD) * (to(v) - from)) / span };
 }
 
-export function ticks(scale) {
-	if (scale.log) {
-		const all = [];
-		for (let p = Math.ceil(Math.log10(scale.low) - 1e-9); 10 ** p <= scale.high * 1.0001; p++) all.push(10 ** p);
-		if (all.length < 2) return [scale.low, scale.high];
-		const step = Math.ceil(all.length / 4);
-		return all.filter((_, i) => i % step === 0);
-	}
-	const step = 10 ** Math.floor(Math.log10((scale.high - scale.low) / 2));
-	const nice = [1, 2, 5, 10].map((n) => n * step).find((s) => (scale.high - scale.low) / s <= 3.5) ?? step * 10;
-	const all = [];
-	for (let v = Math.ceil(scale.low / nice) * nice; v <= scale.high + nice * 1e-9; v += nice) all.push(Number(v.toPrecision(12)));
-	return all;
-}
-
 export function Bar({ scale, measured, low, high, published, publishedLow, publishedHigh, label }) {
 	if (!scale || (!finite(measured) && !finite(published) && !finite(publishedLow))) return null;
 	const x = scale.at;
@@ -58,22 +44,29 @@ export function Bar({ scale, measured, low, high, published, publishedLow, publi
 }
 
 export function BarAxis({ scale, unit }) {
-	if (!scale) return null;
+	if (!scale) return <span class="sr">drawn</span>;
 	return (
-		<svg class="bar axis" viewBox={`0 0 ${WIDTH} 18`} width={WIDTH} height="18" aria-hidden="true">
-			{ticks(scale).map((v) => {
-				const x = scale.at(v);
-				return (
-					<g key={v}>
-						<line x1={x} x2={x} y1="14" y2="18" />
-						<text x={x} y="11" text-anchor={x < 24 ? 'start' : x > WIDTH - 24 ? 'end' : 'middle'}>
-							{number(v)}
-							{unit ? ` ${unitName(unit)}` : ''}
-						</text>
-					</g>
-				);
-			})}
-		</svg>
+		<>
+			<span class="sr">drawn on one scale</span>
+			<svg class="bar axis" viewBox={`0 0 ${WIDTH} 18`} width={WIDTH} height="18" aria-hidden="true">
+				{ticks(scale).map((v, i, all) => {
+					const x = scale.at(v);
+					const text = `${number(v)}${unit && i === 0 ? ` ${unitName(unit)}` : ''}`;
+					// A label that would touch its neighbour is left out, its tick stays.
+					const near = i > 0 && x - scale.at(all[i - 1]) < 4 * (text.length + number(all[i - 1]).length) + (i === 1 && unit ? 12 : 0);
+					return (
+						<g key={v}>
+							<line x1={x} x2={x} y1="14" y2="18" />
+							{!near && (
+								<text x={x} y="11" text-anchor={x < 24 ? 'start' : x > WIDTH - 24 ? 'end' : 'middle'}>
+									{text}
+								</text>
+							)}
+						</g>
+					);
+				})}
+			</svg>
+		</>
 	);
 }
 

@@ -87,10 +87,11 @@ export function Table({ caption, head, children, className = '', foot, titled })
 	const box = useRef(null);
 	const [scrolls, set] = useState(false);
 	useEffect(() => {
-		const look = () => set(box.current && box.current.scrollWidth > box.current.clientWidth + 1);
+		const element = box.current;
+		const look = () => set(element.scrollWidth > element.clientWidth + 1);
 		look();
 		const observer = new ResizeObserver(look);
-		observer.observe(box.current);
+		observer.observe(element);
 		return () => observer.disconnect();
 	}, []);
 	const label = typeof caption === 'string' ? caption : 'table';

@@ -6,11 +6,13 @@ import uPlot from 'uplot';
 import { setQuery } from '../route.js';
 import { moment, day, number, unitName, value } from '../format.js';
 import { download, toCsv } from './files.js';
+import { logSplits } from './ticks.js';
 
 const SHAPES = ['circle', 'square', 'triangle', 'diamond', 'cross', 'down', 'plus', 'bar'];
 const DASHES = [[], [6, 4], [2, 3], [8, 3, 2, 3], [12, 4], [4, 2, 1, 2], [1, 3], [10, 2]];
 const COLOURS = 8;
 const NEAR_PX = 28;
+const DAY_S = 86400;
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const finite = (v) => typeof v === 'number' && Number.isFinite(v);
@@ -88,7 +90,7 @@ function xRange(x, series, marks) {
 	const low = Math.min(...xs);
 	const high = Math.max(...xs);
 	if (x.log && low > 0) return [low / 1.15, high * 1.15];
-	const pad = (high - low || 1) * 0.03;
+	const pad = x.time ? Math.max(0.03 * (high - low), 3600) : (high - low || 1) * 0.03;
 	return [low - pad, high + pad];
 }
 
@@ -134,23 +136,20 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 			colours: Array.from({ length: COLOURS }, (_, i) => css(`--series-${i}`)),
 		};
 		const all = extent(shown, bands, log);
-		const width = () => Math.max(220, box.current.clientWidth);
-		let hover = null; // {series, point}
+		const element = box.current;
+		const bubble = tip.current;
+		const width = () => Math.max(220, element.clientWidth);
+		let hover = null; // {series, point}, and whether the keyboard chose it
 
 		const position = (u, p) => [u.valToPos(p.x, 'x'), u.valToPos(p.y, 'y')];
 		const showTip = (u) => {
-			const element = tip.current;
-			if (!hover) {
-				element.hidden = true;
-				return;
-			}
+			bubble.hidden = !hover;
+			if (!hover) return;
 			const [left, top] = position(u, hover.point);
-			element.hidden = false;
-			element.textContent = describe(hover.series, hover.point, x, y);
-			const at = u.over.offsetLeft + left;
-			const room = box.current.clientWidth - element.offsetWidth - 4;
-			element.style.left = `${Math.max(0, Math.min(at + 12, room))}px`;
-			element.style.top = `${Math.max(0, u.over.offsetTop + top - element.offsetHeight - 10)}px`;
+			bubble.textContent = describe(hover.series, hover.point, x, y);
+			const room = element.clientWidth - bubble.offsetWidth - 4;
+			bubble.style.left = `${Math.max(0, Math.min(u.over.offsetLeft + left + 12, room))}px`;
+			bubble.style.top = `${Math.max(0, u.over.offsetTop + top - bubble.offsetHeight - 10)}px`;
 		};
 		const draw = (u) => {
 			const c = u.ctx;
@@ -170,6 +169,7 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 					const py = u.valToPos(p.y, 'y', true);
 					if (finite(p.low) && finite(p.high)) {
 						c.strokeStyle = colour;
+						c.globalAlpha = s.points.length > 40 ? 0.4 : 1;
 						c.lineWidth = 1.3 * ratio;
 						const low = u.valToPos(log ? Math.max(p.low, all[0]) : p.low, 'y', true);
 						const high = u.valToPos(p.high, 'y', true);
@@ -182,6 +182,7 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 						c.moveTo(px - cap, high);
 						c.lineTo(px + cap, high);
 						c.stroke();
+						c.globalAlpha = 1;
 					}
 					drawMark(c, SHAPES[s.index % SHAPES.length], colour, px, py, r, p.hollow);
 				}
@@ -204,6 +205,8 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 			c.rect(left, top, w, h);
 			c.clip();
 			c.font = `${11 * ratio}px system-ui, sans-serif`;
+			c.textAlign = 'left';
+			c.textBaseline = 'alphabetic';
 			for (const band of bands) {
 				const a = u.valToPos(band.high, 'y', true);
 				const b = u.valToPos(log ? Math.max(band.low, all[0]) : band.low, 'y', true);
@@ -263,7 +266,9 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 				{
 					...axis,
 					label: x.label,
-					labelSize: 22,
+					labelSize: 18,
+					labelGap: 2,
+					size: 30,
 					space: x.time ? 80 : 50,
 					...(x.categories
 						? {
@@ -272,8 +277,8 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 								grid: { show: false },
 							}
 						: x.time
-							? { splits: dates, values: (_, splits) => splits.map(day) }
-							: { ...(x.log ? { splits: (_, i, min, max) => logSplits(min, max), filter: (_, splits) => splits } : {}), values: (_, splits) => splits.map((v) => (v === null ? '' : axisNumber(v))) }),
+							? { splits: dates, values: (_, splits) => splits.map(splits.length > 1 && splits[1] - splits[0] < DAY_S ? (t) => moment(t).slice(5, 16) : day) }
+							: { ...(x.whole ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 1e4, 1e5] } : {}), ...(x.log ? { splits: (_, i, min, max) => logSplits(min, max), filter: (_, splits) => splits } : {}), values: (_, splits) => splits.map((v) => (v === null ? '' : axisNumber(v))) }),
 				},
 				{ ...axis, label: yLabel, labelSize: 20, size: 62, ...(log ? { splits: (_, i, min, max) => logSplits(min, max), filter: (_, splits) => splits } : {}), values: (_, splits) => splits.map((v) => (v === null ? '' : axisNumber(v))) },
 			],
@@ -294,6 +299,7 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 				draw: [draw],
 				setCursor: [
 					(u) => {
+						if (u.cursor.left < 0 && hover?.byKey) return;
 						const now = nearest(u);
 						if (now?.point === hover?.point) return;
 						hover = now;
@@ -315,14 +321,14 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 			},
 		};
 		options.cursor.bind = { dblclick: () => () => setQuery({ [`${id}-zoom`]: undefined }) };
-		const u = new uPlot(options, data, box.current);
+		const u = new uPlot(options, data, element);
 		plot.current = u;
 		const click = () => {
 			if (hover?.point.href) location.hash = hover.point.href.replace(/^#/, '');
 		};
 		u.over.addEventListener('click', click);
 		const observer = new ResizeObserver(() => u.setSize({ width: width(), height }));
-		observer.observe(box.current);
+		observer.observe(element);
 
 		const ordered = shown.flatMap((s) => s.points.filter((p) => finite(p.y)).map((p) => ({ series: s, point: p })));
 		const keys = (event) => {
@@ -336,14 +342,13 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 				return;
 			} else {
 				const now = hover ? ordered.findIndex((o) => o.point === hover.point) : step > 0 ? -1 : ordered.length;
-				hover = ordered[Math.max(0, Math.min(ordered.length - 1, now + step))];
+				hover = { ...ordered[Math.max(0, Math.min(ordered.length - 1, now + step))], byKey: true };
 				tell(describe(hover.series, hover.point, x, y));
 				event.preventDefault();
 			}
 			u.redraw(false, false);
 			showTip(u);
 		};
-		const element = box.current;
 		element.addEventListener('keydown', keys);
 		const leave = () => {
 			hover = null;
@@ -355,7 +360,7 @@ export function Chart({ id, title, series, x, y, marks = [], bands = [], query =
 			observer.disconnect();
 			element.removeEventListener('keydown', keys);
 			element.removeEventListener('blur', leave);
-			if (tip.current) tip.current.hidden = true;
+			bubble.hidden = true;
 			u.destroy();
 			plot.current = null;
 		};
@@ -500,36 +505,13 @@ function describe(s, p, x, y) {
 	return [`${s.label}: ${value(p.y, y.unit)}${interval}`, p.tip ?? `${x.label} ${xText(p.x, x)}`].filter(Boolean).join('\n');
 }
 
-// Whole days, so that a label never repeats.
+// Whole days, or hours within few of them, so that a label never repeats.
 function dates(u, _, min, max) {
-	const day_s = 86400;
-	const room = Math.max(2, Math.floor(u.bbox.width / (devicePixelRatio || 1) / 90));
-	const step = Math.max(1, Math.ceil((max - min) / day_s / room)) * day_s;
+	const room = Math.max(2, Math.floor(u.bbox.width / (devicePixelRatio || 1) / 95));
+	const least = (max - min) / room;
+	const step = least > DAY_S / 2 ? Math.ceil(least / DAY_S) * DAY_S : [300, 900, 1800, 3600, 7200, 14400, 21600, 43200].find((s) => s >= least);
 	const all = [];
-	for (let t = Math.ceil(min / day_s) * day_s; t <= max; t += step) all.push(t);
-	return all;
-}
-
-// Decades; with 2 and 5 between where there are few of them, plain steps within one.
-export function logSplits(min, max) {
-	const decades = Math.log10(max / min);
-	if (decades < 0.7) {
-		const step = 10 ** Math.floor(Math.log10((max - min) / 2));
-		const nice = [1, 2, 5, 10].map((n) => n * step).find((s) => (max - min) / s <= 6) ?? step * 10;
-		const all = [];
-		for (let v = Math.ceil(min / nice) * nice; v <= max; v += nice) all.push(Number(v.toPrecision(12)));
-		return all;
-	}
-	const factors = decades < 2 ? [1, 2, 5] : [1];
-	const every = Math.max(1, Math.ceil(decades / 7));
-	const all = [];
-	for (let p = Math.floor(Math.log10(min)); p <= Math.ceil(Math.log10(max)); p++) {
-		if (p % every) continue;
-		for (const f of factors) {
-			const v = Number((f * 10 ** p).toPrecision(6));
-			if (v >= min && v <= max) all.push(v);
-		}
-	}
+	for (let t = Math.ceil(min / step) * step; t <= max; t += step) all.push(t);
 	return all;
 }
 
