@@ -8,13 +8,14 @@
 #include "harness/record/samples.h"
 #include "harness/watch/readings.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/random.h>
 
 /* Less than this is no time to begin anything in. */
 #define LEAST_S 1.0
-/* Another run of this host is waited for so long at most. */
-#define LOCK_WAIT_MS 60000
+/* Another run of this host is waited for so long at most, and for half of the step's own time. */
+#define LOCK_WAIT_S 600.0
 
 static bool is_drill(const struct step *step)
 {
@@ -115,6 +116,7 @@ static struct run_options options_of(
 	const struct night *night, const struct step *step, const char *store, const char *id)
 {
 	const struct night_options *options = night->options;
+	double limit_s = night_seconds_left(night) * step->share;
 	struct run_options made = {
 		.plan =
 			{
@@ -131,8 +133,8 @@ static struct run_options options_of(
 				.aa = step->aa,
 			},
 		.results_dir = store,
-		.wait_ms = LOCK_WAIT_MS,
-		.limit_s = night_seconds_left(night) * step->share,
+		.wait_ms = (int64_t)(1e3 * fmin(LOCK_WAIT_S, limit_s / 2)),
+		.limit_s = limit_s,
 		.argc = options->argc,
 		.argv = options->argv,
 	};

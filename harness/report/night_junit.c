@@ -159,8 +159,10 @@ void night_junit(const json_t *night, FILE *out)
 	xml_attribute(out, "name", json_text(night, "id"));
 	fputs(">\n", out);
 	put_runs(night, out);
-	json_array_foreach (json_object_get(night, "mechanisms"), i, name)
-		put_metrics(night, json_string_value(name), out);
+	json_array_foreach (json_object_get(night, "mechanisms"), i, name) {
+		if (json_is_string(name))
+			put_metrics(night, json_string_value(name), out);
+	}
 	put_drill(night, out);
 	fputs("</testsuites>\n", out);
 }

@@ -369,10 +369,14 @@ static void add_lead(json_t *page, const json_t *night)
 				       resumed == 1 ? "" : "s"));
 	if (json_is_true(json_object_get(night, "forced")))
 		add_text(lead, format_string("FORCED: the host was in use, readings may be off"));
-	json_array_foreach (reasons, i, one)
-		add_text(lead, format_string("in use: %s", json_string_value(one)));
-	json_array_foreach (json_object_get(night, "notes"), i, one)
-		add_text(lead, format_string("%s", json_string_value(one)));
+	json_array_foreach (reasons, i, one) {
+		if (json_is_string(one))
+			add_text(lead, format_string("in use: %s", json_string_value(one)));
+	}
+	json_array_foreach (json_object_get(night, "notes"), i, one) {
+		if (json_is_string(one))
+			add_text(lead, format_string("%s", json_string_value(one)));
+	}
 	if (hook && !json_is_true(json_object_get(hook, "ok")))
 		add_text(lead, format_string("the hook failed: %s", json_text(hook, "reason")));
 }
