@@ -4,8 +4,8 @@
 #include "harness/base/log.h"
 #include "harness/base/nearest.h"
 #include "harness/cmd/command.h"
+#include "harness/cmd/nightly_summary.h"
 #include "harness/engine/handicap.h"
-#include "harness/nightly/hook.h"
 #include "harness/nightly/night.h"
 #include "harness/report/night.h"
 
@@ -286,105 +286,12 @@ static struct error *take_option(struct nightly_words *words, int option, int ar
 	}
 }
 
-/* ---- the summary ---- */
-
-static struct error *render(const json_t *night, enum night_format format, char **text)
-{
-	_cleanup_free_ char *made = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&made, &size);
-
-	if (!out)
-		return error_errno(errno, "cannot make the summary");
-	struct error *err = night_report(night, format, out);
-
-	fclose(out);
-	if (!err)
-		*text = take_ptr(made);
-	return err;
-}
-
-static const struct {
-	enum night_format format;
-	const char *suffix;
-} files[] = {{NIGHT_MARKDOWN, ".md"}, {NIGHT_HTML, ".html"}, {NIGHT_JUNIT, ".xml"}};
-
-/* Writes all three beside each other; paths are owned by the caller. */
-static struct error *write_files(
-	const json_t *night, const char *dir, char *paths[ARRAY_SIZE(files)])
-{
-	const char *id = json_string_value(json_object_get(night, "id"));
-
-	try_(fs_make_dirs(dir));
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		_cleanup_free_ char *text = NULL;
-
-		free(paths[i]);
-		paths[i] = format_string("%s/%s%s", dir, id, files[i].suffix);
-		try_(render(night, files[i].format, &text));
-		try_(fs_write_atomic(paths[i], text, strlen(text)));
-	}
-	return NULL;
-}
-
-static struct error *tell(
-	const struct nightly_words *words, json_t *night, char *paths[ARRAY_SIZE(files)])
-{
-	const char *id = json_string_value(json_object_get(night, "id"));
-	_cleanup_free_ char *record = night_path(words->options.results_dir, id, ".json");
-	_cleanup_free_ char *headline = night_headline(night);
-	_cleanup_free_ char *text = NULL;
-
-	try_(render(night, NIGHT_MARKDOWN, &text));
-	const struct hook hook = {
-		.command = words->hook,
-		.summary = text,
-		.headline = headline,
-		.record = record,
-		.markdown = paths[0],
-		.html = paths[1],
-		.junit = paths[2],
-	};
-
-	hook_run(&hook, night);
-	const json_t *said = json_object_get(night, "hook");
-
-	if (!json_is_true(json_object_get(said, "ok")))
-		log_warning(
-			"the hook failed: %s", json_string_value(json_object_get(said, "reason")));
-	return night_save(night, words->options.results_dir);
-}
-
 static struct error *show(const struct nightly_words *words, const json_t *night)
 {
 	if (!words->json)
 		return night_report(night, NIGHT_MARKDOWN, stdout);
 	json_dumpf(night, stdout, JSON_INDENT(2));
 	putchar('\n');
-	return NULL;
-}
-
-static struct error *summarise(const struct nightly_words *words, json_t *night)
-{
-	_cleanup_free_ char *dir =
-		words->summary_dir ? format_string("%s", words->summary_dir)
-				   : format_string("%s/nightly", words->options.results_dir);
-	_cleanup_free_ char *markdown = NULL, *html = NULL, *junit = NULL;
-	char *paths[ARRAY_SIZE(files)] = {NULL};
-	bool ended = !night_is(night, "in-progress");
-	struct error *err = write_files(night, dir, paths);
-
-	if (!err && words->hook && ended) {
-		err = tell(words, night, paths);
-		if (!err)
-			err = write_files(night, dir, paths);
-	}
-	markdown = paths[0];
-	html = paths[1];
-	junit = paths[2];
-	try_(err);
-	try_(show(words, night));
-	log_info("summary: %s", markdown);
 	return NULL;
 }
 
@@ -428,7 +335,10 @@ static struct error *run(int argc, char **argv, int *exit_status)
 		log_info("there is no night to go on with");
 		return NULL;
 	}
-	try_(summarise(&words, night));
+	const struct summary_options summary = {words.results_dir, words.summary_dir, words.hook};
+
+	try_(summary_write(&summary, night));
+	try_(show(&words, night));
 	*exit_status = (int)json_integer_value(json_object_get(night, "exit_status"));
 	return NULL;
 }
@@ -464,9 +374,7 @@ const struct command command_nightly = {
 		"\n"
 		"examples:\n"
 		"  fleetlab nightly --until 06:00 --start-by 90m\n"
-		"  fleetlab nightly --until 06:00 --drill --hook 'mail -s "
-		"\"$FLEETLAB_NIGHT_HEADLINE\" "
-		"root'\n"
+		"  fleetlab nightly --until 06:00 --drill --hook 'mail -s nightly root'\n"
 		"  fleetlab nightly --mechanisms null --budget 5m   see how it works\n",
 	.run = run,
 };

@@ -341,7 +341,8 @@ struct error *judge(const struct judging *judging)
 		.texts = json_array(),
 	};
 	size_t count = json_array_size(judging->rows);
-	_cleanup_free_ struct watch_verdict **verdicts = calloc(count + 1, sizeof(*verdicts));
+	_cleanup_free_ struct watch_verdict **verdicts =
+		calloc(count + 1, sizeof(struct watch_verdict *));
 
 	court.candidates = calloc(count + 1, sizeof(*court.candidates));
 	if (!court.candidates || !verdicts)

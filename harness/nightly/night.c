@@ -1,7 +1,6 @@
 /* A night from beginning to end: see night.h. Every step is in the record before and after it. */
 #include "harness/base/fs.h"
 #include "harness/base/log.h"
-#include "harness/base/version.h"
 #include "harness/engine/interrupt.h"
 #include "harness/host/file_lock.h"
 #include "harness/host/installed.h"
@@ -17,17 +16,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <string.h>
 
 /* How often a host in use is looked at again. */
 #define LOOK_AGAIN_MS 2000
 /* Labs of a night that was killed are gone after this long. */
 #define LAB_END_MS 2000
-/* A night that was cut is worth going on with for this long at least. */
-#define WORTH_S 10
-/* Time to take a lab down and to write the record and the summary. */
-#define LAST_MS 3000
 
 static void night_deinit(struct night *night)
 {
@@ -36,52 +30,6 @@ static void night_deinit(struct night *night)
 	json_decref(night->memory_before);
 	json_decref(night->untold);
 	cleanup_close(&night->lock_fd);
-}
-
-struct error *night_keep(struct night *night)
-{
-	return night_save(night->json, night->options->results_dir);
-}
-
-void night_note(struct night *night, const char *format, ...)
-{
-	json_t *notes = json_object_get(night->json, "notes"), *one;
-	_cleanup_free_ char *text = NULL;
-	va_list args;
-	size_t i;
-
-	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		abort();
-	va_end(args);
-	json_array_foreach (notes, i, one) {
-		if (strcmp(json_string_value(one), text) == 0)
-			return; /* a night that goes on finds it again */
-	}
-	json_array_append_new(notes, json_string(text));
-}
-
-double night_seconds_left(const struct night *night)
-{
-	return difftime(night->end_by, time(NULL)) - LAST_MS / 1e3;
-}
-
-static void set_text(json_t *object, const char *key, const char *text)
-{
-	json_object_set_new(object, key, json_string(text));
-}
-
-static void set_time(json_t *object, const char *key, time_t when)
-{
-	char text[24];
-
-	clock_format_utc(when, false, text, sizeof(text));
-	set_text(object, key, text);
-}
-
-static void set_exit(struct night *night, enum night_exit status)
-{
-	json_object_set_new(night->json, "exit_status", json_integer(status));
 }
 
 /* ---- a host in use ---- */
@@ -137,128 +85,6 @@ static char *reasons_text(const json_t *use)
 
 	return format_string("the host is in use: %s%s",
 		more ? json_string_value(json_array_get(reasons, 0)) : "", rest);
-}
-
-/* ---- the record's beginning and end ---- */
-
-/* Ascending from night to night, whatever the clock does. */
-static int64_t next_night(const struct night_list *before)
-{
-	int64_t now = time(NULL);
-
-	for (size_t i = 0; i < before->count; i++) {
-		int64_t its = json_integer_value(json_object_get(before->nights[i], "night"));
-
-		now = its >= now ? its + 1 : now;
-	}
-	return now;
-}
-
-static json_t *names_of(const struct night_options *options)
-{
-	json_t *names = json_array();
-
-	for (size_t i = 0; i < options->mechanism_count; i++)
-		json_array_append_new(names, json_string(options->mechanisms[i]->name));
-	return names;
-}
-
-static json_t *words_of(const struct night_options *options)
-{
-	json_t *words = json_array();
-
-	for (int i = 0; i < options->argc; i++)
-		json_array_append_new(words, json_string(options->argv[i]));
-	return words;
-}
-
-static void begin_record(struct night *night, json_t *use)
-{
-	int64_t when = next_night(&night->before);
-	char utc[24], random[40];
-
-	record_new_id(random, sizeof(random));
-	clock_format_utc((time_t)when, true, utc, sizeof(utc));
-	_cleanup_free_ char *id = format_string("%s%s", utc, strrchr(random, '-'));
-
-	night->json = json_pack("{s:s, s:s, s:s, s:s, s:I, s:{s:s, s:s}, s:o, s:s, s:o, s:b, s:O, "
-				"s:{s:[]}, s:[], s:[], s:n, s:[]}",
-		"schema", "fleetlab.night/1", "id", id, "state", "in-progress", "reason", "",
-		"night", (json_int_t)when, "build", "version", fleetlab_version, "commit",
-		fleetlab_commit, "command", words_of(night->options), "profile",
-		profile_name(PROFILE_NIGHTLY), "mechanisms", names_of(night->options), "forced",
-		is_used(use) && night->options->force_busy, "use", use, "host", "changed", "runs",
-		"metrics", "drill", "notes");
-	set_time(night->json, "started", time(NULL));
-	set_time(night->json, "end_by", night->end_by);
-}
-
-static size_t count_if(const json_t *rows, const char *key, const char *value)
-{
-	const json_t *row;
-	size_t count = 0, i;
-
-	json_array_foreach (rows, i, row)
-		count += strcmp(json_text(json_object_get(row, "verdict"), key), value) == 0;
-	return count;
-}
-
-static size_t count_alerts(const json_t *rows, const char *direction)
-{
-	const json_t *row;
-	size_t count = 0, i;
-
-	json_array_foreach (rows, i, row) {
-		const json_t *verdict = json_object_get(row, "verdict");
-
-		count += json_is_true(json_object_get(verdict, "alert")) &&
-			 strcmp(json_text(verdict, "direction"), direction) == 0;
-	}
-	return count;
-}
-
-static void put_totals(struct night *night)
-{
-	static const char *const states[] = {
-		"learning", "quiet", "suspect", "confirmed", "recovered"};
-	const json_t *rows = json_object_get(night->json, "metrics"), *entry;
-	json_t *totals = json_pack("{s:I}", "metrics", (json_int_t)json_array_size(rows));
-	double trials = 0, failed = 0, wall_s = 0;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(states); i++)
-		json_object_set_new(totals, states[i],
-			json_integer((json_int_t)count_if(rows, "state", states[i])));
-	json_object_set_new(
-		totals, "regressions", json_integer((json_int_t)count_alerts(rows, "worse")));
-	json_object_set_new(
-		totals, "improvements", json_integer((json_int_t)count_alerts(rows, "better")));
-	json_object_set_new(
-		totals, "changes", json_integer((json_int_t)count_alerts(rows, "other")));
-	json_array_foreach (json_object_get(night->json, "runs"), i, entry) {
-		const json_t *counts = json_object_get(entry, "trials");
-		double bad = json_number(counts, "failed", 0) + json_number(counts, "invalid", 0);
-
-		wall_s += json_number(entry, "wall_s", 0);
-		trials += bad + json_number(counts, "ok", 0);
-		failed += strncmp(json_text(entry, "purpose"), "drill", 5) == 0 ? 0 : bad;
-	}
-	json_object_set_new(totals, "trials", json_integer((json_int_t)trials));
-	json_object_set_new(totals, "trials_failed", json_integer((json_int_t)failed));
-	json_object_set_new(totals, "wall_s", json_real(wall_s));
-	json_object_set_new(night->json, "totals", totals);
-}
-
-static struct error *close_night(
-	struct night *night, const char *state, const char *reason, enum night_exit status)
-{
-	set_text(night->json, "state", state);
-	set_text(night->json, "reason", reason);
-	set_time(night->json, "finished", time(NULL));
-	set_exit(night, status);
-	put_totals(night);
-	json_object_set_new(night->json, "ledger", night_ledger(&night->before, night->json));
-	return night_keep(night);
 }
 
 /* ---- what was measured ---- */
@@ -357,7 +183,7 @@ static struct error *judge_tonight(struct night *night)
 
 	try_(judge(&judging));
 	json_object_set(night->json, "memory", memory);
-	put_totals(night);
+	night_put_totals(night);
 	return night_keep(night);
 }
 
@@ -378,19 +204,19 @@ static struct error *spend(struct night *night)
 	interrupt_after_ms((int64_t)(night_seconds_left(night) * 1e3));
 	try_(measure(night, &why_not));
 	if (why_not)
-		return close_night(night, "incomplete", why_not, 1);
+		return night_close(night, "incomplete", why_not, NIGHT_NOTHING);
 	try_(judge_tonight(night));
 	try_(night_drill(night));
-	return close_night(night, "complete", "", status_of(night));
+	return night_close(night, "complete", "", status_of(night));
 }
 
 /* ^C, TERM: the record stays in progress, so that the night can go on. */
 static struct error *leave(struct night *night)
 {
-	set_text(night->json, "reason",
+	night_set_text(night->json, "reason",
 		"interrupted; it goes on with fleetlab nightly --resume while there is time");
-	set_exit(night, NIGHT_INTERRUPTED);
-	put_totals(night);
+	night_set_exit(night, NIGHT_INTERRUPTED);
+	night_put_totals(night);
 	return night_keep(night);
 }
 
@@ -412,119 +238,6 @@ static struct error *take_lock(struct night *night)
 	error_destroy(err);
 	return error_hint(error_new(ERROR_SETUP, "another fleetlab nightly is at work in %s", dir),
 		"wait for it, or end it with ^C");
-}
-
-static time_t time_of(const json_t *night, const char *key)
-{
-	struct tm tm = {0};
-
-	return strptime(json_text(night, key), "%Y-%m-%dT%H:%M:%SZ", &tm) ? timegm(&tm) : 0;
-}
-
-/* It had confirmed something, and never told it. */
-static void keep_untold(struct night *night, const json_t *cut)
-{
-	const json_t *row;
-	size_t i;
-
-	json_array_foreach (json_object_get(cut, "metrics"), i, row) {
-		const json_t *verdict = json_object_get(row, "verdict");
-
-		if (!json_is_true(json_object_get(verdict, "alert")))
-			continue;
-		_cleanup_free_ char *text = format_string(
-			"night %s was cut after it had confirmed: %s, %+.1f %%, %s",
-			json_text(cut, "id"), json_text(row, "name"),
-			100 * json_number(verdict, "effect", 0), json_text(verdict, "direction"));
-
-		json_array_append_new(night->untold, json_string(text));
-	}
-}
-
-/* Takes the last night out of the list if it was cut and its time is not over; earlier ones, and
- * one whose time is over, are closed as what they are. */
-static struct error *find_cut(struct night *night)
-{
-	struct night_list *before = &night->before;
-	const struct night_options *options = night->options;
-
-	for (size_t i = before->count; i-- > 0;) {
-		json_t *cut = before->nights[i];
-		struct night closing = {
-			.options = options, .json = cut, .before = {before->nights, i, NULL}};
-
-		if (!night_is(cut, "in-progress"))
-			continue;
-		if (i + 1 == before->count && time_of(cut, "end_by") > time(NULL) + WORTH_S) {
-			night->json = cut;
-			night->end_by = time_of(cut, "end_by");
-			before->count--;
-			continue;
-		}
-		try_(close_night(&closing, "incomplete",
-			"it was cut, and its time was over before it could go on", 1));
-		keep_untold(night, cut);
-	}
-	return NULL;
-}
-
-/* From now on the night's options are those that its record has. */
-static void restore_options(struct night *night)
-{
-	const json_t *asked = json_object_get(night->json, "asked"), *name;
-	size_t i;
-
-	night->own = *night->options;
-	night->own.mechanism_count = 0;
-	night->own.mechanisms = night->mechanisms;
-	json_array_foreach (json_object_get(night->json, "mechanisms"), i, name) {
-		const struct mechanism *mechanism = mechanism_find(json_string_value(name));
-
-		if (mechanism && night->own.mechanism_count < MOST_MECHANISMS)
-			night->mechanisms[night->own.mechanism_count++] = mechanism;
-	}
-	night->own.overrides = json_object_get(asked, "parameters");
-	night->own.drill = json_is_true(json_object_get(asked, "drill"));
-	night->own.drill_target = json_string_value(json_object_get(asked, "drill_target"));
-	night->own.slowdown = json_number(asked, "slowdown", night->options->slowdown);
-	night->options = &night->own;
-}
-
-/* A night goes on as it was begun: another set of mechanisms is another night. */
-static bool same_plan(const struct night *night)
-{
-	_cleanup_json_ json_t *names = names_of(night->options);
-	_cleanup_json_ json_t *none = json_object();
-	const json_t *then = json_object_get(json_object_get(night->json, "asked"), "parameters");
-	const json_t *now = night->options->overrides;
-
-	return json_equal(names, json_object_get(night->json, "mechanisms")) &&
-	       json_equal(then ? then : none, now ? now : none);
-}
-
-static struct error *go_on(struct night *night)
-{
-	json_int_t resumed = json_integer_value(json_object_get(night->json, "resumed"));
-	const char *commit = json_text(json_object_get(night->json, "build"), "commit");
-	const char *why_not = NULL;
-
-	if (strcmp(commit, fleetlab_commit) != 0)
-		why_not = "it was cut, and fleetlab was replaced meanwhile";
-	else if (!night->options->resume_only && !same_plan(night))
-		why_not = "it was cut, and another set of mechanisms or parameters was asked for";
-	if (why_not) {
-		try_(close_night(night, "incomplete", why_not, 1));
-		keep_untold(night, night->json);
-		night->before.nights[night->before.count++] = take_ptr(night->json);
-		night->end_by = night->options->end_by;
-		return NULL;
-	}
-	log_info("night %s goes on until %s", json_text(night->json, "id"),
-		json_text(night->json, "end_by"));
-	json_object_set_new(night->json, "resumed", json_integer(resumed + 1));
-	set_text(night->json, "reason", "");
-	restore_options(night);
-	return night_keep(night);
 }
 
 static void put_asked(struct night *night)
@@ -562,12 +275,12 @@ static struct error *begin(struct night *night)
 	if (night->json && !refused)
 		return NULL;
 	if (night->json) /* a night that was cut; it stays so */
-		return close_night(night, "incomplete", why_not, NIGHT_NOT_STARTED);
-	begin_record(night, use);
+		return night_close(night, "incomplete", why_not, NIGHT_NOT_STARTED);
+	night_begin_record(night, use, is_used(use) && !refused);
 	put_asked(night);
-	put_totals(night);
+	night_put_totals(night);
 	json_array_extend(json_object_get(night->json, "notes"), night->untold);
-	return refused ? close_night(night, "not-started", why_not, NIGHT_NOT_STARTED)
+	return refused ? night_close(night, "not-started", why_not, NIGHT_NOT_STARTED)
 		       : night_keep(night);
 }
 
@@ -599,9 +312,9 @@ struct error *night_run(const struct night_options *options, json_t **out)
 	try_(take_lock(&night));
 	interrupt_catch();
 	try_(night_list_load(options->results_dir, NULL, &night.before));
-	try_(find_cut(&night));
+	try_(night_find_cut(&night));
 	if (night.json)
-		try_(go_on(&night));
+		try_(night_go_on(&night));
 	if (!night.json && options->resume_only)
 		return NULL;
 	try_(begin(&night));

@@ -35,6 +35,7 @@ struct night_options {
 /* Exit statuses of a night that took place, in the order in which they win; an error is 1. */
 enum night_exit {
 	NIGHT_QUIET = 0,
+	NIGHT_NOTHING = 1, /* nothing could be measured, or not to its end */
 	NIGHT_TRIALS_FAILED = 2,
 	NIGHT_REGRESSION = 3,
 	NIGHT_NOT_STARTED = 4, /* the host was in use */

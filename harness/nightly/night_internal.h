@@ -24,6 +24,27 @@ struct error *night_keep(struct night *night); /* saves the record */
 void night_note(struct night *night, const char *format, ...) __attribute__((format(printf, 2, 3)));
 double night_seconds_left(const struct night *night);
 
+/* ---- the record (night_record.c) ---- */
+
+void night_set_text(json_t *object, const char *key, const char *text);
+void night_set_time(json_t *object, const char *key, time_t when); /* as UTC text */
+void night_set_exit(struct night *night, enum night_exit status);
+json_t *night_mechanisms(const struct night_options *options); /* names; new reference */
+/* A new record, of a night that follows those before; takes a reference to `use` of its own. */
+void night_begin_record(struct night *night, json_t *use, bool forced);
+void night_put_totals(struct night *night);
+/* The night has ended as `state`: totals, ledger, and the record saved. */
+struct error *night_close(
+	struct night *night, const char *state, const char *reason, enum night_exit status);
+
+/* ---- nights that were cut (night_cut.c) ---- */
+
+/* Takes the last night out of the list and into `night` if it was cut and its time is not over;
+ * earlier ones, and one whose time is over, are closed. */
+struct error *night_find_cut(struct night *night);
+/* Goes on with the night found, or closes it when it cannot be: then night->json is NULL. */
+struct error *night_go_on(struct night *night);
+
 /* ---- runs (steps.c) ---- */
 
 /* One run of the night. */

@@ -67,7 +67,7 @@ static void take(
 	_cleanup_free_ char *id = format_string("%.*s", (int)strlen(name) - 5, name);
 	_cleanup_free_ char *path = night_path(results_dir, id, ".json");
 	_cleanup_free_ char *text = NULL;
-	json_t *night;
+	json_t *night = NULL;
 
 	if (except && strcmp(id, except) == 0)
 		return;
@@ -90,7 +90,7 @@ struct error *night_list_load(const char *results_dir, const char *except, struc
 	*list = (struct night_list){.damaged = json_array()};
 	if (found < 0)
 		return errno == ENOENT ? NULL : error_errno(errno, "cannot list %s", dir);
-	list->nights = calloc((size_t)found + 1, sizeof(*list->nights));
+	list->nights = calloc((size_t)found + 1, sizeof(json_t *));
 	if (!list->nights)
 		abort();
 	for (int i = 0; i < found; i++) {
