@@ -9,10 +9,11 @@ VERSION  := 0.1.0
 COMMIT   := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 PREFIX   ?= /usr/local
 DESTDIR  ?=
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
 SANITIZE ?= 0
 B        := build/$(if $(filter 1,$(SANITIZE)),sanitize,release)
 
-PACKAGES := libvirt libvirt-qemu jansson hwloc gsl libxxhash glib-2.0 sqlite3 libarchive
+PACKAGES := libvirt libvirt-qemu jansson hwloc gsl libxxhash glib-2.0 sqlite3 libarchive libmicrohttpd zlib
 ifneq ($(MAKECMDGOALS),help)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES))
@@ -29,10 +30,11 @@ ALL_CFLAGS = -std=gnu17 $(WARNINGS) $(CFLAGS) $(if $(filter 1,$(SANITIZE)),$(SAN
 SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS      = $(PKG_LIBS) -lpthread -lm
 
-SOURCES  := $(filter-out harness/main.c,$(shell find harness mechanisms workloads/host -name '*.c' -not -path '*/test/*' 2>/dev/null | sort))
+SOURCES  := $(filter-out harness/main.c,$(shell find harness mechanisms workloads/host dashboard/server -name '*.c' -not -path '*/test/*' 2>/dev/null | sort))
 OBJECTS  := $(SOURCES:%.c=$(B)/%.o) $(B)/harness/base/embedded_files.o
-TESTS    := $(shell find harness mechanisms workloads -path '*/test/test_*.c' | sort)
+TESTS    := $(shell find harness mechanisms workloads dashboard/server -path '*/test/test_*.c' | sort)
 TESTBINS := $(TESTS:%.c=$(B)/%)
+UNITS    := $(wildcard ci/systemd/*.service ci/systemd/*.timer)
 PAPERS   := $(wildcard results/papers/*.json)
 
 # The guest program runs inside guests: static, and built without sanitizers and without the harness.
@@ -58,8 +60,23 @@ $(B)/%.o: %.c
 	$(call brief,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
-# What is compiled into the binary: the guest program and the papers' published values.
-$(B)/harness/base/embedded_files.o: harness/base/embedded.S $(GUEST) $(PAPERS) $(wildcard workloads/tiny-init/* results/schema/*)
+# The dashboard's pages: bundled by esbuild from pinned npm packages (dashboard/web), embedded below.
+WEB         := $(addprefix build/web/,app.js app.css index.html icon.svg)
+WEB_MODULES := dashboard/web/node_modules/.package-lock.json
+.PHONY: web
+web: $(WEB)
+$(WEB) &: $(shell find dashboard/web/src -type f 2>/dev/null) dashboard/web/build.js $(WEB_MODULES)
+	$(call brief,WEB,build/web)
+	$(Q)node dashboard/web/build.js build/web
+
+$(WEB_MODULES): dashboard/web/package-lock.json
+	@command -v npm >/dev/null || { echo 'npm is missing, which builds the pages. Try: ci/with-deps make' >&2; exit 1; }
+	$(call brief,NPM,$(@D))
+	$(Q)npm ci --prefix dashboard/web --prefer-offline --no-progress --loglevel=error >/dev/null
+	@touch $@
+
+# What is compiled into the binary: the guest program, the papers' published values, the pages.
+$(B)/harness/base/embedded_files.o: harness/base/embedded.S $(GUEST) $(PAPERS) $(WEB) $(wildcard workloads/tiny-init/* results/schema/* harness/report/*.html)
 	@mkdir -p $(@D)
 	$(call brief,AS,$<)
 	$(Q)$(CC) -I. -c -o $@ $<
@@ -119,6 +136,10 @@ install: all
 	install -D -m 755 $(B)/fleetlab $(DESTDIR)$(PREFIX)/bin/fleetlab
 	install -D -m 644 man/fleetlab.1 $(DESTDIR)$(PREFIX)/share/man/man1/fleetlab.1
 	install -D -m 644 ci/fleetlab.bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/fleetlab
+	install -d $(DESTDIR)$(UNITDIR)
+	for unit in $(notdir $(UNITS)); do \
+		sed 's|@PREFIX@|$(PREFIX)|' ci/systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+	done
 
 clean:
 	rm -rf build
@@ -129,7 +150,7 @@ help:
 	@echo 'make test       all tests, on real guests (SANITIZE=1: the unit tests under ASan and UBSan)'
 	@echo 'make bench      time to ready, memory per clone, and what else is measured about fleetlab itself'
 	@echo 'make lint       formatting and static analysis'
-	@echo 'make install    PREFIX=$(PREFIX), DESTDIR='
+	@echo 'make install    PREFIX=$(PREFIX), DESTDIR=, UNITDIR=$(UNITDIR)'
 	@echo 'make clean      remove build/'
 
 -include $(shell find build -name '*.d' 2>/dev/null)

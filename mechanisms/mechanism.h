@@ -80,6 +80,9 @@ struct mechanism {
 	const struct metric *metrics;
 	const struct variant *variants;
 	const struct experiment *experiments;
+	/* The parameter that a drill multiplies by its slowdown, for a mechanism whose guests do
+	 * not do what is measured; NULL: the engine brakes the guests (engine/handicap.h). */
+	const char *handicap;
 
 	/* Why this mechanism cannot run on this host, or NULL. `host` is the fingerprint
 	 * (host/facts.h); the answer is static or owned by the mechanism. */

@@ -22,5 +22,11 @@ EMBED(embedded_paper_E, "results/papers/E.json")
 EMBED(embedded_paper_null, "results/papers/null.json")
 EMBED(embedded_schema_paper, "results/schema/paper.schema.json")
 EMBED(embedded_schema_run, "results/schema/run.schema.json")
+EMBED(embedded_schema_night, "results/schema/night.schema.json")
+EMBED(embedded_report_night, "harness/report/night.html")
+EMBED(embedded_web_index, "build/web/index.html")
+EMBED(embedded_web_app_js, "build/web/app.js")
+EMBED(embedded_web_app_css, "build/web/app.css")
+EMBED(embedded_web_icon, "build/web/icon.svg")
 
 	.section .note.GNU-stack, "", @progbits

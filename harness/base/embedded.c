@@ -18,7 +18,13 @@
 	X(paper_E, "papers/E.json")                                                                \
 	X(paper_null, "papers/null.json")                                                          \
 	X(schema_paper, "schema/paper.schema.json")                                                \
-	X(schema_run, "schema/run.schema.json")
+	X(schema_run, "schema/run.schema.json")                                                    \
+	X(schema_night, "schema/night.schema.json")                                                \
+	X(report_night, "report/night.html")                                                       \
+	X(web_index, "web/index.html")                                                             \
+	X(web_app_js, "web/app.js")                                                                \
+	X(web_app_css, "web/app.css")                                                              \
+	X(web_icon, "web/icon.svg")
 
 #define DECLARE(symbol, path)                                                                      \
 	extern const char embedded_##symbol##_start[], embedded_##symbol##_end[];

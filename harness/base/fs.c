@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <libgen.h>
+#include <linux/openat2.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <xxhash.h>
 
 char *format_string(const char *format, ...)
@@ -107,6 +109,42 @@ struct error *fs_read_regular(
 		return error_errno(errno, "cannot open %s", path);
 	if (!S_ISREG(found.st_mode))
 		return error_new(ERROR_USAGE, "%s is no regular file", path);
+	if (found.st_size > (off_t)max_size)
+		return error_new(ERROR_USAGE, "%s is larger than %zu bytes", path, max_size);
+	try_(read_whole(fd, path, max_size, data, size));
+	if (status)
+		*status = found;
+	return NULL;
+}
+
+struct error *fs_open_beneath(int root, const char *path, int *fd, struct stat *status)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+	_cleanup_close_ int opened = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	struct stat found;
+
+	if (opened < 0 && (errno == ELOOP || errno == EXDEV))
+		return error_new(ERROR_USAGE, "%s is, or is behind, a symbolic link", path);
+	if (opened < 0 || fstat(opened, &found) < 0)
+		return error_errno(errno, "cannot open %s", path);
+	if (!S_ISREG(found.st_mode))
+		return error_new(ERROR_USAGE, "%s is no regular file", path);
+	if (status)
+		*status = found;
+	*fd = take_fd(&opened);
+	return NULL;
+}
+
+struct error *fs_read_beneath(
+	int root, const char *path, size_t max_size, char **data, size_t *size, struct stat *status)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat found;
+
+	try_(fs_open_beneath(root, path, &fd, &found));
 	if (found.st_size > (off_t)max_size)
 		return error_new(ERROR_USAGE, "%s is larger than %zu bytes", path, max_size);
 	try_(read_whole(fd, path, max_size, data, size));

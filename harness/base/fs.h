@@ -26,6 +26,15 @@ struct error *fs_read(const char *path, size_t max_size, char **data, size_t *si
 struct error *fs_read_regular(
 	const char *path, size_t max_size, char **data, size_t *size, struct stat *status);
 
+/* Opens a regular file below the directory `root` for reading: "runs/a.json". Follows no symbolic
+ * link, leaves `root` by no way, and never waits for the other end of a FIFO. `status` may be NULL.
+ */
+struct error *fs_open_beneath(int root, const char *path, int *fd, struct stat *status);
+
+/* As fs_read_regular(), of such a file. */
+struct error *fs_read_beneath(int root, const char *path, size_t max_size, char **data,
+	size_t *size, struct stat *status);
+
 /* As fs_read() of a short text file, with trailing white space removed; NULL when unreadable. */
 char *fs_read_line(const char *path);
 

@@ -8,6 +8,8 @@
 
 #include "harness/base/error.h"
 
+#include <stdbool.h>
+
 struct journal;
 
 /* Starts the journal of a new run in the (new) directory `dir`; `header` is borrowed. */
@@ -27,3 +29,20 @@ struct error *journal_append(struct journal *journal, const char *key, const jso
 
 void journal_close(struct journal *journal);
 DEFINE_CLEANUP(journal, struct journal *, journal_close)
+
+/* ---- following a run in progress ---- */
+
+/* Reads complete lines of a journal as it grows. */
+struct journal_reader;
+
+/* Takes the descriptor over; it is open for reading. */
+struct journal_reader *journal_reader_create(int fd);
+void journal_reader_destroy(struct journal_reader *reader);
+DEFINE_CLEANUP(journal_reader, struct journal_reader *, journal_reader_destroy)
+
+/* The next line, an object with the one key "run", "trial" or "plan", owned by the caller; NULL
+ * when there is none yet. After an error nothing more is read. */
+struct error *journal_reader_next(struct journal_reader *reader, json_t **line);
+
+/* True while a process writes the journal that is open as `fd`. */
+bool journal_is_written(int fd);

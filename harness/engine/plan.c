@@ -181,13 +181,20 @@ static bool claim_needs(const json_t *claim, const char *experiment, const char 
 	return false;
 }
 
+static bool is_among(const char *const *names, const char *name)
+{
+	while (*names && strcmp(*names, name) != 0)
+		names++;
+	return *names != NULL;
+}
+
 static size_t choose_variants(const struct plan_options *options, const json_t *claim,
 	const struct experiment *experiment, const char *names[MAX_VARIANTS])
 {
 	const char *const *part = experiment->sizes[options->profile].variants;
 	/* Who asks for a variant or a claim by name gets what that needs, also in a small profile.
 	 */
-	bool all = !part || options->only_variant || claim;
+	bool all = !part || options->only_variant || options->only_variants || claim;
 	const char *const *variants = all ? experiment->variants : part;
 	size_t count = 0;
 
@@ -197,6 +204,8 @@ static size_t choose_variants(const struct plan_options *options, const json_t *
 		const char *name = variants[i];
 
 		if (options->only_variant && strcmp(options->only_variant, name) != 0)
+			continue;
+		if (options->only_variants && !is_among(options->only_variants, name))
 			continue;
 		if (claim && !claim_needs(claim, experiment->name, name))
 			continue;
@@ -228,18 +237,45 @@ static void keep_one(struct planned_experiment *planned)
 	planned->variant_count = 1;
 }
 
+/* Where a mechanism has a parameter for it, a drill's slowdown is in that; else the engine brakes
+ * the trial's guests (handicap.h). */
+static json_t *handicapped(
+	const struct plan_options *options, const struct mechanism *mechanism, json_t *parameters)
+{
+	const char *param = mechanism->handicap;
+	const char *value = param ? json_string_value(json_object_get(parameters, param)) : NULL;
+	_cleanup_free_ char *slower =
+		value ? format_string("%.17g", strtod(value, NULL) * options->handicap.slowdown)
+		      : NULL;
+
+	if (slower)
+		json_object_set_new(parameters, param, json_string(slower));
+	return parameters;
+}
+
+static bool is_handicapped(const struct plan_options *options, const char *variant)
+{
+	return options->handicap.variant && strcmp(options->handicap.variant, variant) == 0;
+}
+
 static void add_trial(const struct plan_options *options, json_t *trials,
 	const struct planned_experiment *planned, const char *name, const char *arm, int block,
 	int half, size_t order)
 {
 	const struct variant *variant = mechanism_variant(planned->mechanism, name);
+	json_t *parameters =
+		parameters_of(options, planned->mechanism, planned->experiment, variant);
+	bool slow = is_handicapped(options, name);
 
+	if (slow)
+		parameters = handicapped(options, planned->mechanism, parameters);
 	json_array_append_new(trials,
-		json_pack("{s:I, s:s, s:s, s:i, s:i, s:I, s:s, s:s*, s:o}", "index",
+		json_pack("{s:I, s:s, s:s, s:i, s:i, s:I, s:s, s:s*, s:o*, s:o}", "index",
 			(json_int_t)json_array_size(trials), "mechanism", planned->mechanism->name,
 			"experiment", planned->experiment->name, "block", block, "half", half,
-			"order", (json_int_t)order, "variant", name, "arm", arm, "parameters",
-			parameters_of(options, planned->mechanism, planned->experiment, variant)));
+			"order", (json_int_t)order, "variant", name, "arm", arm, "handicap",
+			slow ? json_real(options->handicap.slowdown) : NULL, "parameters",
+			parameters));
 }
 
 static void add_block(const struct plan_options *options, json_t *trials,
@@ -308,6 +344,13 @@ static size_t choose_experiments(const struct plan_options *options, const char 
 	return count;
 }
 
+static int blocks_of(const struct plan_options *options, const struct experiment *experiment)
+{
+	int blocks = experiment->sizes[options->profile].blocks;
+
+	return blocks < options->least_blocks ? options->least_blocks : blocks;
+}
+
 static void add_blocks(const struct plan_options *options, json_t *trials,
 	const struct planned_experiment *chosen, size_t count)
 {
@@ -317,7 +360,7 @@ static void add_blocks(const struct plan_options *options, json_t *trials,
 	for (int block = 0; more; block++) {
 		more = false;
 		for (size_t i = 0; i < count; i++) {
-			if (block >= chosen[i].experiment->sizes[options->profile].blocks)
+			if (block >= blocks_of(options, chosen[i].experiment))
 				continue;
 			add_block(options, trials, &chosen[i], block, &random);
 			more = true;
@@ -342,11 +385,12 @@ struct error *plan_create(const struct plan_options *options, json_t **plan)
 	}
 	try_(check_overrides(options));
 	trials = json_array();
-	made = json_pack("{s:I, s:s, s:[], s:o*, s:o*, s:o*, s:o}", "seed",
+	made = json_pack("{s:I, s:s, s:[], s:o*, s:o*, s:o*, s:o*, s:o}", "seed",
 		(json_int_t)options->seed, "profile", profile_name(options->profile), "mechanisms",
 		"budget_s", options->budget_s > 0 ? json_real(options->budget_s) : NULL,
 		"until_decided", options->until_decided ? json_true() : NULL, "aa",
-		options->aa ? json_true() : NULL, "trials", trials);
+		options->aa ? json_true() : NULL, "drill",
+		options->handicap.variant ? json_true() : NULL, "trials", trials);
 	for (size_t i = 0; i < options->mechanism_count; i++)
 		json_array_append_new(json_object_get(made, "mechanisms"),
 			json_string(options->mechanisms[i]->name));

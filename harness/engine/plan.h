@@ -15,16 +15,23 @@ struct plan_options {
 	size_t mechanism_count;
 	enum profile profile;
 	uint64_t seed;
-	const json_t *overrides;     /* {"name" or "mechanism.name": "value"}; may be NULL */
-	const char *only_claim;	     /* only what this claim needs ("C1"); may be NULL */
-	const char *only_variant;    /* further narrowed to one variant; may be NULL */
-	const char *only_experiment; /* … or one experiment; may be NULL */
-	double budget_s;	     /* 0: none */
+	const json_t *overrides;	  /* {"name" or "mechanism.name": "value"}; may be NULL */
+	const char *only_claim;		  /* only what this claim needs ("C1"); may be NULL */
+	const char *only_variant;	  /* further narrowed to one variant; may be NULL */
+	const char *only_experiment;	  /* … or one experiment; may be NULL */
+	const char *const *only_variants; /* … or these variants, NULL-terminated; may be NULL */
+	int least_blocks; /* of each experiment that the profile has; 0: as the profile says */
+	struct handicap {
+		const char *variant; /* NULL: none */
+		double slowdown;     /* times as long as without */
+	} handicap; /* a drill: this variant is slowed down on purpose (handicap.h); such a plan's
+		     * run grades nothing */
+	double budget_s;    /* 0: none */
 	bool aa;	    /* each experiment's first baseline (or only_variant) against itself */
 	bool until_decided; /* spare time of the budget goes to undecided claims only */
 };
 
-/* Makes {"seed", "profile", "mechanisms", "budget_s", "until_decided", "aa", "expected_s",
+/* Makes {"seed", "profile", "mechanisms", "budget_s", "until_decided", "aa", "drill", "expected_s",
  * "expected_disk_bytes", "trials"} as in results/schema/run.schema.json. Unknown names and values
  * out of range are ERROR_USAGE. */
 struct error *plan_create(const struct plan_options *options, json_t **plan);

@@ -211,10 +211,12 @@ static struct error *begin_new(struct run *run)
 {
 	_cleanup_json_ json_t *facts = NULL;
 	_cleanup_json_ json_t *plan = NULL;
-	char id[40];
+	const char *id = run->options->id;
+	char fresh[40];
 
 	try_(plan_create(&run->options->plan, &plan));
-	record_new_id(id, sizeof(id));
+	record_new_id(fresh, sizeof(fresh));
+	id = id ? id : fresh;
 	try_(take_lock(run, id));
 	try_(look_at_host(run, &facts));
 	try_(check_probe(run, facts));
@@ -395,8 +397,10 @@ static struct error *run_one(struct run *run, struct progress *progress)
 
 static bool fits_budget(const struct run *run, double next_s)
 {
-	return budget_s(run) <= 0 ||
-	       clock_seconds(run->begin_ns, clock_now_ns()) + next_s <= budget_s(run);
+	double end_s = clock_seconds(run->begin_ns, clock_now_ns()) + next_s;
+
+	return (budget_s(run) <= 0 || end_s <= budget_s(run)) &&
+	       (run->options->limit_s <= 0 || end_s <= run->options->limit_s);
 }
 
 /* Spare time of a budget goes to the claim with the widest interval, a block at a time; with

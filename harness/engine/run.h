@@ -10,6 +10,8 @@ struct run_options {
 	struct plan_options plan;
 	const char *results_dir;
 	const char *resume; /* "latest", an id or the beginning of one; NULL: a new run */
+	const char *id;	    /* of a new run, as record_new_id() makes them; NULL: a fresh one */
+	double limit_s;	    /* from now, as a budget whose spare time is left unused; 0: none */
 	int64_t wait_ms;    /* how long to wait for another run on this host; 0: not at all */
 	int argc;	    /* the command line, for the record */
 	char **argv;

@@ -48,6 +48,8 @@ static struct error *trial_create(json_t *planned, struct trial **trial)
 			mechanism_experiment(made->mechanism, text_of(planned, "experiment"));
 		made->variant = mechanism_variant(made->mechanism, text_of(planned, "variant"));
 	}
+	if (made->mechanism && !made->mechanism->handicap)
+		made->handicap = json_number_value(json_object_get(planned, "handicap"));
 	if (!made->mechanism || !made->experiment || !made->variant) {
 		free(made);
 		return error_new(ERROR_SETUP,

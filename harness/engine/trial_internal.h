@@ -18,6 +18,7 @@ struct trial {
 	const struct variant *variant;
 	json_t *parameters; /* name → text, as planned; borrowed from the plan */
 	struct deadline deadline;
+	double handicap; /* the guests' slowdown in a drill; 0: none, or it is in a parameter */
 	/* in the lab only */
 	struct fleet *fleet;
 	int out_fd; /* lines to the parent */

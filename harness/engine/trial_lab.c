@@ -2,6 +2,7 @@
  * one JSON line each. Must never outlive the lab nor write anywhere but its log directory. */
 #include "harness/engine/trial_internal.h"
 #include "harness/base/fs.h"
+#include "harness/engine/handicap.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -36,6 +37,23 @@ static struct error *boot(struct trial_job *job)
 	return NULL;
 }
 
+/* A drill's trial proves that it was slowed down: a drill of nothing must not count as missed. */
+static struct error *measure_braked(struct trial *trial)
+{
+	struct handicap_brake brake = {0};
+	double wanted = 1 - 1 / trial->handicap, stopped;
+	struct error *err;
+
+	try_(handicap_start(trial->handicap, &brake));
+	err = trial->mechanism->measure(trial);
+	handicap_stop(&brake, &stopped);
+	if (err)
+		return err;
+	return trial_evidence(trial, "drill", stopped > wanted / 2 && stopped < 2 * wanted, stopped,
+		"", "DRILL: guests were stopped for %.0f %% of the time, %.0f %% wanted",
+		100 * stopped, 100 * wanted);
+}
+
 static struct error *run_hooks(struct trial_job *job)
 {
 	struct trial *trial = job->trial;
@@ -52,7 +70,7 @@ static struct error *run_hooks(struct trial_job *job)
 	}
 	try_(boot(job));
 	try_(call(trial, "setup", mechanism->setup));
-	try_(call(trial, "measure", mechanism->measure));
+	try_(call(trial, "measure", trial->handicap > 0 ? measure_braked : mechanism->measure));
 	return call(trial, "evidence", mechanism->evidence);
 }
 

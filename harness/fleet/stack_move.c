@@ -208,7 +208,8 @@ static struct error *await_status(
 	}
 }
 
-/* Call with the guest's lock held. */
+/* Between the end of a migration and this answer its guest stands still, and QEMU reads a command byte
+ * by byte: it is asked for more only where something went wrong. Call with the guest's lock held. */
 static struct error *tell_migration(
 	struct stack_guest *guest, const json_t *event, struct deadline deadline, json_t *answer)
 {
@@ -218,10 +219,12 @@ static struct error *tell_migration(
 	json_unpack((json_t *)event, "{s:{s:s}}", "data", "status", &status);
 	json_object_set_new(answer, "status", json_string(status));
 	json_object_set_new(answer, "at_ns", json_integer(event_ns(event)));
-	try_(qmp_execute(guest->qmp, "query-migrate", NULL, deadline, &migration));
+	if (strcmp(status, "failed") == 0) {
+		try_(qmp_execute(guest->qmp, "query-migrate", NULL, deadline, &migration));
+		json_object_set(answer, "migration", migration);
+	}
 	note_event(guest, "STOP", "stop_ns", answer);
 	note_event(guest, "RESUME", "resume_ns", answer);
-	json_object_set(answer, "migration", migration);
 	return NULL;
 }
 

@@ -19,6 +19,8 @@ static const char *const packages[] = {
 	"libxxhash0",
 	"libsqlite3-0",
 	"libarchive13",
+	"libmicrohttpd12",
+	"zlib1g",
 	/* The memory that L1 guests share. */
 	"ndctl",
 	"daxctl",

@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-/* `name` is "paper" or "run". The error (ERROR_USAGE) names the JSON path and the reason:
+/* `name` is "paper", "run" or "night". The error (ERROR_USAGE) names the JSON path and the reason:
  * "trials[3].outcome is "fine", expected one of ok, failed, invalid, skipped". */
 struct error *schema_check(const char *name, const json_t *value);
 

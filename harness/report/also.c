@@ -91,8 +91,7 @@ static json_t *variants_in_order(const json_t *rows, const json_t *places)
 
 /* ---- rows ---- */
 
-/* Says the unit which way is better? -1: less (a time), 1: more (a rate), 0: no. */
-static int better_of(const char *unit)
+int unit_better(const char *unit)
 {
 	static const char *const times[] = {"ns", "us", "ms", "s"};
 	size_t length = strlen(unit);
@@ -141,7 +140,7 @@ static void add_to_row(json_t *rows, const char *label, const json_t *record, co
 /* The best cell of the row among the variants of a role; "" for none. */
 static const char *best_in(const json_t *row, const json_t *places, bool subject, double baselines)
 {
-	int better = better_of(json_text(row, "unit"));
+	int better = unit_better(json_text(row, "unit"));
 	const char *name, *best = "";
 	double value = NAN;
 	json_t *cell;
@@ -162,7 +161,7 @@ static const char *best_in(const json_t *row, const json_t *places, bool subject
 static void add_gain(json_t *row, const json_t *places, double baselines)
 {
 	const json_t *cells = json_object_get(row, "cells");
-	int better = better_of(json_text(row, "unit"));
+	int better = unit_better(json_text(row, "unit"));
 	const char *subject = best_in(row, places, true, baselines);
 	const char *baseline = best_in(row, places, false, baselines);
 	double ratio = json_number(json_object_get(cells, baseline), "median", NAN) /

@@ -18,3 +18,6 @@
  * subject is than the best baseline, of medians; only where the unit says which way is better.
  */
 json_t *also_measured(const json_t *record, const json_t *paper);
+
+/* Says the unit which way is better? -1: less (a time), 1: more (a rate), 0: no. */
+int unit_better(const char *unit);

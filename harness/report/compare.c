@@ -247,6 +247,18 @@ static json_t *run_json(const struct record *record)
 		"altered", (int)record->altered);
 }
 
+struct error *report_comparison(const struct record *a, const struct record *b,
+	const struct report_options *options, json_t **comparison)
+{
+	*comparison = json_pack("{s:s, s:[o, o], s:o, s:o, s:o}", "schema", "fleetlab.comparison/1",
+		"runs", run_json(a), run_json(b), "hosts", compare_hosts(a->json, b->json),
+		"claims", compare_claims(a->json, b->json, options), "metrics",
+		compare_metrics(a->json, b->json));
+	return *comparison
+		       ? NULL
+		       : error_new(ERROR_INTERNAL, "the comparison cannot be put together");
+}
+
 struct error *report_compare(const struct record *a, const struct record *b,
 	enum report_format format, const struct report_options *options, FILE *out)
 {
@@ -256,12 +268,7 @@ struct error *report_compare(const struct record *a, const struct record *b,
 	if (format != REPORT_TEXT && format != REPORT_MARKDOWN && format != REPORT_JSON)
 		return error_hint(error_new(ERROR_USAGE, "a comparison has no such format"),
 			"use text, markdown or json");
-	comparison = json_pack("{s:s, s:[o, o], s:o, s:o, s:o}", "schema", "fleetlab.comparison/1",
-		"runs", run_json(a), run_json(b), "hosts", compare_hosts(a->json, b->json),
-		"claims", compare_claims(a->json, b->json, options), "metrics",
-		compare_metrics(a->json, b->json));
-	if (!comparison)
-		return error_new(ERROR_INTERNAL, "the comparison cannot be put together");
+	try_(report_comparison(a, b, options, &comparison));
 	if (format == REPORT_JSON) {
 		json_dumpf(comparison, out, JSON_INDENT(2));
 		fputc('\n', out);

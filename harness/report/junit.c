@@ -5,40 +5,9 @@
  */
 #include "harness/record/samples.h"
 #include "harness/report/formats.h"
+#include "harness/report/xml.h"
 
 #include <string.h>
-
-/* Escapes for XML 1.0; text_harmless() has removed what XML cannot hold at all. */
-static void put_xml(FILE *out, const char *text)
-{
-	_cleanup_free_ char *harmless = text_harmless(text);
-
-	for (const char *p = harmless; *p; p++) {
-		switch (*p) {
-		case '&':
-			fputs("&amp;", out);
-			break;
-		case '<':
-			fputs("&lt;", out);
-			break;
-		case '>':
-			fputs("&gt;", out);
-			break;
-		case '"':
-			fputs("&quot;", out);
-			break;
-		default:
-			fputc(*p, out);
-		}
-	}
-}
-
-static void put_attribute(FILE *out, const char *name, const char *value)
-{
-	fprintf(out, " %s=\"", name);
-	put_xml(out, value);
-	fputc('"', out);
-}
 
 /* The element for a verdict; NULL for a pass. */
 static const char *element_of(const char *verdict)
@@ -58,16 +27,16 @@ static void put_claim(FILE *out, const json_t *paper, const json_t *claim)
 	fputs("    <testcase", out);
 	fprintf(out, " classname=\"fleetlab.%s\"", json_text(paper, "mechanism"));
 	fputs(" name=\"", out);
-	put_xml(out, json_text(claim, "id"));
+	xml_put(out, json_text(claim, "id"));
 	fputs(": ", out);
-	put_xml(out, json_text(claim, "text"));
+	xml_put(out, json_text(claim, "text"));
 	fprintf(out, "\" time=\"%.3f\">", json_number(claim, "wall_s", 0));
 	if (element) {
 		fprintf(out, "<%s", element);
 		if (strcmp(element, "failure") == 0)
-			put_attribute(out, "type", verdict);
+			xml_attribute(out, "type", verdict);
 		fprintf(out, " message=\"%s: ", verdict);
-		put_xml(out, json_text(claim, "reason"));
+		xml_put(out, json_text(claim, "reason"));
 		fputs("\"/>", out);
 	}
 	fputs("</testcase>\n", out);
@@ -92,8 +61,8 @@ static void put_paper(FILE *out, const json_t *view, const json_t *paper)
 	size_t i;
 
 	fputs("  <testsuite", out);
-	put_attribute(out, "name", json_text(paper, "short"));
-	put_attribute(out, "timestamp", json_text(json_object_get(view, "run"), "started"));
+	xml_attribute(out, "name", json_text(paper, "short"));
+	xml_attribute(out, "timestamp", json_text(json_object_get(view, "run"), "started"));
 	fprintf(out, " tests=\"%zu\" failures=\"%zu\" errors=\"0\" skipped=\"%zu\">\n",
 		json_array_size(claims), count_elements(claims, "failure"),
 		count_elements(claims, "skipped"));
@@ -125,13 +94,13 @@ static void put_problems(FILE *out, const json_t *problems)
 
 		fputs("    <testcase classname=\"fleetlab.trials\" name=\"", out);
 		fprintf(out, "trial %.0f: ", json_number(problem, "index", 0));
-		put_xml(out, json_text(problem, "experiment"));
+		xml_put(out, json_text(problem, "experiment"));
 		fputc(' ', out);
-		put_xml(out, json_text(problem, "variant"));
+		xml_put(out, json_text(problem, "variant"));
 		fprintf(out, "\"><%s", element);
 		if (is_error(problem))
-			put_attribute(out, "type", json_text(problem, "outcome"));
-		put_attribute(out, "message", json_text(problem, "reason"));
+			xml_attribute(out, "type", json_text(problem, "outcome"));
+		xml_attribute(out, "message", json_text(problem, "reason"));
 		fputs("/></testcase>\n", out);
 	}
 	fputs("  </testsuite>\n", out);
@@ -143,7 +112,7 @@ void junit_render(const json_t *view, FILE *out)
 	size_t i;
 
 	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites", out);
-	put_attribute(out, "name", json_text(json_object_get(view, "run"), "id"));
+	xml_attribute(out, "name", json_text(json_object_get(view, "run"), "id"));
 	fputs(">\n", out);
 	json_array_foreach (json_object_get(view, "papers"), i, paper)
 		put_paper(out, view, paper);

@@ -382,6 +382,9 @@ void markdown_render(const json_t *view, const json_t *record, bool verbose, FIL
 	put_run(view, out);
 	json_array_foreach (json_object_get(view, "papers"), i, one)
 		put_paper(view, one, out);
+	if (json_object_get(view, "drill"))
+		fputs("**DRILL: a variant was slowed down on purpose; no claim is graded.**\n\n",
+			out);
 	put_aa(view, out);
 	json_array_foreach (json_object_get(view, "not_run"), i, one)
 		fprintf(out, "- %s: %s: %s\n", json_text(one, "id"), json_text(one, "short"),

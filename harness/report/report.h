@@ -17,6 +17,7 @@ struct report_options {
 	bool verbose;	   /* list the raw samples of each trial */
 	const char *paper; /* only this paper ("C"); NULL: all */
 	const char *claim; /* only this claim ("C1"); NULL: all */
+	bool brief;	   /* claims without the papers' tables */
 };
 
 /* "text", "markdown", …; ERROR_USAGE with the nearest name otherwise. */
@@ -25,6 +26,11 @@ struct error *report_format_parse(const char *name, enum report_format *format);
 /* One record. */
 struct error *report_render(const struct record *record, enum report_format format,
 	const struct report_options *options, FILE *out);
+
+/* The same as JSON, owned by the caller: {"schema", "runs", "hosts", "claims", "metrics"}; of the
+ * differences those that matter come first. */
+struct error *report_comparison(const struct record *a, const struct record *b,
+	const struct report_options *options, json_t **comparison);
 
 /* Two records side by side: hosts field by field, then claims and metrics. REPORT_TEXT,
  * REPORT_MARKDOWN or REPORT_JSON. */

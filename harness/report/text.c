@@ -279,6 +279,10 @@ void text_render(const json_t *view, const json_t *record, const struct page *pa
 	put_run(view, page);
 	json_array_foreach (json_object_get(view, "papers"), i, paper)
 		put_paper(view, page, paper, verbose);
+	if (json_object_get(view, "drill"))
+		page_wrap(page, 0, 2,
+			"DRILL: a variant was slowed down on purpose; no claim is "
+			"graded");
 	put_aa(view, page);
 	if (json_array_size(json_object_get(view, "not_run")))
 		page_blank(page);

@@ -175,7 +175,7 @@ static json_t *view_paper(
 	for (size_t f = 0; f < ARRAY_SIZE(fields); f++)
 		json_object_set(shown, fields[f], json_object_get(paper, fields[f]));
 	json_object_set(shown, "comparable", json_object_get(first, "comparable"));
-	if (!options->claim) {
+	if (!options->claim && !options->brief) {
 		json_object_set_new(shown, "tables", view_tables(record, paper));
 		json_object_set_new(shown, "also", also_measured(record, paper));
 	}
@@ -299,15 +299,21 @@ static json_t *view_emulated(const json_t *record)
 	return texts;
 }
 
-/* An A/A run measured one variant twice: it has nothing to say of a paper. */
+/* An A/A run measured one variant twice, a drill one that was slowed down on purpose: they have
+ * nothing to say of a paper. */
 static struct error *view_contents(
 	const json_t *record, const struct report_options *options, json_t *view)
 {
-	if (!aa_is(record))
+	bool drill = json_is_true(json_object_get(json_object_get(record, "plan"), "drill"));
+
+	if (!aa_is(record) && !drill)
 		return view_papers(record, options, view);
 	json_object_set_new(view, "papers", json_array());
 	json_object_set_new(view, "not_run", json_array());
-	json_object_set_new(view, "aa", aa_compare(record));
+	if (drill)
+		json_object_set_new(view, "drill", json_true());
+	else
+		json_object_set_new(view, "aa", aa_compare(record));
 	return NULL;
 }
 

@@ -22,10 +22,12 @@ static const struct {
 	{"build.", "build of fleetlab"},
 	{"image.", "guest image"},
 	{"libvirt.", "libvirt"},
+	{"package.", "package"},
 	{"cpu.", "CPU"},
 	{"memory.", "memory"},
 	{"mitigations.", "mitigation"},
 	{"knobs.", "knob"},
+	{"packages", "set of installed packages"},
 	{"", "host"},
 };
 

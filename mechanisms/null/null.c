@@ -46,6 +46,7 @@ static const struct variant variants[] = {
 };
 
 static const char *const effect_variants[] = {"delay", "none", "none-again", "noise", NULL};
+static const char *const nightly_variants[] = {"delay", "none", "none-again", NULL};
 static const char *const little_variants[] = {"delay-little", "none", NULL};
 static const char *const evidence_variants[] = {"no-evidence", "false-evidence", NULL};
 static const char *const failure_variants[] = {"crash", "hang", NULL};
@@ -61,7 +62,7 @@ static const struct experiment experiments[] = {
 				[PROFILE_SMOKE] = {3, NULL},
 				[PROFILE_QUICK] = {6, NULL},
 				[PROFILE_PAPER] = {20, NULL},
-				[PROFILE_NIGHTLY] = {6, NULL},
+				[PROFILE_NIGHTLY] = {3, NULL, nightly_variants},
 			},
 		.trial_s = 0.1,
 		.deadline_s = 30,
@@ -209,6 +210,7 @@ const struct mechanism mechanism_null = {
 	.metrics = metrics,
 	.variants = variants,
 	.experiments = experiments,
+	.handicap = "effect",
 	.fleet = null_fleet,
 	.measure = null_measure,
 	.evidence = null_evidence,

@@ -172,7 +172,7 @@ static const char *const quick_variants[] = {"vmbeam", "phys", NULL};
  * room for a copy of it. */
 static const struct preset up_to_4_gib[] = {{"memory_most_mib", "4096"}, {0}};
 static const struct preset up_to_1_gib[] = {{"memory_most_mib", "1024"}, {0}};
-static const struct preset two_sizes[] = {{"memory_step", "4"}, {"fill_percent", "25"}, {0}};
+static const struct preset two_sizes[] = {{"memory_step", "4"}, {"fill_percent", "10"}, {0}};
 static const struct preset two_rates[] = {{"memory_mib", "192"}, {"dirty_steps", "2"}, {0}};
 static const struct preset dirty_2_gib[] = {{"memory_mib", "2048"}, {"dirty_steps", "4"}, {0}};
 
@@ -184,7 +184,7 @@ static const struct experiment experiments[] = {
 		.sizes =
 			{
 				[PROFILE_SMOKE] = {1, PRESETS({"memory_most_mib", "256"}), NULL},
-				[PROFILE_QUICK] = {2, two_sizes, NULL},
+				[PROFILE_QUICK] = {1, two_sizes, NULL},
 				[PROFILE_PAPER] = {5, up_to_4_gib, NULL},
 				[PROFILE_NIGHTLY] = {3, up_to_1_gib, NULL},
 			},

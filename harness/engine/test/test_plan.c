@@ -423,6 +423,67 @@ static void an_aa_plan_is_one_variant_in_two_arms(void **state)
 	}
 }
 
+/* What fresh trials of a suspect are: some variants, with enough blocks to decide. */
+static void variants_and_blocks_can_be_chosen(void **state)
+{
+	static const char *const names[] = {"none", "delay", NULL};
+	struct plan_options options = options_for(1, PROFILE_NIGHTLY);
+	const json_t *trial;
+	size_t i;
+
+	(void)state;
+	options.only_experiment = "effect";
+	options.only_variants = names;
+	options.least_blocks = 5;
+	_cleanup_json_ json_t *plan = make_plan(options);
+
+	assert_int_equal(json_array_size(json_object_get(plan, "trials")), 5 * 2 * 2);
+	json_array_foreach (json_object_get(plan, "trials"), i, trial)
+		assert_true(strcmp(text(trial, "variant"), "none") == 0 ||
+			    strcmp(text(trial, "variant"), "delay") == 0);
+	options.least_blocks = 1; /* fewer than the profile has */
+	_cleanup_json_ json_t *as_profile = make_plan(options);
+
+	assert_int_equal(json_array_size(json_object_get(as_profile, "trials")), 3 * 2 * 2);
+}
+
+/* A drill slows one variant down, by a parameter or by the engine, and says so. */
+static void a_drill_handicaps_one_variant(void **state)
+{
+	struct plan_options options = options_for(2, PROFILE_SMOKE);
+	size_t of_null = 0, of_shmipc = 0, i;
+	const json_t *trial;
+
+	(void)state;
+	options.handicap = (struct handicap){"delay", 2};
+	_cleanup_json_ json_t *plan = make_plan(options);
+
+	assert_true(json_is_true(json_object_get(plan, "drill")));
+	json_array_foreach (json_object_get(plan, "trials"), i, trial) {
+		bool slow = strcmp(text(trial, "variant"), "delay") == 0;
+
+		assert_int_equal(json_object_get(trial, "handicap") != NULL, slow);
+		of_null += slow;
+		if (slow)
+			assert_string_equal(parameter(trial, "effect"), "3"); /* of 1.5 */
+	}
+	options.handicap = (struct handicap){"shm-polling", 1.5};
+	_cleanup_json_ json_t *braked = make_plan(options);
+	options.handicap = (struct handicap){0};
+	_cleanup_json_ json_t *plain = make_plan(options);
+
+	/* Nothing but the mark: the engine brakes the guests. */
+	assert_null(json_object_get(plain, "drill"));
+	json_array_foreach (json_object_get(braked, "trials"), i, trial) {
+		const json_t *same = json_array_get(json_object_get(plain, "trials"), i);
+
+		of_shmipc += json_object_get(trial, "handicap") != NULL;
+		assert_true(json_equal(
+			json_object_get(trial, "parameters"), json_object_get(same, "parameters")));
+	}
+	assert_true(of_null > 0 && of_shmipc > 0);
+}
+
 static void an_aa_plan_of_a_named_variant(void **state)
 {
 	struct plan_options options = options_for(1, PROFILE_SMOKE);
@@ -488,6 +549,8 @@ int main(void)
 		cmocka_unit_test(an_extension_repeats_the_last_block_the_other_way_round),
 		cmocka_unit_test(an_aa_plan_is_one_variant_in_two_arms),
 		cmocka_unit_test(an_aa_plan_of_a_named_variant),
+		cmocka_unit_test(variants_and_blocks_can_be_chosen),
+		cmocka_unit_test(a_drill_handicaps_one_variant),
 	};
 
 	return cmocka_run_group_tests(tests, find_mechanisms, NULL);

@@ -1,0 +1,348 @@
+/* Server-sent events: see events.h. Must never hold more than a bounded amount for a follower, nor
+ * call into the daemon for a connection that has ended. */
+#include "dashboard/server/events.h"
+
+#include "dashboard/server/answer.h"
+#include "harness/base/fs.h"
+#include "harness/record/samples.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#define LOOK_MS 250
+/* A client that has gone is noticed when something is sent to it. */
+#define BEAT_MS 15000
+/* Not yet taken by a follower; it gets the rest when it has caught up. */
+#define MOST_PENDING ((size_t)256 << 10)
+#define MOST_TRIALS 200 /* told at a time */
+
+struct follower {
+	struct events *events;
+	struct MHD_Connection *connection;
+	char *id; /* of the run; NULL: the store; "latest" until one is found */
+	GString *pending;
+	bool suspended;
+	bool ended; /* nothing more comes */
+	/* what it was told */
+	struct live_place place;
+	enum live_state state;
+	bool greeted;
+	int64_t generation;
+	uint64_t live_generation;
+	struct deadline beat;
+};
+
+struct events {
+	struct store *store;
+	struct live *live;
+	pthread_t thread;
+	bool started;
+	int stop_fd;
+	pthread_mutex_t lock; /* of all that follows, and of all followers */
+	GPtrArray *followers;
+	bool over;
+};
+
+char *event_format(const char *name, int64_t id, const json_t *data)
+{
+	_cleanup_free_ char *text = json_dumps(data, JSON_COMPACT | JSON_REAL_PRECISION(15));
+	_cleanup_free_ char *number =
+		id >= 0 ? format_string("id: %lld\n", (long long)id) : format_string("%s", "");
+
+	/* JSON on one line has no line break that could end the event */
+	return format_string("event: %s\n%sdata: %s\n\n", name, number, text ? text : "{}");
+}
+
+static void tell(struct follower *follower, const char *name, int64_t id, const json_t *data)
+{
+	_cleanup_free_ char *text = event_format(name, id, data);
+
+	g_string_append(follower->pending, text);
+	follower->beat = deadline_after_ms(BEAT_MS);
+}
+
+/* ---- what is new ---- */
+
+static void tell_trials(struct follower *follower, const json_t *trials, const json_t *progress)
+{
+	size_t first = follower->place.trials - json_array_size(trials);
+	json_t *trial;
+	size_t i;
+
+	json_array_foreach (trials, i, trial) {
+		_cleanup_json_ json_t *data =
+			json_pack("{s:O, s:O}", "trial", trial, "progress", progress);
+
+		tell(follower, "trial", (int64_t)(first + i + 1), data);
+	}
+}
+
+static void tell_end(struct follower *follower, const json_t *progress)
+{
+	_cleanup_json_ json_t *data = json_pack("{s:s, s:s, s:b}", "id", follower->id, "state",
+		progress ? json_text(progress, "state") : "ended", "record", 1);
+
+	tell(follower, "end", -1, data);
+	follower->ended = true;
+}
+
+/* A run that has a record but no journal, such as an imported one: there is nothing to follow. */
+static bool has_record(const struct events *events, const char *id)
+{
+	static const char *const places[] = {"runs", "reference"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		_cleanup_free_ char *path = format_string("%s/%s.json", places[i], id);
+		_cleanup_close_ int fd = -1;
+		struct error *err = fs_open_beneath(store_root(events->store), path, &fd, NULL);
+
+		error_destroy(err);
+		if (fd >= 0)
+			return true;
+	}
+	return false;
+}
+
+static void look_at_run(struct follower *follower)
+{
+	struct events *events = follower->events;
+	_cleanup_json_ json_t *progress = NULL;
+	_cleanup_json_ json_t *trials = NULL;
+	enum live_state state;
+	bool plan_changed;
+
+	if (strcmp(follower->id, "latest") == 0) {
+		char *running = live_running(events->live);
+
+		if (!running)
+			return;
+		free(follower->id);
+		follower->id = running;
+	}
+	state = live_news(events->live, follower->id, &follower->place, MOST_TRIALS, &progress,
+		&plan_changed, &trials);
+	if (state == LIVE_UNKNOWN) {
+		if (has_record(events, follower->id))
+			tell_end(follower, NULL);
+		return;
+	}
+	if (!follower->greeted || plan_changed)
+		tell(follower, "run", (int64_t)(follower->place.trials - json_array_size(trials)),
+			progress);
+	follower->greeted = true;
+	tell_trials(follower, trials, progress);
+	if (state != follower->state && follower->state != LIVE_UNKNOWN && state != LIVE_ENDED)
+		tell(follower, "state", -1, progress);
+	follower->state = state;
+	if (state == LIVE_ENDED)
+		tell_end(follower, progress);
+}
+
+static void look_at_store(struct follower *follower)
+{
+	struct events *events = follower->events;
+	int64_t generation = store_generation(events->store);
+	uint64_t live = live_generation(events->live);
+
+	if (generation != follower->generation) {
+		_cleanup_json_ json_t *data =
+			json_pack("{s:I}", "generation", (json_int_t)generation);
+
+		tell(follower, "index", -1, data);
+	}
+	if (live != follower->live_generation) {
+		_cleanup_json_ json_t *data = json_pack("{s:o}", "runs", live_list(events->live));
+
+		tell(follower, "live", -1, data);
+	}
+	follower->generation = generation;
+	follower->live_generation = live;
+}
+
+static void look(struct follower *follower)
+{
+	if (follower->pending->len < MOST_PENDING && !follower->ended) {
+		if (follower->id)
+			look_at_run(follower);
+		else
+			look_at_store(follower);
+	}
+	if (deadline_passed(follower->beat) && follower->pending->len == 0) {
+		g_string_append(follower->pending, ":\n\n");
+		follower->beat = deadline_after_ms(BEAT_MS);
+	}
+}
+
+static void wake(struct follower *follower)
+{
+	if (!follower->suspended || (follower->pending->len == 0 && !follower->ended))
+		return;
+	follower->suspended = false;
+	MHD_resume_connection(follower->connection);
+}
+
+static void *watch(void *context)
+{
+	struct events *events = context;
+	struct pollfd pfd = {.fd = events->stop_fd, .events = POLLIN};
+
+	for (;;) {
+		pthread_mutex_lock(&events->lock);
+		bool idle = events->followers->len == 0;
+
+		for (guint i = 0; i < events->followers->len; i++) {
+			look(events->followers->pdata[i]);
+			wake(events->followers->pdata[i]);
+		}
+		pthread_mutex_unlock(&events->lock);
+		/* without followers it sleeps until one comes */
+		if (poll(&pfd, 1, idle ? -1 : LOOK_MS) > 0) {
+			eventfd_t value;
+
+			eventfd_read(events->stop_fd, &value);
+		}
+		pthread_mutex_lock(&events->lock);
+		bool over = events->over;
+
+		pthread_mutex_unlock(&events->lock);
+		if (over)
+			return NULL;
+	}
+}
+
+/* ---- followers ---- */
+
+static ssize_t read_some(void *context, uint64_t position, char *buffer, size_t size)
+{
+	struct follower *follower = context;
+	GString *pending = follower->pending;
+	ssize_t n = 0;
+
+	(void)position;
+	pthread_mutex_lock(&follower->events->lock);
+	if (pending->len > 0) {
+		n = (ssize_t)(pending->len < size ? pending->len : size);
+		memcpy(buffer, pending->str, (size_t)n);
+		g_string_erase(pending, 0, n);
+	} else if (follower->ended || follower->events->over) {
+		n = MHD_CONTENT_READER_END_OF_STREAM;
+	} else {
+		follower->suspended = true;
+		MHD_suspend_connection(follower->connection);
+	}
+	pthread_mutex_unlock(&follower->events->lock);
+	return n;
+}
+
+static void forget(void *context)
+{
+	struct follower *follower = context;
+	struct events *events = follower->events;
+
+	pthread_mutex_lock(&events->lock);
+	g_ptr_array_remove(events->followers, follower);
+	pthread_mutex_unlock(&events->lock);
+	g_string_free(follower->pending, TRUE);
+	free(follower->id);
+	free(follower);
+}
+
+static struct follower *make_follower(
+	struct events *events, struct MHD_Connection *connection, const char *id, const char *last)
+{
+	struct follower *follower = calloc(1, sizeof(*follower));
+	unsigned long told = last ? strtoul(last, NULL, 10) : 0;
+
+	if (!follower)
+		abort();
+	follower->events = events;
+	follower->connection = connection;
+	follower->id = id ? format_string("%s", id) : NULL;
+	/* at once, so that the client knows that it is connected */
+	follower->pending = g_string_new("retry: 2000\n\n");
+	follower->beat = deadline_after_ms(BEAT_MS);
+	follower->place.trials = told < 1000000 ? told : 0;
+	return follower;
+}
+
+struct MHD_Response *events_follow(
+	struct events *events, struct MHD_Connection *connection, const char *id, const char *last)
+{
+	struct MHD_Response *response = NULL;
+	struct follower *follower;
+
+	pthread_mutex_lock(&events->lock);
+	if (!events->over && events->followers->len < EVENTS_FOLLOWERS) {
+		follower = make_follower(events, connection, id, last);
+		response = MHD_create_response_from_callback(
+			MHD_SIZE_UNKNOWN, 4096, read_some, follower, forget);
+		if (!response)
+			abort();
+		g_ptr_array_add(events->followers, follower);
+	}
+	pthread_mutex_unlock(&events->lock);
+	if (!response)
+		return NULL;
+	eventfd_write(events->stop_fd, 1);
+	answer_secure(response);
+	MHD_add_response_header(response, "Content-Type", "text/event-stream");
+	MHD_add_response_header(response, "Cache-Control", "no-store");
+	MHD_add_response_header(response, "X-Accel-Buffering", "no");
+	return response;
+}
+
+struct error *events_create(struct store *store, struct live *live, struct events **events)
+{
+	struct events *made = calloc(1, sizeof(*made));
+
+	if (!made)
+		abort();
+	made->store = store;
+	made->live = live;
+	pthread_mutex_init(&made->lock, NULL);
+	made->followers = g_ptr_array_new();
+	made->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	made->started = made->stop_fd >= 0 && pthread_create(&made->thread, NULL, watch, made) == 0;
+	if (!made->started) {
+		events_destroy(made);
+		return error_new(ERROR_SETUP, "cannot start the thread that tells what is new");
+	}
+	*events = made;
+	return NULL;
+}
+
+void events_end(struct events *events)
+{
+	if (!events || !events->started)
+		return;
+	pthread_mutex_lock(&events->lock);
+	events->over = true;
+	pthread_mutex_unlock(&events->lock);
+	eventfd_write(events->stop_fd, 1);
+	pthread_join(events->thread, NULL);
+	events->started = false;
+	pthread_mutex_lock(&events->lock);
+	for (guint i = 0; i < events->followers->len; i++) {
+		struct follower *follower = events->followers->pdata[i];
+
+		follower->ended = true;
+		wake(follower);
+	}
+	pthread_mutex_unlock(&events->lock);
+}
+
+void events_destroy(struct events *events)
+{
+	if (!events)
+		return;
+	events_end(events);
+	g_ptr_array_free(events->followers, TRUE);
+	if (events->stop_fd >= 0)
+		close(events->stop_fd);
+	pthread_mutex_destroy(&events->lock);
+	free(events);
+}

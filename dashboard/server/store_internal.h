@@ -1,0 +1,30 @@
+/* What store.c and store_records.c share. */
+#pragma once
+
+#include "dashboard/server/store.h"
+
+#include <glib.h>
+#include <pthread.h>
+
+struct store {
+	char *results_dir;
+	atomic_int root; /* of results_dir; -1: not there yet */
+
+	/* the thread that keeps the index */
+	pthread_t thread;
+	bool started;
+	int stop_fd;
+	struct reader watcher;		 /* its own */
+	char *complaint;		 /* the last trouble that was told */
+	atomic_int_least64_t generation; /* of what is shown */
+	int64_t index_generation;	 /* of the index, and which file that was, when last seen */
+	uint64_t index_inode;
+	atomic_bool indexing;
+	atomic_size_t done, total;
+
+	pthread_mutex_t records_lock; /* of the list, and of all counts of holders in it */
+	GQueue records;		      /* of held_record, the last used first */
+};
+
+/* Drops all records; nobody may hold one. */
+void store_forget_records(struct store *store);

@@ -1,0 +1,246 @@
+/* Parsed records, the last few of which are kept: see store.h. Must never keep more than a bounded
+ * amount, nor let two threads use one at a time. */
+#include "dashboard/server/store_internal.h"
+
+#include "harness/base/fs.h"
+#include "harness/engine/journal.h"
+#include "harness/record/samples.h"
+
+#include <string.h>
+
+/* By the size of their texts. */
+#define KEPT_BYTES STORE_RECORD_BYTES
+#define KEPT_COUNT 12
+
+struct held_record {
+	struct store *store;
+	char *id;
+	char *stamp; /* changes whenever the file may have */
+	size_t bytes;
+	unsigned int holders; /* and who wait to hold it */
+	bool dropped;	      /* is not in the list any more: the last holder frees it */
+	pthread_mutex_t lock; /* of the holder; and while it is being read */
+	struct record *record;
+	json_t *row;
+};
+
+const struct record *held_record(const struct held_record *held)
+{
+	return held->record;
+}
+
+const json_t *held_row(const struct held_record *held)
+{
+	return held->row;
+}
+
+static void destroy(struct held_record *held)
+{
+	record_destroy(held->record);
+	json_decref(held->row);
+	pthread_mutex_destroy(&held->lock);
+	free(held->id);
+	free(held->stamp);
+	free(held);
+}
+
+/* The lock of the list is held. */
+static void drop(struct held_record *held)
+{
+	g_queue_remove(&held->store->records, held);
+	held->dropped = true;
+	if (held->holders == 0)
+		destroy(held);
+}
+
+void store_forget_records(struct store *store)
+{
+	while (!g_queue_is_empty(&store->records))
+		drop(g_queue_peek_head(&store->records));
+}
+
+/* Drops what was used longest ago until the rest, with `more` bytes, is within bounds. */
+static void make_room(struct store *store, size_t more)
+{
+	size_t bytes = more;
+
+	for (GList *item = store->records.head; item; item = item->next)
+		bytes += ((struct held_record *)item->data)->bytes;
+	while (!g_queue_is_empty(&store->records) &&
+		(bytes > KEPT_BYTES || store->records.length >= KEPT_COUNT)) {
+		struct held_record *last = g_queue_peek_tail(&store->records);
+
+		bytes -= last->bytes;
+		drop(last);
+	}
+}
+
+/* The one with this id and stamp, counted as held; made, without a record, when there is none. */
+static struct held_record *find(
+	struct store *store, const char *id, const char *stamp, size_t bytes)
+{
+	struct held_record *held = NULL;
+
+	pthread_mutex_lock(&store->records_lock);
+	for (GList *item = store->records.head, *next; item; item = next) {
+		struct held_record *one = item->data;
+
+		next = item->next;
+		if (strcmp(one->id, id) != 0)
+			continue;
+		if (strcmp(one->stamp, stamp) == 0)
+			held = one;
+		else
+			drop(one);
+	}
+	if (held) {
+		g_queue_remove(&store->records, held);
+	} else {
+		make_room(store, bytes);
+		held = calloc(1, sizeof(*held));
+		if (!held)
+			abort();
+		held->store = store;
+		held->id = format_string("%s", id);
+		held->stamp = format_string("%s", stamp);
+		held->bytes = bytes;
+		pthread_mutex_init(&held->lock, NULL);
+	}
+	held->holders++;
+	g_queue_push_head(&store->records, held);
+	pthread_mutex_unlock(&store->records_lock);
+	return held;
+}
+
+static void give_back(struct held_record *held, bool keep)
+{
+	struct store *store = held->store;
+
+	pthread_mutex_unlock(&held->lock);
+	pthread_mutex_lock(&store->records_lock);
+	held->holders--;
+	if (!keep && !held->dropped)
+		drop(held);
+	else if (held->dropped && held->holders == 0)
+		destroy(held);
+	pthread_mutex_unlock(&store->records_lock);
+}
+
+void store_release(struct held_record *held)
+{
+	if (held)
+		give_back(held, true);
+}
+
+/* ---- reading ---- */
+
+static struct error *read_record(int fd, const char *path, size_t size, struct record **record)
+{
+	_cleanup_free_ char *text = malloc(size + 1);
+	size_t got = 0;
+	ssize_t n;
+
+	if (!text)
+		abort();
+	while (got < size && (n = read(fd, text + got, size - got)) > 0)
+		got += (size_t)n;
+	return record_parse(path, text, got, record);
+}
+
+/* A run without a record: what its journal says so far. */
+static struct error *read_journal(int fd, struct record **record)
+{
+	_cleanup_(cleanup_journal_reader) struct journal_reader *reader =
+		journal_reader_create(dup(fd));
+	_cleanup_json_ json_t *header = NULL;
+	_cleanup_json_ json_t *trials = json_array();
+
+	for (;;) {
+		_cleanup_json_ json_t *line = NULL;
+		json_t *value;
+
+		try_(journal_reader_next(reader, &line));
+		if (!line)
+			break;
+		if ((value = json_object_get(line, "run")) && !header)
+			header = json_copy(value);
+		else if ((value = json_object_get(line, "trial")))
+			json_array_append(trials, value);
+		else if ((value = json_object_get(line, "plan")) && header)
+			json_object_set(header, "plan", value);
+	}
+	if (!json_is_object(header))
+		return error_new(ERROR_SETUP, "the run's journal is empty");
+	json_object_set(header, "trials", trials);
+	return record_from_json(header, record);
+}
+
+static char *stamp_of(const char *kind, const struct stat *status)
+{
+	return format_string("%s %llu %lld %lld.%09ld", kind, (unsigned long long)status->st_ino,
+		(long long)status->st_size, (long long)status->st_mtim.tv_sec,
+		status->st_mtim.tv_nsec);
+}
+
+static struct error *fill(struct held_record *held, int fd, const char *path, bool is_journal)
+{
+	if (held->record)
+		return NULL;
+	return is_journal ? read_journal(fd, &held->record)
+			  : read_record(fd, path, held->bytes, &held->record);
+}
+
+/* Opens the run's record, or its journal when it has none. *fd is -1 when it has neither. */
+static struct error *open_run(struct reader *reader, const char *id, json_t **row, char **path,
+	int *fd, struct stat *status)
+{
+	int root = store_root(reader->store);
+
+	if (reader->index)
+		try_(index_run(reader->index, id, row));
+	*path = *row ? format_string("%s", json_text(*row, "path"))
+		     : format_string("runs/%s/journal.jsonl", id);
+	struct error *err = fs_open_beneath(root, *path, fd, status);
+
+	if (err && !*row) {
+		error_destroy(err);
+		*fd = -1;
+		return NULL;
+	}
+	return err;
+}
+
+struct error *store_hold(
+	struct reader *reader, const char *id, struct held_record **out, bool *too_large)
+{
+	_cleanup_json_ json_t *row = NULL;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_free_ char *stamp = NULL;
+	_cleanup_close_ int fd = -1;
+	struct held_record *held;
+	struct stat status;
+	struct error *err;
+
+	*out = NULL;
+	try_(open_run(reader, id, &row, &path, &fd, &status));
+	if (fd < 0)
+		return NULL;
+	if (status.st_size > (off_t)STORE_RECORD_BYTES) {
+		*too_large = true;
+		return error_hint(
+			error_new(ERROR_USAGE, "the record of %s is too large to be shown", id),
+			"fleetlab report %s", id);
+	}
+	stamp = stamp_of(row ? "record" : "journal", &status);
+	held = find(reader->store, id, stamp, (size_t)status.st_size);
+	pthread_mutex_lock(&held->lock);
+	err = fill(held, fd, path, row == NULL);
+	if (err) {
+		give_back(held, false);
+		return err;
+	}
+	json_decref(held->row);
+	held->row = take_ptr(row);
+	*out = held;
+	return NULL;
+}

@@ -1,0 +1,332 @@
+/* Runs in progress: their journals as they grow, told by server-sent events. */
+#include "harness/base/test/support.h"
+
+#include "dashboard/server/test/http.h"
+#include "harness/engine/journal.h"
+#include "harness/record/record.h"
+#include "harness/record/synthetic.h"
+
+#define ID "20260131T201512Z-3f9a1c"
+
+static json_t *record; /* a synthetic one, whose trials the journal gets */
+static struct journal *journal;
+
+static int set_up(void **state)
+{
+	const struct synthetic_options options = {.seed = 9, .count = 1};
+
+	if (scratch_make(state) != 0)
+		return -1;
+	assert_ok(synthetic_night(&options, 0, &record));
+	json_object_set_new(record, "id", json_string(ID));
+	json_object_del(record, "synthetic");
+	start();
+	wait_for_runs(0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	stop();
+	journal_close(journal);
+	journal = NULL;
+	json_decref(record);
+	return scratch_remove(state);
+}
+
+#define live_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+static size_t trials(void)
+{
+	return json_array_size(json_object_get(record, "trials"));
+}
+
+static void begin_run(void)
+{
+	_cleanup_free_ char *dir = scratch_path("runs/" ID);
+	_cleanup_json_ json_t *header = json_copy(record);
+
+	json_object_del(header, "trials");
+	json_object_del(header, "claims");
+	json_object_del(header, "digest");
+	json_object_del(header, "finished");
+	json_object_set_new(header, "state", json_string("running"));
+	assert_ok(journal_create(dir, header, &journal));
+}
+
+static void finish_trial(size_t index)
+{
+	assert_ok(journal_append(
+		journal, "trial", json_array_get(json_object_get(record, "trials"), index)));
+}
+
+static void end_run(void)
+{
+	_cleanup_json_ json_t *made = json_copy(record);
+	_cleanup_free_ char *done = scratch_path("runs/" ID "/complete");
+
+	assert_ok(record_save(made, scratch, NULL));
+	assert_ok(fs_write_atomic(done, "", 0));
+	journal_close(journal);
+	journal = NULL;
+}
+
+/* ---- a follower ---- */
+
+struct stream {
+	int fd;
+	char *text;
+	size_t size;
+	size_t at; /* where the next event begins */
+};
+
+static struct stream follow(const char *path, const char *more)
+{
+	_cleanup_free_ char *request = format_string(
+		"GET /api/v1/%s HTTP/1.1\r\nHost: localhost:%u\r\n%s\r\n", path, port, more);
+	struct stream stream = {.fd = connect_to_it(), .text = calloc(1, 1)};
+
+	send_text(stream.fd, request);
+	return stream;
+}
+
+static void stream_deinit(struct stream *stream)
+{
+	close(stream->fd);
+	free(stream->text);
+}
+#define _cleanup_stream_ _cleanup_(stream_deinit)
+
+/* The data of the next event of that name; others are passed over. *id (may be NULL) is its id, -1
+ * without one. */
+static json_t *next_event(struct stream *stream, const char *name, long *id)
+{
+	_cleanup_free_ char *begin = format_string("event: %s\n", name);
+	struct deadline deadline = deadline_after_ms(TEST_TIMEOUT_MS);
+
+	for (;;) {
+		char *found = strstr(stream->text + stream->at, begin), *end, bytes[4096];
+		ssize_t n;
+
+		if (found && (end = strstr(found, "\n\n"))) {
+			_cleanup_free_ char *event = strndup(found, (size_t)(end - found));
+			const char *data = strstr(event, "\ndata: ");
+			const char *number = strstr(event, "\nid: ");
+
+			stream->at = (size_t)(end + 2 - stream->text);
+			assert_non_null(data);
+			if (id)
+				*id = number && number < data ? strtol(number + 5, NULL, 10) : -1;
+			return json_loads(data + 7, 0, NULL);
+		}
+		if (deadline_passed(deadline))
+			fail_msg("no event %s in: %.600s", name, stream->text + stream->at);
+		n = recv(stream->fd, bytes, sizeof(bytes), 0);
+		if (n <= 0)
+			fail_msg("the stream ended before %s: %.600s", name, stream->text);
+		stream->text = realloc(stream->text, stream->size + (size_t)n + 1);
+		/* chunk sizes stand between the events, on lines of their own */
+		memcpy(stream->text + stream->size, bytes, (size_t)n);
+		stream->size += (size_t)n;
+		stream->text[stream->size] = '\0';
+		for (char *nul; (nul = memchr(stream->text, '\0', stream->size));)
+			*nul = ' ';
+	}
+}
+
+static void assert_ended(struct stream *stream)
+{
+	char bytes[4096];
+	ssize_t n;
+
+	while ((n = recv(stream->fd, bytes, sizeof(bytes), 0)) > 0)
+		;
+	assert_int_equal(n, 0);
+}
+
+/* ---- tests ---- */
+
+static void test_a_run_is_followed_from_before_it_begins(void **state)
+{
+	_cleanup_stream_ struct stream stream =
+		follow("runs/" ID "/events", "Connection: close\r\n");
+
+	(void)state;
+	begin_run();
+	_cleanup_json_ json_t *run = next_event(&stream, "run", NULL);
+
+	assert_string_equal(json_text(run, "state"), "running");
+	assert_int_equal(json_number(run, "planned", -1), trials());
+	assert_int_equal(json_number(run, "finished", -1), 0);
+	assert_true(json_is_object(json_object_get(run, "trial")));
+	for (size_t i = 0; i < trials(); i++) {
+		long id;
+
+		finish_trial(i);
+		_cleanup_json_ json_t *event = next_event(&stream, "trial", &id);
+		const json_t *trial = json_object_get(event, "trial");
+
+		assert_int_equal(id, i + 1);
+		assert_int_equal(json_number(trial, "index", -1), i);
+		assert_true(json_is_integer(json_object_get(trial, "samples")));
+		assert_int_equal(
+			json_number(json_object_get(event, "progress"), "finished", -1), i + 1);
+	}
+	end_run();
+	_cleanup_json_ json_t *end = next_event(&stream, "end", NULL);
+
+	assert_string_equal(json_text(end, "id"), ID);
+	assert_ended(&stream);
+}
+
+static void test_latest_is_the_run_in_progress(void **state)
+{
+	_cleanup_stream_ struct stream stream = follow("runs/latest/events", "");
+
+	(void)state;
+	begin_run();
+	_cleanup_json_ json_t *run = next_event(&stream, "run", NULL);
+
+	assert_string_equal(json_text(run, "id"), ID);
+}
+
+static void test_who_comes_back_gets_the_rest(void **state)
+{
+	long id;
+
+	(void)state;
+	begin_run();
+	for (size_t i = 0; i < 4; i++)
+		finish_trial(i);
+	_cleanup_stream_ struct stream stream =
+		follow("runs/" ID "/events", "Last-Event-ID: 2\r\n");
+	_cleanup_json_ json_t *run = next_event(&stream, "run", NULL);
+	_cleanup_json_ json_t *trial = next_event(&stream, "trial", &id);
+
+	assert_int_equal(json_number(run, "finished", -1), 4);
+	assert_int_equal(id, 3);
+	assert_int_equal(json_number(json_object_get(trial, "trial"), "index", -1), 2);
+}
+
+static void test_a_run_that_is_cut_is_interrupted(void **state)
+{
+	_cleanup_stream_ struct stream stream = follow("runs/" ID "/events", "");
+
+	(void)state;
+	begin_run();
+	finish_trial(0);
+	json_decref(next_event(&stream, "trial", NULL));
+	journal_close(journal);
+	journal = NULL;
+	_cleanup_json_ json_t *cut = next_event(&stream, "state", NULL);
+
+	assert_string_equal(json_text(cut, "state"), "interrupted");
+	_cleanup_json_ json_t *live = get_json("live", 200);
+	const json_t *run = json_array_get(json_object_get(live, "runs"), 0);
+
+	assert_string_equal(json_text(run, "id"), ID);
+	assert_string_equal(json_text(run, "state"), "interrupted");
+}
+
+static void test_a_run_without_a_record_can_be_looked_at(void **state)
+{
+	(void)state;
+	begin_run();
+	finish_trial(0);
+	_cleanup_json_ json_t *run = get_json("runs/" ID, 200);
+	_cleanup_json_ json_t *rows = get_json("runs/" ID "/trials", 200);
+
+	assert_string_equal(json_text(json_object_get(run, "live"), "state"), "running");
+	assert_null(json_object_get(run, "run"));
+	assert_int_equal(json_number(rows, "total", -1), 1);
+	json_decref(get_json("runs/" ID "/trials/0/samples", 200));
+	json_decref(get_json("runs/" ID "/record.json", 404));
+	finish_trial(1);
+	_cleanup_json_ json_t *more = get_json("runs/" ID "/trials", 200);
+
+	assert_int_equal(json_number(more, "total", -1), 2);
+	end_run();
+	wait_for_runs(1);
+	_cleanup_json_ json_t *ended = get_json("runs/" ID, 200);
+
+	assert_null(json_object_get(ended, "live"));
+	assert_non_null(json_object_get(ended, "run"));
+}
+
+static void test_the_store_tells_what_comes(void **state)
+{
+	_cleanup_stream_ struct stream stream = follow("events", "");
+	_cleanup_json_ json_t *first = next_event(&stream, "index", NULL);
+	_cleanup_json_ json_t *none = next_event(&stream, "live", NULL);
+
+	(void)state;
+	assert_int_equal(json_array_size(json_object_get(none, "runs")), 0);
+	begin_run();
+	_cleanup_json_ json_t *live = next_event(&stream, "live", NULL);
+
+	assert_int_equal(json_array_size(json_object_get(live, "runs")), 1);
+	end_run();
+	_cleanup_json_ json_t *second = next_event(&stream, "index", NULL);
+
+	assert_true(json_number(second, "generation", 0) > json_number(first, "generation", 0));
+}
+
+static void test_a_damaged_journal_is_no_trouble(void **state)
+{
+	static const char *const texts[] = {"", "\n", "{}\n", "{\"run\": 5}\n", "nonsense\n",
+		"{\"run\": {}}\n{\"trial\": []}\n", "{\"trial\": {}}\n",
+		"{\"run\": {\"plan\": 1}}\n",
+		"{\"run\": {\"plan\": {\"trials\": {}}}}\n{\"trial\": {\"index\": \"x\"}}\n"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		_cleanup_free_ char *dir = format_string("%s/runs/bad-%zu", scratch, i);
+		_cleanup_free_ char *path = format_string("%s/journal.jsonl", dir);
+		_cleanup_free_ char *target = format_string("/api/v1/runs/bad-%zu", i);
+
+		assert_ok(fs_make_dirs(dir));
+		assert_ok(fs_write_atomic(path, texts[i], strlen(texts[i])));
+		_cleanup_reply_ struct reply reply = get(target);
+
+		assert_true(reply.status >= 400);
+	}
+	json_decref(get_json("live", 200));
+}
+
+static void test_followers_are_limited(void **state)
+{
+	struct stream streams[80];
+	size_t refused = 0, served = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(streams); i++) {
+		char bytes[16] = {0};
+
+		streams[i] = follow("events", "");
+		assert_true(recv(streams[i].fd, bytes, 12, MSG_WAITALL) == 12);
+		served += strcmp(bytes, "HTTP/1.1 200") == 0;
+		refused += strcmp(bytes, "HTTP/1.1 503") == 0;
+	}
+	assert_int_equal(served, 64);
+	assert_int_equal(refused, 16);
+	/* the others are not in the way of anybody */
+	json_decref(get_json("overview", 200));
+	for (size_t i = 0; i < ARRAY_SIZE(streams); i++)
+		stream_deinit(&streams[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		live_test(test_a_run_is_followed_from_before_it_begins),
+		live_test(test_latest_is_the_run_in_progress),
+		live_test(test_who_comes_back_gets_the_rest),
+		live_test(test_a_run_that_is_cut_is_interrupted),
+		live_test(test_a_run_without_a_record_can_be_looked_at),
+		live_test(test_the_store_tells_what_comes),
+		live_test(test_a_damaged_journal_is_no_trouble),
+		live_test(test_followers_are_limited),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,164 @@
+// Asks the server: one cache for all views, kept fresh by the server's own events, so that going
+// back is instant and a page never shows what is out of date for long.
+import { useEffect, useState } from 'preact/hooks';
+
+const BASE = '/api/v1';
+const KEPT = 60; // answers
+
+const cache = new Map(); // path → {data, error, generation}
+let generation = 0;
+const watchers = new Set();
+
+export function url(path, query = {}) {
+	const words = Object.entries(query)
+		.filter(([, v]) => v !== undefined && v !== null && v !== '')
+		.map(([k, v]) => `${encodeURIComponent(k)}=${encodeURIComponent(v)}`);
+	return words.length ? `${path}${path.includes('?') ? '&' : '?'}${words.join('&')}` : path;
+}
+
+// Paths as the API gives them ("samples") begin with its own base.
+const full = (path) => (path.startsWith('/api/') ? path : BASE + path);
+
+class ApiError extends Error {
+	constructor(status, message, remedy) {
+		super(message);
+		this.status = status;
+		this.remedy = remedy;
+	}
+}
+
+async function answer(path, text) {
+	let response;
+	try {
+		response = await fetch(full(path), { headers: { Accept: text ? 'text/plain' : 'application/json' } });
+	} catch {
+		throw new ApiError(0, 'the server does not answer', 'is fleetlab serve still running?');
+	}
+	if (response.status === 401) {
+		location.assign('/login');
+		throw new ApiError(401, 'a token is wanted', 'log in');
+	}
+	if (!response.ok) {
+		const said = await response.json().catch(() => ({}));
+		throw new ApiError(response.status, said.error?.message ?? `the server answered ${response.status}`, said.error?.remedy);
+	}
+	return text ? response.text() : response.json();
+}
+
+export const ask = (path) => answer(path, false);
+export const askText = (path) => answer(path, true);
+
+// Every page of a list: for what a chart or a search wants whole.
+export async function askAll(path, key, most = 10000) {
+	let rows = [];
+	for (;;) {
+		const part = await ask(url(path, { offset: rows.length, limit: 1000 }));
+		rows = rows.concat(part[key]);
+		if (!part[key].length || rows.length >= part.total || rows.length >= most) return { ...part, [key]: rows };
+	}
+}
+
+function remember(path, entry) {
+	cache.delete(path);
+	cache.set(path, entry);
+	if (cache.size > KEPT) cache.delete(cache.keys().next().value);
+}
+
+// {data, error}; both undefined while the first answer is under way. `path` null asks nothing.
+// The old answer stays while a newer one is fetched.
+export function useApi(path, fetcher = ask) {
+	const [, render] = useState(0);
+	const entry = path ? cache.get(path) : undefined;
+
+	useEffect(() => {
+		if (!path) return undefined;
+		let gone = false;
+		const load = () => {
+			const asked = generation;
+			fetcher(path)
+				.then((data) => remember(path, { data, generation: asked }))
+				.catch((error) => remember(path, { data: cache.get(path)?.data, error, generation: asked }))
+				.finally(() => gone || render((n) => n + 1));
+		};
+		const known = cache.get(path);
+		if (!known || known.error || known.generation !== generation) load();
+		watchers.add(load);
+		return () => {
+			gone = true;
+			watchers.delete(load);
+		};
+	}, [path]);
+	return entry ?? {};
+}
+
+// ---- events ----
+
+const live = { runs: [], connected: false };
+const liveWatchers = new Set();
+
+function tell() {
+	for (const watcher of liveWatchers) watcher();
+}
+
+// Asks anew whatever is on the page, once for a burst of changes.
+let pending = 0;
+function changed() {
+	clearTimeout(pending);
+	pending = setTimeout(() => {
+		generation++;
+		for (const load of [...watchers]) load();
+	}, 150);
+}
+
+export function listen() {
+	const source = new EventSource(`${BASE}/events`);
+	let seen;
+	source.addEventListener('open', () => {
+		live.connected = true;
+		tell();
+	});
+	source.addEventListener('error', () => {
+		live.connected = false;
+		tell();
+	});
+	source.addEventListener('index', (event) => {
+		const now = JSON.parse(event.data).generation;
+		if (seen !== undefined && now !== seen) changed();
+		seen = now;
+	});
+	source.addEventListener('live', (event) => {
+		live.runs = JSON.parse(event.data).runs ?? [];
+		tell();
+	});
+	ask('/live')
+		.then((said) => {
+			live.runs = said.runs ?? [];
+			tell();
+		})
+		.catch(() => {});
+}
+
+export function useLive() {
+	const [, render] = useState(0);
+	useEffect(() => {
+		const watcher = () => render((n) => n + 1);
+		liveWatchers.add(watcher);
+		return () => liveWatchers.delete(watcher);
+	}, []);
+	return live;
+}
+
+// Follows one run from its journal; calls back with the event's name and its data. Returns how to
+// stop.
+export function follow(run, callback) {
+	const source = new EventSource(`${BASE}/runs/${encodeURIComponent(run)}/events`);
+	for (const name of ['run', 'trial', 'state', 'end']) {
+		source.addEventListener(name, (event) => {
+			callback(name, JSON.parse(event.data));
+			if (name === 'end') source.close();
+		});
+	}
+	return () => source.close();
+}
+
+export const apiHref = full;

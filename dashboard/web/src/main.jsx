@@ -1,0 +1,120 @@
+// The shell of all pages: which view an address shows, navigation, and what every page must have.
+import { render } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import 'uplot/dist/uPlot.min.css';
+import './style.css';
+import { listen, useApi, useLive } from './api.js';
+import { Link, Notice } from './parts/basics.jsx';
+import { useRoute } from './route.js';
+import { Overview } from './pages/overview.jsx';
+import { Paper } from './pages/paper.jsx';
+import { Claim } from './pages/claim.jsx';
+import { Run } from './pages/run.jsx';
+import { Runs } from './pages/runs.jsx';
+import { Trends } from './pages/trends.jsx';
+import { Compare } from './pages/compare.jsx';
+import { Fleet } from './pages/fleet.jsx';
+import { Files } from './pages/files.jsx';
+
+const PAGES = {
+	'': Overview,
+	paper: Paper,
+	claim: Claim,
+	run: Run,
+	runs: Runs,
+	trends: Trends,
+	compare: Compare,
+	fleet: Fleet,
+	files: Files,
+};
+
+const NAVIGATION = [
+	['', 'Overview'],
+	['runs', 'Runs'],
+	['trends', 'Trends'],
+	['compare', 'Compare'],
+	['fleet', 'Fleet'],
+];
+
+const BELONGS = { paper: '', claim: '', run: 'runs', files: 'runs' };
+
+function Live() {
+	const live = useLive();
+	const running = live.runs.filter((run) => run.state === 'running');
+	if (!running.length) return null;
+	const run = running[0];
+	return (
+		<Link to={['run', run.id]} class="live-now">
+			<span class="pulse" aria-hidden="true" /> running {run.finished}/{run.planned}
+		</Link>
+	);
+}
+
+function Missing({ words }) {
+	return (
+		<Notice kind="bad">
+			<p>
+				There is no page <code>{words.join('/')}</code>. <Link to={[]}>Overview</Link>
+			</p>
+		</Notice>
+	);
+}
+
+function App() {
+	const { words, query } = useRoute();
+	const about = useApi('/');
+	const main = useRef(null);
+	const name = words[0] ?? '';
+	const View = Object.hasOwn(PAGES, name) ? PAGES[name] : Missing;
+	const place = `${name}/${words[1] ?? ''}`;
+	const first = useRef(true);
+
+	// A new page begins at its top, and a screen reader is told.
+	useEffect(() => {
+		if (first.current) {
+			first.current = false;
+			return;
+		}
+		scrollTo(0, 0);
+		main.current?.focus({ preventScroll: true });
+	}, [place]);
+
+	const skip = (event) => {
+		event.preventDefault();
+		main.current.focus();
+	};
+	return (
+		<>
+			<a class="skip" href="#main" onClick={skip}>
+				Skip to the content
+			</a>
+			<header class="top">
+				<Link to={[]} class="brand">
+					fleetlab
+				</Link>
+				<nav aria-label="Pages">
+					{NAVIGATION.map(([page, text]) => (
+						<Link key={page} to={page ? [page] : []} aria-current={(BELONGS[name] ?? name) === page ? 'page' : undefined}>
+							{text}
+						</Link>
+					))}
+				</nav>
+				<Live />
+			</header>
+			<main id="main" tabIndex={-1} ref={main}>
+				<View key={place} words={words} query={query} />
+			</main>
+			<footer>
+				{about.data && (
+					<span>
+						fleetlab {about.data.version}, commit <code>{about.data.commit}</code>
+					</span>
+				)}
+				<span>Times are UTC; intervals are 95 %, by bootstrap over trials.</span>
+			</footer>
+		</>
+	);
+}
+
+listen();
+render(<App />, document.getElementById('app'));

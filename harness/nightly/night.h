@@ -1,0 +1,46 @@
+/*
+ * A night of the watch: refuses a host in use, measures, judges, has suspects confirmed, drills,
+ * and keeps its record (store.h) up to date after each step, so that it can be cut anywhere and go
+ * on. It runs trials through the engine, and formats nothing: that is for report/.
+ */
+#pragma once
+
+#include "harness/engine/run.h"
+#include "harness/nightly/store.h"
+
+#include <time.h>
+
+struct night_options {
+	const char *results_dir;
+	const struct mechanism *const *mechanisms;
+	size_t mechanism_count;
+	const json_t *overrides;  /* parameters, as plan_options has them; may be NULL */
+	time_t end_by;		  /* nothing runs after it */
+	time_t start_by;	  /* how long it waits for a host that is in use; 0: not at all */
+	double most_load;	  /* per core; more is a host in use */
+	bool force_busy;	  /* run on a host in use; the record says so */
+	bool resume_only;	  /* go on with a night that was cut, or do nothing */
+	bool drill;		  /* begin one, if none is open */
+	const char *drill_target; /* "MECHANISM/EXPERIMENT/VARIANT"; NULL: drawn */
+	double slowdown;	  /* of a drill that begins */
+	int argc;		  /* the command line, for the record */
+	char **argv;
+	const char *proc; /* "/proc", or a test's own */
+	/* What runs trials: run_execute(), or what a test puts there. */
+	struct error *(*run)(
+		void *context, const struct run_options *options, json_t **record, char **path);
+	void *context;
+};
+
+/* Exit statuses of a night that took place, in the order in which they win; an error is 1. */
+enum night_exit {
+	NIGHT_QUIET = 0,
+	NIGHT_TRIALS_FAILED = 2,
+	NIGHT_REGRESSION = 3,
+	NIGHT_NOT_STARTED = 4, /* the host was in use */
+	NIGHT_INTERRUPTED = 130,
+};
+
+/* Spends the night. *night is its record as saved, also when it was not started or was cut; NULL
+ * with resume_only and nothing to go on with. An error: nothing could be recorded. */
+struct error *night_run(const struct night_options *options, json_t **night);

@@ -1,0 +1,68 @@
+/* Shared by the parts of a night; nobody else includes this. */
+#pragma once
+
+#include "harness/nightly/night.h"
+
+enum { MOST_MECHANISMS = 16 };
+
+struct night {
+	const struct night_options *options;
+	struct night_list before; /* the nights before this one */
+	json_t *json;		  /* the record */
+	json_t *rows;		  /* tonight's readings; borrowed from it */
+	json_t *memory_before;	  /* the watch's, as the last night left it; owned */
+	json_t *untold;		  /* texts: alerts of nights that were cut before they told them */
+	time_t end_by;
+	int lock_fd;
+	/* what `options` points at when the night goes on: as its record says */
+	struct night_options own;
+	const struct mechanism *mechanisms[MOST_MECHANISMS];
+};
+
+struct error *night_keep(struct night *night); /* saves the record */
+/* Adds to the record's notes, once. */
+void night_note(struct night *night, const char *format, ...) __attribute__((format(printf, 2, 3)));
+double night_seconds_left(const struct night *night);
+
+/* ---- runs (steps.c) ---- */
+
+/* One run of the night. */
+struct step {
+	const char *purpose;		   /* as in the schema */
+	const struct mechanism *mechanism; /* NULL: all of the night's */
+	const char *experiment;		   /* NULL: all of the profile's */
+	const char *only_variant;	   /* of an A/A; NULL: the engine's choice */
+	const char *const *only_variants;
+	int least_blocks;
+	bool aa;
+	struct handicap handicap;
+	double share; /* of the time that is left */
+};
+
+/* Does the run, goes on with it where it was cut, or takes its record when it is done already.
+ * *record is owned by the caller, NULL with a text in *why_not (owned) when there is none. An error
+ * (ERROR_INTERRUPTED, or the record cannot be kept) ends the night. */
+struct error *night_step(
+	struct night *night, const struct step *step, json_t **record, char **why_not);
+
+/* Readings of a record with units and sides, as rows of the night's record. */
+json_t *night_readings(const json_t *record, const json_t *aa_record);
+
+/* ---- suspects (confirm.c) ---- */
+
+struct confirming {
+	struct night *night;
+	bool drill;
+	struct handicap handicap; /* a drill's fresh trials are slowed down too */
+};
+
+/* judging.confirm; `context` is a struct confirming. */
+struct error *night_confirm(void *context, const json_t *rows, json_t **fresh, char **why_not);
+
+/* ---- drills (drill.c) ---- */
+
+/* Goes on with the open drill, or begins one if that is asked for. Sets "drill" in the record. */
+struct error *night_drill(struct night *night);
+
+/* What all drills of these nights and tonight come to; new reference. */
+json_t *night_ledger(const struct night_list *before, const json_t *tonight);

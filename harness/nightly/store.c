@@ -1,0 +1,119 @@
+/* Reading and writing the records of nights: see store.h. Must never believe a damaged one. */
+#include "harness/nightly/store.h"
+#include "harness/base/fs.h"
+#include "harness/record/schema.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+
+void night_list_deinit(struct night_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		json_decref(list->nights[i]);
+	free(list->nights);
+	json_decref(list->damaged);
+	*list = (struct night_list){0};
+}
+
+char *night_path(const char *results_dir, const char *id, const char *suffix)
+{
+	return format_string("%s/nightly/%s%s", results_dir, id, suffix);
+}
+
+const char *night_state(const json_t *night)
+{
+	const char *state = json_string_value(json_object_get(night, "state"));
+
+	return state ? state : "";
+}
+
+bool night_is(const json_t *night, const char *state)
+{
+	return strcmp(night_state(night), state) == 0;
+}
+
+static int is_night(const struct dirent *entry)
+{
+	size_t length = strlen(entry->d_name);
+
+	return entry->d_name[0] != '.' && length > 5 &&
+	       strcmp(entry->d_name + length - 5, ".json") == 0;
+}
+
+static struct error *load(const char *path, const char *id, json_t **night)
+{
+	_cleanup_json_ json_t *parsed = NULL;
+	_cleanup_free_ char *text = NULL;
+	const char *its;
+	json_error_t why;
+	size_t size;
+
+	try_(fs_read_regular(path, NIGHT_MAX_BYTES, &text, &size, NULL));
+	parsed = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+	if (!parsed)
+		return error_new(ERROR_USAGE, "line %d: %s", why.line, why.text);
+	try_(schema_check("night", parsed));
+	its = json_string_value(json_object_get(parsed, "id"));
+	if (strcmp(its, id) != 0)
+		return error_new(ERROR_USAGE, "its id is %s", its);
+	*night = take_ptr(parsed);
+	return NULL;
+}
+
+static void take(
+	const char *results_dir, const char *name, const char *except, struct night_list *list)
+{
+	_cleanup_free_ char *id = format_string("%.*s", (int)strlen(name) - 5, name);
+	_cleanup_free_ char *path = night_path(results_dir, id, ".json");
+	_cleanup_free_ char *text = NULL;
+	json_t *night;
+
+	if (except && strcmp(id, except) == 0)
+		return;
+	_cleanup_error_ struct error *err = load(path, id, &night);
+
+	if (!err) {
+		list->nights[list->count++] = night;
+		return;
+	}
+	text = format_string("%.200s: %.1000s", name, error_message(err));
+	json_array_append_new(list->damaged, json_string(text));
+}
+
+struct error *night_list_load(const char *results_dir, const char *except, struct night_list *list)
+{
+	_cleanup_free_ char *dir = format_string("%s/nightly", results_dir);
+	struct dirent **entries = NULL;
+	int found = scandir(dir, &entries, is_night, alphasort);
+
+	*list = (struct night_list){.damaged = json_array()};
+	if (found < 0)
+		return errno == ENOENT ? NULL : error_errno(errno, "cannot list %s", dir);
+	list->nights = calloc((size_t)found + 1, sizeof(*list->nights));
+	if (!list->nights)
+		abort();
+	for (int i = 0; i < found; i++) {
+		if (i >= found - NIGHTS_MAX)
+			take(results_dir, entries[i]->d_name, except, list);
+		free(entries[i]);
+	}
+	free(entries);
+	return NULL;
+}
+
+struct error *night_save(const json_t *night, const char *results_dir)
+{
+	_cleanup_free_ char *dir = format_string("%s/nightly", results_dir);
+	const char *id = json_string_value(json_object_get(night, "id"));
+	_cleanup_free_ char *path = night_path(results_dir, id ? id : "", ".json");
+	_cleanup_free_ char *text =
+		json_dumps(night, JSON_INDENT(1) | JSON_REAL_PRECISION(17) | JSON_SORT_KEYS);
+	struct error *err = schema_check("night", night);
+
+	if (err || !text)
+		return err ? error_prefix(err, "the night's record")
+			   : error_new(ERROR_INTERNAL, "cannot form the night's record");
+	try_(fs_make_dirs(dir));
+	return fs_write_atomic(path, text, strlen(text));
+}

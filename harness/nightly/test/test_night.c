@@ -1,0 +1,404 @@
+/* One night and what befalls it: cuts, a host in use, damaged records, runs that fail; and that a
+ * drill leaves nothing behind in what is real. SYNTHETIC readings. */
+#include "harness/nightly/test/fake_lab.h"
+
+#include "harness/base/log.h"
+#include "harness/host/use.h"
+#include "harness/nightly/hook.h"
+#include "harness/record/samples.h"
+
+enum { LEARNED = 12 };
+
+static void spend_nights(struct fake_lab *lab, int count)
+{
+	for (int i = 0; i < count; i++)
+		json_decref(fake_night(lab));
+}
+
+static void load_nights(struct night_list *list)
+{
+	_cleanup_free_ char *results = scratch_path("results");
+
+	assert_ok(night_list_load(results, NULL, list));
+}
+
+static const json_t *run_of(const json_t *night, const char *purpose)
+{
+	const json_t *run;
+	size_t i;
+
+	json_array_foreach (json_object_get(night, "runs"), i, run) {
+		if (strcmp(json_text(run, "purpose"), purpose) == 0)
+			return run;
+	}
+	return NULL;
+}
+
+static const json_t *row_of(const json_t *rows, const char *variant)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach (rows, i, row) {
+		if (strcmp(json_text(row, "variant"), variant) == 0)
+			return row;
+	}
+	return NULL;
+}
+
+/* ---- cuts ---- */
+
+static struct error *interrupt_aa(const struct run_options *options)
+{
+	return options->plan.aa ? error_new(ERROR_INTERRUPTED, "interrupted") : NULL;
+}
+
+static void a_cut_night_goes_on(void **state)
+{
+	_cleanup_(night_list_deinit) struct night_list list = {0};
+	_cleanup_json_ json_t *cut = NULL;
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	lab.refuse = interrupt_aa;
+	cut = fake_night(&lab);
+	assert_string_equal(json_text(cut, "state"), "in-progress");
+	assert_int_equal(json_number(cut, "exit_status", 0), NIGHT_INTERRUPTED);
+	assert_non_null(strstr(json_text(cut, "reason"), "--resume"));
+	lab.refuse = NULL;
+	lab.runs = 0;
+	night = fake_night(&lab);
+	assert_string_equal(json_text(night, "state"), "complete");
+	assert_string_equal(json_text(night, "id"), json_text(cut, "id"));
+	assert_int_equal(json_number(night, "resumed", 0), 1);
+	assert_string_equal(
+		json_text(run_of(night, "aa"), "id"), json_text(run_of(cut, "aa"), "id"));
+	assert_int_equal(lab.runs, 1); /* what was measured is not measured again */
+	load_nights(&list);
+	assert_int_equal(list.count, 1);
+	gsl_rng_free(lab.rng);
+}
+
+static void resuming_takes_the_nights_own_plan(void **state)
+{
+	_cleanup_json_ json_t *parameters = json_pack("{s:s}", "readings", "7");
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	lab.refuse = interrupt_aa;
+	json_decref(fake_night_with(
+		&lab, (struct night_options){.force_busy = true, .overrides = parameters}));
+	lab.refuse = NULL;
+	night = fake_night_with(
+		&lab, (struct night_options){.force_busy = true, .resume_only = true});
+	assert_string_equal(json_text(night, "state"), "complete");
+	assert_true(json_equal(
+		json_object_get(json_object_get(night, "asked"), "parameters"), parameters));
+	assert_null(fake_night_with(
+		&lab, (struct night_options){.force_busy = true, .resume_only = true}));
+	gsl_rng_free(lab.rng);
+}
+
+static void a_night_whose_time_is_over_is_closed(void **state)
+{
+	_cleanup_(night_list_deinit) struct night_list list = {0};
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	lab.refuse = interrupt_aa;
+	/* So little time that it is no use to go on. */
+	json_decref(fake_night_with(
+		&lab, (struct night_options){.force_busy = true, .end_by = time(NULL) + 9}));
+	lab.refuse = NULL;
+	night = fake_night(&lab);
+	assert_string_equal(json_text(night, "state"), "complete");
+	assert_int_equal(json_number(night, "resumed", 0), 0);
+	load_nights(&list);
+	assert_int_equal(list.count, 2);
+	assert_string_equal(json_text(list.nights[0], "state"), "incomplete");
+	assert_non_null(strstr(json_text(list.nights[0], "reason"), "its time was over"));
+	gsl_rng_free(lab.rng);
+}
+
+/* Other mechanisms or parameters are not what the cut night was to measure. */
+static void another_plan_is_another_night(void **state)
+{
+	_cleanup_json_ json_t *parameters = json_pack("{s:s}", "readings", "7");
+	_cleanup_(night_list_deinit) struct night_list list = {0};
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	lab.refuse = interrupt_aa;
+	json_decref(fake_night(&lab));
+	lab.refuse = NULL;
+	json_decref(fake_night_with(
+		&lab, (struct night_options){.force_busy = true, .overrides = parameters}));
+	load_nights(&list);
+	assert_int_equal(list.count, 2);
+	assert_string_equal(json_text(list.nights[0], "state"), "incomplete");
+	assert_string_equal(json_text(list.nights[1], "state"), "complete");
+	gsl_rng_free(lab.rng);
+}
+
+/* ---- a host in use ---- */
+
+static void add_process(const char *pid, const char *name)
+{
+	_cleanup_free_ char *dir = format_string("%s/proc/%s", scratch, pid);
+	_cleanup_free_ char *comm = format_string("%s/comm", dir);
+	_cleanup_free_ char *cmdline = format_string("%s/cmdline", dir);
+
+	assert_ok(fs_make_dirs(dir));
+	assert_ok(fs_write_atomic(comm, name, strlen(name)));
+	assert_ok(fs_write_atomic(cmdline, name, strlen(name)));
+}
+
+static void a_host_in_use_is_left_alone(void **state)
+{
+	_cleanup_free_ char *proc = fake_proc("64.00");
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	night = fake_night_with(&lab, (struct night_options){.proc = proc, .most_load = 0.0001});
+	assert_string_equal(json_text(night, "state"), "not-started");
+	assert_non_null(strstr(json_text(night, "reason"), "the load is"));
+	assert_int_equal(json_number(night, "exit_status", 0), NIGHT_NOT_STARTED);
+	assert_int_equal(lab.runs, 0);
+	gsl_rng_free(lab.rng);
+}
+
+static void virtual_machines_are_use(void **state)
+{
+	_cleanup_free_ char *proc = fake_proc("0.00");
+	_cleanup_json_ json_t *use = NULL;
+	_cleanup_json_ json_t *none = NULL;
+
+	(void)state;
+	add_process("10", "bash");
+	none = host_use(proc, 0.5);
+	assert_int_equal(json_array_size(json_object_get(none, "reasons")), 0);
+	assert_true(json_number(none, "load_per_core", -1) == 0);
+	add_process("4711", "qemu-system-x86");
+	use = host_use(proc, 0.5);
+	assert_int_equal(json_array_size(json_object_get(use, "reasons")), 1);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(use, "reasons"), 0)),
+		"process 4711 (qemu-system-x86) is a virtual machine");
+}
+
+static void force_says_so(void **state)
+{
+	_cleanup_free_ char *proc = fake_proc("64.00");
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	night = fake_night_with(&lab,
+		(struct night_options){.proc = proc, .most_load = 0.0001, .force_busy = true});
+	assert_string_equal(json_text(night, "state"), "complete");
+	assert_true(json_is_true(json_object_get(night, "forced")));
+	gsl_rng_free(lab.rng);
+}
+
+/* ---- runs that fail, records that are damaged ---- */
+
+static struct error *no_disk(const struct run_options *options)
+{
+	(void)options;
+	return error_new(ERROR_SETUP, "no room on the disk");
+}
+
+static void nothing_measured_is_incomplete(void **state)
+{
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	lab.refuse = no_disk;
+	night = fake_night(&lab);
+	assert_string_equal(json_text(night, "state"), "incomplete");
+	assert_non_null(strstr(json_text(night, "reason"), "no room on the disk"));
+	assert_int_equal(json_number(night, "exit_status", 0), 1);
+	gsl_rng_free(lab.rng);
+}
+
+static void failed_trials_are_told(void **state)
+{
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	lab.outcome = "failed";
+	night = fake_night(&lab);
+	assert_int_equal(json_number(night, "exit_status", 0), NIGHT_TRIALS_FAILED);
+	/* One of the measured and one of the A/A arm. */
+	assert_int_equal(json_number(json_object_get(night, "totals"), "trials_failed", 0), 2);
+	gsl_rng_free(lab.rng);
+}
+
+static void damaged_nights_are_left_out(void **state)
+{
+	_cleanup_free_ char *path = scratch_path("results/nightly/20200101T000000Z-abcdef.json");
+	_cleanup_free_ char *strange = scratch_path("results/nightly/20200102T000000Z-abcdef.json");
+	_cleanup_(night_list_deinit) struct night_list list = {0};
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	spend_nights(&lab, 1);
+	assert_ok(fs_write_atomic(path, "{\"schema\":", 10));
+	assert_ok(fs_write_atomic(strange, "{\"schema\": \"fleetlab.run/1\"}", 28));
+	spend_nights(&lab, 1);
+	load_nights(&list);
+	assert_int_equal(list.count, 2);
+	assert_int_equal(json_array_size(list.damaged), 2);
+	assert_int_equal(
+		json_number(
+			json_object_get(row_of(json_object_get(list.nights[1], "metrics"), "delay"),
+				"verdict"),
+			"nights", -1),
+		1);
+	gsl_rng_free(lab.rng);
+}
+
+/* ---- drills ---- */
+
+static void a_drill_leaves_nothing_behind(void **state)
+{
+	_cleanup_(night_list_deinit) struct night_list list = {0};
+	_cleanup_json_ json_t *first = NULL;
+	_cleanup_json_ json_t *second = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 3);
+	spend_nights(&lab, LEARNED);
+	first = fake_night_with(
+		&lab, (struct night_options){.force_busy = true, .drill = true, .slowdown = 1.5});
+	second = fake_night(&lab); /* it goes on by itself */
+	const json_t *drill = json_object_get(second, "drill");
+	const json_t *slowed = row_of(json_object_get(drill, "metrics"), "delay");
+	const json_t *real = row_of(json_object_get(second, "metrics"), "delay");
+
+	assert_string_equal(json_text(json_object_get(first, "drill"), "state"), "open");
+	assert_string_equal(json_text(drill, "state"), "caught");
+	assert_string_equal(json_text(drill, "variant"), "delay");
+	assert_int_equal(json_number(drill, "delay_nights", -1), 1);
+	assert_int_equal(json_number(drill, "controls", 0), 2);
+	assert_true(json_number(slowed, "value", 0) > 1.3 * json_number(real, "value", 0));
+	/* What is real is quiet, and so is what the next night is compared with. */
+	assert_string_equal(json_text(json_object_get(real, "verdict"), "state"), "quiet");
+	assert_int_equal(json_number(second, "exit_status", -1), NIGHT_QUIET);
+	assert_null(json_object_get(
+		json_object_get(json_object_get(second, "memory"), json_text(real, "name")),
+		"changed"));
+	/* Its records are apart, and say what they are. */
+	_cleanup_free_ char *path = format_string(
+		"%s/results/%s", scratch, json_text(run_of(second, "drill"), "record"));
+	_cleanup_record_ struct record *record = NULL;
+
+	assert_non_null(strstr(path, "/nightly/drills/runs/"));
+	assert_ok(record_load(path, &record));
+	assert_true(json_is_true(json_object_get(json_object_get(record->json, "plan"), "drill")));
+	assert_int_equal(json_array_size(json_object_get(record->json, "claims")), 0);
+	load_nights(&list);
+	assert_int_equal(list.count, LEARNED + 2);
+	gsl_rng_free(lab.rng);
+}
+
+static void a_drill_waits_for_enough_nights(void **state)
+{
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	night = fake_night_with(&lab, (struct night_options){.force_busy = true, .drill = true});
+	assert_string_equal(json_text(json_object_get(night, "drill"), "state"), "skipped");
+	assert_non_null(strstr(json_text(json_object_get(night, "drill"), "reason"), "nights"));
+	assert_int_equal(lab.drill_runs, 0);
+	assert_int_equal(json_number(json_object_get(night, "ledger"), "drills", -1), 0);
+	gsl_rng_free(lab.rng);
+}
+
+/* A slowdown of 1 % is less than what matters: after ten nights it is missed, and no more is asked.
+ */
+static void what_is_not_found_is_missed(void **state)
+{
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 5);
+	spend_nights(&lab, LEARNED);
+	json_decref(fake_night_with(
+		&lab, (struct night_options){.force_busy = true, .drill = true, .slowdown = 1.01}));
+	spend_nights(&lab, 8);
+	night = fake_night(&lab);
+	assert_string_equal(json_text(json_object_get(night, "drill"), "state"), "missed");
+	assert_true(json_number(json_object_get(night, "ledger"), "recall", -1) == 0);
+	json_decref(night);
+	night = fake_night(&lab);
+	assert_true(json_is_null(json_object_get(night, "drill")));
+	gsl_rng_free(lab.rng);
+}
+
+/* ---- the hook ---- */
+
+static void the_hook_gets_the_summary(void **state)
+{
+	_cleanup_json_ json_t *night = json_pack("{s:s, s:s, s:i, s:{s:i}}", "id", "N", "state",
+		"complete", "exit_status", 3, "totals", "regressions", 2);
+	_cleanup_free_ char *out = scratch_path("out");
+	_cleanup_free_ char *command = format_string(
+		"{ cat; echo \"$FLEETLAB_NIGHT_ID $FLEETLAB_NIGHT_EXIT $FLEETLAB_NIGHT_REGRESSIONS "
+		"$FLEETLAB_NIGHT_HEADLINE $FLEETLAB_NIGHT_HTML\"; } >%s",
+		out);
+	_cleanup_free_ char *said = NULL;
+	struct hook hook = {command, "the summary\n", "two things", "r", "m", "h", "j"};
+
+	(void)state;
+	hook_run(&hook, night);
+	assert_true(json_is_true(json_object_get(json_object_get(night, "hook"), "ok")));
+	assert_ok(fs_read(out, 4096, &said, NULL));
+	assert_string_equal(said, "the summary\nN 3 2 two things h\n");
+	hook.command = "echo no mail here >&2; exit 7";
+	hook_run(&hook, night);
+	assert_false(json_is_true(json_object_get(json_object_get(night, "hook"), "ok")));
+	assert_non_null(strstr(json_text(json_object_get(night, "hook"), "reason"),
+		"exit status 7: no mail here"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		scratch_test(a_cut_night_goes_on),
+		scratch_test(resuming_takes_the_nights_own_plan),
+		scratch_test(a_night_whose_time_is_over_is_closed),
+		scratch_test(another_plan_is_another_night),
+		scratch_test(a_host_in_use_is_left_alone),
+		scratch_test(virtual_machines_are_use),
+		scratch_test(force_says_so),
+		scratch_test(nothing_measured_is_incomplete),
+		scratch_test(failed_trials_are_told),
+		scratch_test(damaged_nights_are_left_out),
+		scratch_test(a_drill_leaves_nothing_behind),
+		scratch_test(a_drill_waits_for_enough_nights),
+		scratch_test(what_is_not_found_is_missed),
+		scratch_test(the_hook_gets_the_summary),
+	};
+
+	log_set_level(LOG_QUIET);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
