@@ -44,7 +44,7 @@ enum move_method {
 	MOVE_ZEROCOPY, /* the target maps the source's memory; only device state is sent */
 	MOVE_PRECOPY,  /* QEMU's ordinary live migration */
 	MOVE_POSTCOPY, /* state first, pages on demand; the commit comes before the pages, and there
-			  is nothing to verify. QEMU 7.2 may hang when it is rolled back */
+			  is nothing to verify. QEMU 7.2 hangs when the target dies under way */
 	MOVE_CPR, /* QEMU's own cpr-transfer (from version 10 on): the source hands its memory over
 		     as file descriptors, RAM as well as ROMs, to a target under the same kernel.
 		     Needs a QEMU that has it, started with MOVE_CPR_ARGUMENTS, shared RAM in a

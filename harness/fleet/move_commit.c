@@ -53,8 +53,27 @@ static struct error *resume_postcopy(struct mover *mover, struct party *party)
 	}
 }
 
+/* A source that has begun its postcopy cannot go back when there is no target: QEMU 7.2 then waits
+ * to be told of another one, deaf to a cancellation. So whoever has died before is found out
+ * before. */
+static struct error *check_targets(struct mover *mover, struct party *parties, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		_cleanup_json_ json_t *status = NULL;
+		struct error *err = move_ask(
+			mover, &parties[i], true, json_pack("{s:s}", "op", "status"), &status);
+
+		if (!err && !json_is_true(json_object_get(status, "alive")))
+			err = error_new(ERROR_GUEST, "its QEMU on the target has ended");
+		if (err)
+			return error_prefix(err, "guest %s", parties[i].item->guest);
+	}
+	return NULL;
+}
+
 static struct error *commit_postcopy(struct mover *mover, struct party *parties, size_t count)
 {
+	try_(check_targets(mover, parties, count));
 	try_(move_ask_all(mover, parties, count, false, make_postcopy, NULL));
 	for (size_t i = 0; i < count; i++) {
 		struct error *err = move_await(mover, &parties[i], true, "postcopy-active");

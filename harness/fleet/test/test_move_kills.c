@@ -121,6 +121,17 @@ static void kill_precopy(struct fleet *fleet)
 	kill_everybody(fleet, 1, MOVE_PRECOPY, false, MOVE_TRANSFER);
 }
 
+/* Once the commit is under way its memory is on both sides. */
+static void kill_postcopy(struct fleet *fleet)
+{
+	mark_guest(fleet, 0);
+	for (int step = MOVE_TRANSFER; step <= MOVE_COMMIT; step++) {
+		for (int party = KILL_MOVER; party <= KILL_TARGET_QEMU; party++)
+			move_and_kill(fleet, 1, MOVE_POSTCOPY, false, (enum party_killed)party,
+				(enum move_step)step, 0);
+	}
+}
+
 static void kill_cpr(struct fleet *fleet)
 {
 	kill_everybody(fleet, 1, MOVE_CPR, false, MOVE_RECEIVE);
@@ -156,6 +167,15 @@ static void so_does_a_guest_that_is_copied(void **state)
 	struct fleet_spec spec = movable(1);
 
 	live_run(&spec, kill_precopy);
+}
+
+static void so_does_a_guest_before_its_pages_follow_it(void **state)
+{
+	(void)state;
+	struct fleet_spec spec = movable(1);
+
+	spec.ram = RAM_PRIVATE;
+	live_run(&spec, kill_postcopy);
 }
 
 static void so_does_a_guest_whose_memory_is_handed_over(void **state)
@@ -201,6 +221,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(two_guests_live_on_the_same_side),
 		cmocka_unit_test(two_guests_one_by_one_do_so_too),
 		cmocka_unit_test(so_does_a_guest_that_is_copied),
+		cmocka_unit_test(so_does_a_guest_before_its_pages_follow_it),
 		cmocka_unit_test(so_does_a_guest_whose_memory_is_handed_over),
 		cmocka_unit_test(a_qemu_that_dies_after_the_commit_takes_its_guest_along),
 	};

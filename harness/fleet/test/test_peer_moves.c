@@ -9,7 +9,7 @@
 
 extern const struct command command_peer;
 
-enum { GUESTS = 4 };
+enum { GUESTS = 2 };
 
 static const struct link_spec links[] = {{"lan", "10.77.0.254/24", 0, 0}};
 static const struct machine_spec second = {.number = 1};
