@@ -1,6 +1,7 @@
 #!/bin/sh
 # The dashboard in a real browser: every page with real records, a run and a fleet while they live,
 # ten thousand runs. Each test of dashboard/web/test/*.test.js is a check here.
+# shellcheck source=ci/scenario-lib.sh
 . ci/scenario-lib.sh
 CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
 export CHROMIUM SCRATCH TMPDIR="$SCRATCH" XDG_CONFIG_HOME="$SCRATCH" STORE_10000="$SCRATCH/10000"
@@ -30,8 +31,9 @@ browse() {
 }
 
 fl_start big synthetic 10000 "$STORE_10000" # half a minute of one processor, beside the first tests
+big=$started
 browse format.test.js pages.test.js live.test.js
-fl_wait big "$started"
+fl_wait big "$big"
 check 'ten thousand synthetic runs are made' exited 0
 fl index --results "$STORE_10000"
 browse scale.test.js
