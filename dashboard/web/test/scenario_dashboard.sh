@@ -1,7 +1,7 @@
 #!/bin/sh
 # The dashboard in a real browser: every page with real records, a run and a fleet while they live,
 # ten thousand runs. Each test of dashboard/web/test/*.test.js is a check here.
-# shellcheck source=ci/scenario-lib.sh
+# shellcheck disable=SC1091,SC2154 # the library is beside
 . ci/scenario-lib.sh
 CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
 export CHROMIUM SCRATCH TMPDIR="$SCRATCH" XDG_CONFIG_HOME="$SCRATCH" STORE_10000="$SCRATCH/10000"
