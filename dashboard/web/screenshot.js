@@ -11,10 +11,10 @@ if (!out) {
 	process.exit(1);
 }
 const server = await serve(referenceStore());
-const browser = await launch({ viewport: { width: 1200, height: 900 } });
+const browser = await launch({ viewport: { width: 1200, height: 1300 } });
 const { page } = await open(browser.context, server.url, '/#/');
 await page.waitForSelector('.claims tbody tr');
-await page.screenshot({ path: out, fullPage: true });
+await page.screenshot({ path: out });
 await browser.close();
 await server.stop();
 const size = statSync(out).size;
