@@ -10,6 +10,9 @@
 #include <zlib.h>
 
 #define NIGHTS 3
+#define TREND                                                                                      \
+	"trends?mechanism=shmipc&experiment=roundtrip&variant=tcp-naive&metric=roundtrip"          \
+	"&at=%7B%22ints%22%3A8192%7D"
 
 static int set_up(void **state)
 {
@@ -91,9 +94,7 @@ static void test_every_resource_answers(void **state)
 		"runs/latest", "runs/latest/trials", "runs/latest/trials/0",
 		"runs/latest/trials/0/samples", "runs/latest/series", "runs/latest/logs",
 		"runs/latest/report.json", "runs/latest/record.json", "series", "hosts", "refused",
-		"live", "fleets", "nights",
-		"trends?mechanism=shmipc&experiment=roundtrip&variant=tcp-naive&metric=roundtrip"
-		"&at=%7B%22ints%22%3A8192%7D"};
+		"live", "fleets", "nights", TREND};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
