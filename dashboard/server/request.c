@@ -204,7 +204,7 @@ bool request_matches(const struct request *request, size_t first, const char *pa
 
 	while (*pattern) {
 		size_t length = strcspn(pattern, "/");
-		bool any = length == 1 && *pattern == '*', rest = strncmp(pattern, "**", 3) == 0;
+		bool any = length == 1 && *pattern == '*', rest = strcmp(pattern, "**") == 0;
 
 		if (at >= request->count)
 			return false;

@@ -142,7 +142,7 @@ struct error *fs_read_beneath(
 	int root, const char *path, size_t max_size, char **data, size_t *size, struct stat *status)
 {
 	_cleanup_close_ int fd = -1;
-	struct stat found;
+	struct stat found = {0};
 
 	try_(fs_open_beneath(root, path, &fd, &found));
 	if (found.st_size > (off_t)max_size)

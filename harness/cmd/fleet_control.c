@@ -2,6 +2,7 @@
 #include "harness/cmd/fleet_control.h"
 #include "harness/base/fs.h"
 #include "harness/cmd/fleet_rejuvenate.h"
+#include "harness/cmd/fleet_status.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -48,18 +49,11 @@ static struct error *op_status(struct keeper *keeper, json_t *answer)
 
 	json_object_update(answer, (json_t *)keeper->about);
 	json_object_set_new(answer, "guests", guests);
-	for (unsigned int i = 0; i < fleet_count(keeper->fleet); i++) {
-		_cleanup_free_ char *address = fleet_guest_address(keeper->fleet, i, 0);
-		uint64_t pss = 0;
-		struct error *err = fleet_guest_pss(keeper->fleet, i, &pss);
-
+	for (unsigned int i = 0; i < fleet_count(keeper->fleet); i++)
 		json_array_append_new(
-			guests, json_pack("{s:s, s:s, s:f, s:I, s:b}", "name",
-					fleet_guest_name(keeper->fleet, i), "address", address,
-					"ready_s", fleet_guest_ready_s(keeper->fleet, i),
-					"pss_bytes", (json_int_t)pss, "alive", err == NULL));
-		error_destroy(err);
-	}
+			guests, fleet_guest_status(keeper->fleet, i,
+					(unsigned int)json_integer_value(
+						json_object_get(keeper->about, "vcpus"))));
 	return NULL;
 }
 

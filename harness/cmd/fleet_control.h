@@ -1,7 +1,7 @@
 /*
  * Fleets that live on between commands (`fleet up`): a lab in the background whose keeper answers
  * JSON lines on a socket in fs_runtime_dir()/fleets/NAME.sock. Requests: status {"guests":
- * [{"name", "pid", "ready_s", "pss_bytes", "addresses"}], …} exec   guest, argv, input, timeout_ms
+ * [fleet_guest_status()], …} exec   guest, argv, input, timeout_ms
  * {"exit_status", "output", "errors"} (base64) console guest                   {}, then the
  * connection is the guest's serial console down                            {} and the lab ends
  */

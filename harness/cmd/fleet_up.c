@@ -158,9 +158,9 @@ static struct error *boot_fleet(const struct fleet_words *words, struct fleet_sp
 		template->argv = json_incref(json_object_get(made, "template"));
 		job.make_template = false;
 	}
-	about = json_pack("{s:s, s:s, s:I, s:s, s:b}", "fleet", words->name, "image", words->image,
-		"memory_bytes", (json_int_t)spec->memory_bytes, "accelerator", job.host.accelerator,
-		"movable", words->movable);
+	about = json_pack("{s:s, s:s, s:I, s:s, s:b, s:i}", "fleet", words->name, "image",
+		words->image, "memory_bytes", (json_int_t)spec->memory_bytes, "accelerator",
+		job.host.accelerator, "movable", words->movable, "vcpus", (int)spec->vcpus);
 	job.about = about;
 	try_(open_fleet_lab(&job, true, &answer));
 	log_info("%u guest%s ready in %.2f s (g0 … g%u), image %s, %s", spec->count,

@@ -39,3 +39,6 @@ struct error *network_add_ports(const struct link_spec *links, size_t link_count
 /* Frames and bytes that a device of the lab itself (tap, bridge or cable) has carried in both
  * directions since it exists. */
 struct error *network_counters(const char *device, uint64_t *frames, uint64_t *bytes);
+
+/* A counter of a device of the lab itself, by the kernel's name ("rx_bytes"). */
+struct error *network_counter(const char *device, const char *name, uint64_t *value);

@@ -18,6 +18,3 @@ void batch_close(struct batch *batch);
 
 /* Runs what was collected, ip before tc, in a machine or (NULL) in the lab itself. */
 struct error *batch_run(struct batch *batch, const struct machine *machine);
-
-/* A counter of a device of the lab itself, by the kernel's name ("rx_bytes"). */
-struct error *network_counter(const char *device, const char *name, uint64_t *value);

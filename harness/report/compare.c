@@ -254,9 +254,8 @@ struct error *report_comparison(const struct record *a, const struct record *b,
 		"runs", run_json(a), run_json(b), "hosts", compare_hosts(a->json, b->json),
 		"claims", compare_claims(a->json, b->json, options), "metrics",
 		compare_metrics(a->json, b->json));
-	return *comparison
-		       ? NULL
-		       : error_new(ERROR_INTERNAL, "the comparison cannot be put together");
+	return *comparison ? NULL
+			   : error_new(ERROR_INTERNAL, "the comparison cannot be put together");
 }
 
 struct error *report_compare(const struct record *a, const struct record *b,

@@ -96,7 +96,7 @@ static char *mutate(uint64_t *seed, size_t *size)
 		case 2:
 			if (used + bit_size < ROOM) {
 				memmove(text + at + bit_size, text + at, used - at);
-				memcpy(text + at, bit, bit_size);
+				memcpy(text + at, bit, bit_size); /* NOLINT: bytes */
 				used += bit_size;
 			}
 			break;

@@ -91,13 +91,35 @@ static void test_every_resource_answers(void **state)
 		"runs/latest", "runs/latest/trials", "runs/latest/trials/0",
 		"runs/latest/trials/0/samples", "runs/latest/series", "runs/latest/logs",
 		"runs/latest/report.json", "runs/latest/record.json", "series", "hosts", "refused",
-		"live", "fleets", "nights",
-		"trends?mechanism=shmipc&experiment=roundtrip&variant=tcp-naive&metric=roundtrip"
-		"&at=%7B%22ints%22%3A8192%7D"};
+		"live", "fleets", "nights"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
 		json_decref(get_json(paths[i], 200));
+}
+
+static void test_a_trend_has_a_point_a_night(void **state)
+{
+	static const char at[] = "%7B%22ints%22%3A8192%7D";
+	_cleanup_free_ char *path = format_string(
+		"trends?mechanism=shmipc&experiment=roundtrip&variant=%s&metric=%s&at=%s",
+		"tcp-naive", "roundtrip", at);
+	_cleanup_json_ json_t *trend = get_json(path, 200);
+	const json_t *points = json_object_get(trend, "points");
+	_cleanup_free_ char *latest = format_string("%s&limit=1", path);
+	_cleanup_json_ json_t *last = get_json(latest, 200);
+
+	(void)state;
+	assert_int_equal(json_array_size(points), NIGHTS);
+	assert_string_equal(json_text(trend, "unit"), "us");
+	assert_string_equal(json_text(trend, "better"), "lower");
+	assert_true(json_number(json_array_get(points, 0), "started_s", 0) <
+		    json_number(json_array_get(points, 1), "started_s", 0));
+	/* the synthetic nights get a new kernel, then a new commit */
+	assert_int_equal(json_array_size(json_object_get(trend, "annotations")), 2);
+	assert_true(json_is_array(json_object_get(trend, "changes")));
+	assert_true(json_equal(json_array_get(json_object_get(last, "points"), 0),
+		json_array_get(points, NIGHTS - 1)));
 }
 
 static void test_reports_have_their_types(void **state)
@@ -509,6 +531,7 @@ int main(void)
 		server_test(test_overview_is_a_matrix),
 		server_test(test_a_claim_leads_to_its_samples),
 		server_test(test_every_resource_answers),
+		server_test(test_a_trend_has_a_point_a_night),
 		server_test(test_reports_have_their_types),
 		server_test(test_compare_wants_two_runs),
 		server_test(test_what_is_unknown_is_told),

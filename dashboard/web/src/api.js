@@ -93,7 +93,7 @@ export function useApi(path, fetcher = ask) {
 
 // ---- events ----
 
-const live = { runs: [], connected: false };
+const live = { runs: [] };
 const liveWatchers = new Set();
 
 function tell() {
@@ -110,25 +110,41 @@ function changed() {
 	}, 150);
 }
 
+// An event source while the page is seen: a browser has six connections to a server for all of its
+// tabs, and hidden ones must not hold them. Returns how to stop.
+function stream(path, handlers) {
+	let source;
+	const start = () => {
+		if (source || document.visibilityState !== 'visible') return;
+		source = new EventSource(BASE + path);
+		for (const [name, handler] of Object.entries(handlers)) {
+			source.addEventListener(name, (event) => handler(event.data === undefined ? undefined : JSON.parse(event.data)));
+		}
+	};
+	const stop = () => {
+		source?.close();
+		source = undefined;
+	};
+	const look = () => (document.visibilityState === 'visible' ? start() : stop());
+	document.addEventListener('visibilitychange', look);
+	start();
+	return () => {
+		document.removeEventListener('visibilitychange', look);
+		stop();
+	};
+}
+
 export function listen() {
-	const source = new EventSource(`${BASE}/events`);
 	let seen;
-	source.addEventListener('open', () => {
-		live.connected = true;
-		tell();
-	});
-	source.addEventListener('error', () => {
-		live.connected = false;
-		tell();
-	});
-	source.addEventListener('index', (event) => {
-		const now = JSON.parse(event.data).generation;
-		if (seen !== undefined && now !== seen) changed();
-		seen = now;
-	});
-	source.addEventListener('live', (event) => {
-		live.runs = JSON.parse(event.data).runs ?? [];
-		tell();
+	stream('/events', {
+		index: (data) => {
+			if (seen !== undefined && data.generation !== seen) changed();
+			seen = data.generation;
+		},
+		live: (data) => {
+			live.runs = data.runs ?? [];
+			tell();
+		},
 	});
 	ask('/live')
 		.then((said) => {
@@ -151,14 +167,20 @@ export function useLive() {
 // Follows one run from its journal; calls back with the event's name and its data. Returns how to
 // stop.
 export function follow(run, callback) {
-	const source = new EventSource(`${BASE}/runs/${encodeURIComponent(run)}/events`);
-	for (const name of ['run', 'trial', 'state', 'end']) {
-		source.addEventListener(name, (event) => {
-			callback(name, JSON.parse(event.data));
-			if (name === 'end') source.close();
-		});
-	}
-	return () => source.close();
+	const names = ['run', 'trial', 'state', 'end'];
+	const stop = stream(
+		`/runs/${encodeURIComponent(run)}/events`,
+		Object.fromEntries(
+			names.map((name) => [
+				name,
+				(data) => {
+					callback(name, data);
+					if (name === 'end') stop();
+				},
+			]),
+		),
+	);
+	return stop;
 }
 
 export const apiHref = full;

@@ -5,7 +5,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
 import { launch, open, serve } from './browser.js';
-import { addBroken, ALTERED, emptyStore, fleetlab, HOSTILE, referenceStore, RUN_C } from './store.js';
+import { addBroken, addNight, ALTERED, emptyStore, fleetlab, HOSTILE, referenceStore, RUN_C } from './store.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 let browser;
@@ -41,6 +41,7 @@ before(async () => {
 	addBroken(store);
 	nights = emptyStore();
 	await fleetlab('synthetic', '60', nights);
+	addNight(nights);
 	[server, nightServer, browser] = await Promise.all([serve(store), serve(nights), launch()]);
 });
 
@@ -165,7 +166,13 @@ describe('what they say', () => {
 				await page.waitForSelector('.chart canvas');
 				const row = page.locator('table:has-text("effect") tbody tr').first();
 				assert.match(await row.textContent(), /\+1\d.*worse.*commit/);
-				assert.match(await page.textContent('main'), /Drills/);
+				await page.waitForSelector('h2:has-text("Nights")');
+				const text = await page.textContent('main');
+				assert.match(text, /3 of 4drills caught/);
+				assert.match(text, /1 nightuntil told, median/);
+				assert.match(text, /2false alarms among 28 controls/);
+				assert.match(text, /\+14\.3 %, worse; new commit/);
+				await accessible(page);
 			},
 			{ base: nightServer.url },
 		));

@@ -48,3 +48,23 @@ export function addBroken(dir) {
 	record.trials[2].samples[0].values[0] = 1e6;
 	writeFileSync(join(dir, 'runs', `${ALTERED}.json`), JSON.stringify(record));
 }
+
+// A night as fleetlab nightly writes it (results/schema/night.schema.json), with a drill and an alert.
+export function addNight(dir) {
+	const verdict = { state: 'confirmed', kind: 'change', reason: 'a change point', alert: true, nights: 40, effect: 0.143, direction: 'worse', attribution: { text: 'new commit (build.commit: a → b)', changes: [] } };
+	const night = {
+		schema: 'fleetlab.night/1',
+		id: '20260101T030000Z-abcdef',
+		started: '2026-01-01T03:00:00Z',
+		state: 'complete',
+		reason: '',
+		host: { changed: [{ kind: 'kernel', field: 'kernel.release', before: '6.1', after: '6.2' }] },
+		runs: [{ id: '20260101T030001Z-000001', purpose: 'measure', state: 'complete' }],
+		metrics: [{ name: 'shmipc roundtrip shm-polling roundtrip', mechanism: 'shmipc', experiment: 'roundtrip', variant: 'shm-polling', metric: 'roundtrip', value: 0.01, pairs: 8, verdict }],
+		drill: { id: '20260101T030000Z-abcdef', mechanism: 'shmipc', experiment: 'roundtrip', variant: 'udp', slowdown: 1.3, night: 1, state: 'caught', reason: '', delay_nights: 1, caught_by: 'shmipc roundtrip udp', controls: 7, false_alarms: [], metrics: [], memory: {} },
+		ledger: { drills: 4, caught: 3, missed: 1, open: 0, false_alarms: 2, controls: 28, delays: [0, 1, 1], delay_median: 1, precision: 0.6, recall: 0.75 },
+		totals: { metrics: 1, learning: 0, quiet: 0, suspect: 0, confirmed: 1, recovered: 0, regressions: 1, improvements: 0, changes: 0, wall_s: 700 },
+	};
+	mkdirSync(join(dir, 'nightly'), { recursive: true });
+	writeFileSync(join(dir, 'nightly', `${night.id}.json`), JSON.stringify(night));
+}

@@ -241,6 +241,42 @@ static void the_environment_says_where_things_are(void **state)
 	assert_string_equal(results, "/there");
 }
 
+static void below_a_directory_no_path_leads_out(void **state)
+{
+	static const char *const outside[] = {"../secret", "/etc/hostname", "in/../../secret",
+		"link", "away/secret", "in", "fifo", "none"};
+	_cleanup_free_ char *root_path = scratch_path("root");
+	_cleanup_free_ char *in = scratch_path("root/in");
+	_cleanup_free_ char *file = scratch_path("root/in/file");
+	_cleanup_free_ char *secret = scratch_path("secret");
+	_cleanup_free_ char *link = scratch_path("root/link");
+	_cleanup_free_ char *away = scratch_path("root/away");
+	_cleanup_free_ char *fifo = scratch_path("root/fifo");
+	_cleanup_free_ char *text = NULL;
+	_cleanup_close_ int root = -1;
+	size_t size;
+
+	(void)state;
+	assert_ok(fs_make_dirs(in));
+	assert_ok(fs_write_atomic(file, "abc", 3));
+	assert_ok(fs_write_atomic(secret, "xyz", 3));
+	assert_int_equal(symlink("in/file", link), 0);
+	assert_int_equal(symlink("..", away), 0);
+	assert_int_equal(mkfifo(fifo, 0644), 0);
+	root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_ok(fs_read_beneath(root, "in/file", 3, &text, &size, NULL));
+	assert_string_equal(text, "abc");
+	for (size_t i = 0; i < ARRAY_SIZE(outside); i++) {
+		struct error *err = fs_read_beneath(root, outside[i], 100, &text, &size, NULL);
+
+		if (!err)
+			fail_msg("'%s' was read", outside[i]);
+		error_destroy(err);
+	}
+	assert_fails(
+		fs_read_beneath(root, "in/file", 2, &text, &size, NULL), ERROR_USAGE, "larger");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +286,7 @@ int main(void)
 		scratch_test(a_write_replaces_the_old_content),
 		scratch_test(a_full_disk_leaves_the_old_content),
 		scratch_test(removal_does_not_follow_links),
+		scratch_test(below_a_directory_no_path_leads_out),
 		scratch_test(a_hash_is_of_the_content),
 		scratch_test(a_value_goes_only_into_a_file_that_exists),
 		scratch_test(free_space_is_that_of_the_nearest_parent),

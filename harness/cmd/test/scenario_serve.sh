@@ -82,6 +82,21 @@ rm -r "${FLEETLAB_RESULTS:?}/runs"
 state_of_store >"$SCRATCH/after"
 check 'nothing in the store was changed' cmp -s "$SCRATCH/before" "$SCRATCH/after"
 
+# --- a fleet ---
+
+fl fleet up 2 --memory 128M
+check 'a fleet is up' exited 0
+get api/v1/fleets
+check 'it is listed' out_has '"name":"default","guests":2,"alive":2'
+get api/v1/fleets/default
+check 'its guests are told' out_has '"name":"g1"'
+check 'with their memory' out_has '"rss_bytes":[1-9]'
+check 'their CPU' out_has '"cpu_s":[0-9]'
+check 'and their links' out_has '"links":\[{"name":"g0n0","rx_bytes":'
+fl fleet down
+get api/v1/fleets/default
+check 'until it is down' answers 404
+
 # --- its end ---
 
 kill -TERM "$started"

@@ -32,7 +32,7 @@ export function Claim({ words, query }) {
 		>
 			<p class="lead">
 				<Verdict verdict={verdict} />
-				{reason && <span> {reason}</span>}
+				{reason && <span>: {reason}.</span>}
 				{evidence && evidence !== 'none' && <span class="quiet"> Evidence: {evidence}.</span>}
 			</p>
 			{forecast && (
@@ -100,7 +100,8 @@ function Test({ test, index, decides, run, query }) {
 				{test.title || test.note || (index ? `Test ${index + 1}` : 'The claim itself')} <small>{decides ? 'decides' : 'beside it'}</small>
 			</h2>
 			<p>
-				<Verdict verdict={test.verdict} word={test.word} /> <span>{test.reason}</span>
+				<Verdict verdict={test.verdict} word={test.word} />
+				{test.reason && <span>: {test.reason}</span>}
 			</p>
 			<div class="result">
 				{has && (

@@ -96,20 +96,19 @@ function Comparison({ data, a, b, list }) {
 	const changed = claims.filter((c) => c.a !== c.b);
 	const apart = metrics.filter((m) => m.excludes_one);
 	const both = metrics.filter((m) => m.ratio !== undefined);
-	const run = (id) => list.find((r) => r.id === id);
 	return (
 		<>
 			<Facts
 				rows={['a', 'b'].map((side, i) => {
-					const id = side === 'a' ? a : b;
 					const of = data.runs?.[i] ?? {};
+					const id = of.id ?? (side === 'a' ? a : b);
+					const run = list.find((r) => r.id === id);
 					return [
 						side.toUpperCase(),
 						<>
-							<RunLink id={id} /> <RunFlags run={run(id) ?? of} />{' '}
+							<RunLink id={id} /> <RunFlags run={run ?? of} />{' '}
 							<span class="quiet">
-								{time(run(id)?.started)}, {of.profile}, {of.accelerator}
-								{run(id) ? `, commit ${run(id).commit}` : ''}
+								{[run && time(run.started), of.profile, of.accelerator, run && `commit ${run.commit}`].filter(Boolean).join(', ')}
 							</span>
 						</>,
 					];
@@ -121,7 +120,7 @@ function Comparison({ data, a, b, list }) {
 			{hosts.differences?.length > 0 && (
 				<section>
 					<h2>
-						Hosts <small>{count(hosts.differences.length, 'field')} differ, what decides first</small>
+						Hosts <small>{count(hosts.differences.length, 'different field')}, what decides first</small>
 					</h2>
 					<Table caption="Hosts" className="dense" head={['field', 'A', 'B']}>
 						{hosts.differences.slice(0, 40).map((d) => (

@@ -118,7 +118,7 @@ function One({ name }) {
 					['guests', `${guests.filter((g) => g.alive).length} of ${guests.length} alive`],
 					['image', data.image],
 					['accelerator', data.accelerator],
-					['memory', `${memory(sum(guests, 'pss_bytes'))} of the host (PSS), for ${memory(sum(guests, 'memory_bytes'))} of guests' RAM`],
+					['memory', `${memory(sum(guests, 'pss_bytes'))} of the host (PSS)${sum(guests, 'memory_bytes') ? `, for ${memory(sum(guests, 'memory_bytes'))} of guests' RAM` : ''}`],
 					['CPU', cpuAll.length ? `${number(cpuAll.reduce((a, b) => a + b, 0))} CPUs in the last second` : undefined],
 				]}
 			/>

@@ -79,7 +79,7 @@ function Nights({ nights, total }) {
 			</h2>
 			<Table caption="Nights" className="dense" head={['night', 'state', { text: 'took', class: 'num' }, { text: 'metrics', class: 'num' }, 'told', 'new on the host', 'runs']}>
 				{nights.slice(0, most).map((night) => {
-					const alerts = (night.metrics ?? []).filter((m) => m.verdict?.alert);
+					const alerts = (night.notable ?? []).filter((m) => m.verdict?.alert);
 					const t = night.totals ?? {};
 					return (
 						<tr key={night.id}>

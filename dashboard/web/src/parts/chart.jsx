@@ -12,6 +12,8 @@ const SHAPES = ['circle', 'square', 'triangle', 'diamond', 'cross', 'down', 'plu
 const DASHES = [[], [6, 4], [2, 3], [8, 3, 2, 3], [12, 4], [4, 2, 1, 2], [1, 3], [10, 2]];
 const COLOURS = 8;
 const NEAR_PX = 28;
+const NONE = []; // one for all renders: a new one would draw the chart anew
+
 const DAY_S = 86400;
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -104,7 +106,7 @@ function axisNumber(v) {
  * x: {label, time, log, categories: [text]}    y: {label, unit}
  * marks: [{x, text, kind}] vertical lines      bands: [{low, high, text}] horizontal ranges
  */
-export function Chart({ id, title, series, x, y, marks = [], bands = [], query = {}, height = 280, note }) {
+export function Chart({ id, title, series, x, y, marks = NONE, bands = NONE, query = {}, height = 280, note }) {
 	const box = useRef(null);
 	const plot = useRef(null);
 	const tip = useRef(null);
