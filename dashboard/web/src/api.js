@@ -48,16 +48,6 @@ async function answer(path, text) {
 export const ask = (path) => answer(path, false);
 export const askText = (path) => answer(path, true);
 
-// Every page of a list: for what a chart or a search wants whole.
-export async function askAll(path, key, most = 10000) {
-	let rows = [];
-	for (;;) {
-		const part = await ask(url(path, { offset: rows.length, limit: 1000 }));
-		rows = rows.concat(part[key]);
-		if (!part[key].length || rows.length >= part.total || rows.length >= most) return { ...part, [key]: rows };
-	}
-}
-
 function remember(path, entry) {
 	cache.delete(path);
 	cache.set(path, entry);
