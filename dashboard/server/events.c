@@ -265,6 +265,7 @@ static struct follower *make_follower(
 	/* at once, so that the client knows that it is connected */
 	follower->pending = g_string_new("retry: 2000\n\n");
 	follower->beat = deadline_after_ms(BEAT_MS);
+	follower->generation = -1; /* whatever it is, it is told */
 	follower->place.trials = told < 1000000 ? told : 0;
 	return follower;
 }

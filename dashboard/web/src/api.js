@@ -48,20 +48,26 @@ async function answer(path, text) {
 export const ask = (path) => answer(path, false);
 export const askText = (path) => answer(path, true);
 
-// Every page of a list: for what a chart or a search wants whole.
-export async function askAll(path, key, most = 10000) {
-	let rows = [];
-	for (;;) {
-		const part = await ask(url(path, { offset: rows.length, limit: 1000 }));
-		rows = rows.concat(part[key]);
-		if (!part[key].length || rows.length >= part.total || rows.length >= most) return { ...part, [key]: rows };
-	}
-}
-
 function remember(path, entry) {
 	cache.delete(path);
 	cache.set(path, entry);
 	if (cache.size > KEPT) cache.delete(cache.keys().next().value);
+}
+
+// One request for a path at a time, whoever asks; resolves when the cache has its answer.
+const under = new Map();
+function request(path, fetcher) {
+	if (!under.has(path)) {
+		const asked = generation;
+		under.set(
+			path,
+			fetcher(path)
+				.then((data) => remember(path, { data, generation: asked }))
+				.catch((error) => remember(path, { data: cache.get(path)?.data, error, generation: asked }))
+				.finally(() => under.delete(path)),
+		);
+	}
+	return under.get(path);
 }
 
 // {data, error}; both undefined while the first answer is under way. `path` null asks nothing.
@@ -70,18 +76,20 @@ export function useApi(path, fetcher = ask) {
 	const [, render] = useState(0);
 	const entry = path ? cache.get(path) : undefined;
 
+	// At once, not when the page has been painted: the first view waits for it.
+	if (path && !entry) request(path, fetcher);
 	useEffect(() => {
 		if (!path) return undefined;
 		let gone = false;
-		const load = () => {
-			const asked = generation;
-			fetcher(path)
-				.then((data) => remember(path, { data, generation: asked }))
-				.catch((error) => remember(path, { data: cache.get(path)?.data, error, generation: asked }))
-				.finally(() => gone || render((n) => n + 1));
-		};
+		const load = () =>
+			request(path, fetcher).finally(() => {
+				if (gone) return;
+				render((n) => n + 1);
+				if (cache.get(path)?.generation < generation) load(); // asked before the last change
+			});
 		const known = cache.get(path);
 		if (!known || known.error || known.generation !== generation) load();
+		else if (known !== entry) render((n) => n + 1);
 		watchers.add(load);
 		return () => {
 			gone = true;

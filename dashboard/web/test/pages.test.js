@@ -203,12 +203,19 @@ describe('charts', () => {
 			const told = await page.locator(`${CHART} [role=status]`).textContent();
 			assert.match(told, /tcp-naive.*µs.*trial \d+/s);
 			assert.equal(await page.locator(`${CHART} .tip`).textContent(), told);
-			const tip = await page.locator(`${CHART} .tip`).boundingBox();
 			await page.keyboard.press('Escape');
 			assert.ok(await page.locator(`${CHART} .tip`).isHidden());
-			// The mark is below and to the left of its tip, which stands 12 px right of it.
-			await page.mouse.move(tip.x - 12, tip.y + tip.height + 10);
-			await page.waitForFunction((id) => !document.querySelector(`${id} .tip`).hidden, CHART);
+			// A net of points over the plot, finer than the reach of a mark.
+			const box = await page.locator(`${CHART} .u-over`).boundingBox();
+			let seen = false;
+			for (let y = 10; y < box.height && !seen; y += 30) {
+				for (let x = 10; x < box.width && !seen; x += 30) {
+					await page.mouse.move(box.x + x, box.y + y);
+					seen = await page.locator(`${CHART} .tip`).isVisible();
+				}
+			}
+			assert.ok(seen);
+			assert.match(await page.locator(`${CHART} .tip`).textContent(), /µs/);
 		}));
 
 	test('zoom and log scale are in the address, and can be undone', () =>

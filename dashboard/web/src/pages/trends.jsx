@@ -1,7 +1,7 @@
 // A metric over the nights: change points, what A/A reads, what else was new; and how the watch does
 // in its drills.
 import { useMemo } from 'preact/hooks';
-import { askAll, useApi, url } from '../api.js';
+import { useApi, url } from '../api.js';
 import { Link, Notice, Page, RunLink, Table, Waiting } from '../parts/basics.jsx';
 import { Chart } from '../parts/chart.jsx';
 import { href, setQuery } from '../route.js';
@@ -9,7 +9,7 @@ import { change, coordinates, count, day, interval, number, time, value } from '
 import { Drills } from './nights.jsx';
 
 const NAMES = ['mechanism', 'experiment', 'variant', 'metric', 'at', 'unit'];
-const FULL = (path) => askAll(path, 'points', 10000);
+const MOST = 10000; // points that the server gives at once
 
 export function Trends({ query }) {
 	const all = useApi('/series');
@@ -119,7 +119,7 @@ function Pickers({ list, chosen, hosts, query }) {
 }
 
 function Trend({ chosen, query }) {
-	const state = useApi(url('/trends', { ...Object.fromEntries(NAMES.map((n) => [n, chosen[n]])), host: query.host, profile: query.profile }), FULL);
+	const state = useApi(url('/trends', { ...Object.fromEntries(NAMES.map((n) => [n, chosen[n]])), host: query.host, profile: query.profile, limit: query.all ? MOST : undefined }));
 	const data = state.data;
 	const made = useMemo(() => {
 		if (!data) return null;
@@ -162,6 +162,16 @@ function Trend({ chosen, query }) {
 			</h2>
 			{state.error && <Notice kind="bad">Not up to date: {state.error.message}</Notice>}
 			<Chart id="trend" title={title} series={made.series} x={x} y={{ label: chosen.metric, unit: data.unit }} marks={made.marks} bands={made.bands} query={query} height={340} note="Solid lines: change points. Dashed: a new commit, kernel, QEMU, microcode or settings. A mark is a run: click it." />
+			{data.points?.length < data.total && (
+				<p>
+					These are the latest {data.points.length} of {count(data.total, 'run')}.{' '}
+					{!query.all && (
+						<button type="button" onClick={() => setQuery({ all: 1, 'trend-zoom': undefined })}>
+							The latest {Math.min(MOST, data.total)}
+						</button>
+					)}
+				</p>
+			)}
 			<h2>
 				Change points <small>{changes.length ? changes.length : 'none found'}</small>
 			</h2>
