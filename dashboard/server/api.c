@@ -195,6 +195,8 @@ struct error *api_hold(struct ask *ask, const char *what, struct held_record **h
 		ask->status = MHD_HTTP_CONTENT_TOO_LARGE;
 	else if (err)
 		ask->status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+	if (!err && *held && !held_row(*held)) /* from its journal, which grows */
+		ask->passing = true;
 	if (err || *held)
 		return err;
 	return api_not_found(ask, error_new(ERROR_USAGE, "there is no run '%s'", id));

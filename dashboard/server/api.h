@@ -20,6 +20,8 @@ struct ask {
 	const struct request *request;
 	const char *captured[3]; /* what stands for the "*" of the route */
 	unsigned int status;	 /* set beside an error: the HTTP status that it is */
+	bool passing; /* set by the handler: true only now, such as of a run in progress; not kept
+		       */
 };
 
 typedef struct error *api_handler(struct ask *ask, struct answer **answer);

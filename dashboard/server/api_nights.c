@@ -26,6 +26,9 @@ static json_t *notable(const json_t *night)
 	return list;
 }
 
+/* Each is a file that is read and parsed for the answer. */
+enum { NIGHTS_AT_ONCE = 200 };
+
 /* The watch's own memory is nobody else's affair. */
 static void drop_memory(json_t *night)
 {
@@ -49,7 +52,7 @@ struct error *api_nights_get(struct ask *ask, struct answer **answer)
 	json_t *shown, *nights, *id;
 	size_t i;
 
-	try_(api_page(ask, API_PAGE_MAX, &page));
+	try_(api_page(ask, NIGHTS_AT_ONCE, &page));
 	ids = nights_list(root);
 	shown = api_paged(ids, page, "nights");
 	nights = json_object_get(shown, "nights");

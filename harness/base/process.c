@@ -163,7 +163,8 @@ static bool pump(
 			close(in);
 			in = -1;
 		}
-		if (poll(pfds, 3, deadline_left_ms(deadline)) <= 0 && deadline_passed(deadline))
+		poll(pfds, 3, deadline_left_ms(deadline));
+		if (deadline_passed(deadline)) /* also where there is always something to read */
 			break;
 		if (pfds[0].revents)
 			stream_read(out);

@@ -92,9 +92,13 @@ struct error *summary_write(const struct summary_options *options, json_t *night
 	for (size_t i = 0; i < FILES; i++)
 		paths.of[i] = format_string("%s/%s%s", dir, id, suffixes[i]);
 	try_(fs_make_dirs(dir));
-	try_(write_files(night, &paths));
+	/* People are told also where the summary's files cannot be written. */
+	_cleanup_error_ struct error *unwritten = write_files(night, &paths);
+
 	if (options->hook && !night_is(night, "in-progress"))
 		try_(tell(options, night, &paths));
+	if (unwritten)
+		return take_ptr(unwritten);
 	log_info("summary: %s", paths.of[NIGHT_MARKDOWN]);
 	return NULL;
 }

@@ -44,6 +44,7 @@ struct error *move_back(const struct move_item *items, const size_t *indices, si
 
 		report->moved = !back[i].moved;
 		report->brought_back = back[i].moved;
+		report->lost = back[i].lost;
 		report->back_pid = back[i].target_pid;
 	}
 	return err;

@@ -173,6 +173,19 @@ static struct error *owned_by_other(const json_t *entry)
 		       : error_hint(err, "it is gone without giving it back; run: fleetlab gc");
 }
 
+/* What the knob has is what we set: of a reservation of huge pages the kernel may have given less
+ * than was asked for, when memory is scattered, or when a kill came in the midst. */
+static bool is_what_we_set(const json_t *entry, const char *path, const char *now)
+{
+	const char *value = text_of(entry, "value");
+	unsigned long long have = strtoull(now, NULL, 10);
+
+	return strcmp(now, value) == 0 ||
+	       (strcmp(path, "/proc/sys/vm/nr_hugepages") == 0 &&
+		       have > strtoull(text_of(entry, "old"), NULL, 10) &&
+		       have < strtoull(value, NULL, 10));
+}
+
 /* Gives back one knob. `*settled` says that the journal may forget it. */
 static struct error *restore(const json_t *entry, json_t *warnings, bool *settled)
 {
@@ -192,7 +205,7 @@ static struct error *restore(const json_t *entry, json_t *warnings, bool *settle
 		warning = format_string("%s is gone, so its value %s was not restored", path, old);
 	else if (strcmp(now, old) == 0)
 		return NULL;
-	else if (strcmp(now, text_of(entry, "value")) != 0)
+	else if (!is_what_we_set(entry, path, now))
 		warning = format_string("%s was changed by somebody else: it is %s, fleetlab had "
 					"set %s, and before that it was %s; left alone",
 			path, now, text_of(entry, "value"), old);

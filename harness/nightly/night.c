@@ -55,16 +55,17 @@ static bool is_used(const json_t *use)
 }
 
 /* Waits for a quiet host as long as the options allow; at least until killed labs are gone. */
-static json_t *wait_for_host(const struct night_options *options)
+static json_t *wait_for_host(const struct night_options *options, time_t end_by)
 {
+	time_t start_by = options->start_by < end_by ? options->start_by : end_by;
 	struct deadline lab_end = deadline_after_ms(LAB_END_MS);
 	json_t *use = look_at_use(options);
 
-	if (is_used(use) && !options->force_busy && options->start_by > time(NULL))
+	if (is_used(use) && !options->force_busy && start_by > time(NULL))
 		log_info("waiting for the host, which is in use: %s",
 			json_string_value(json_array_get(json_object_get(use, "reasons"), 0)));
 	while (is_used(use) && !options->force_busy && !interrupted()) {
-		bool waits = options->start_by > time(NULL);
+		bool waits = start_by > time(NULL);
 		struct pollfd pfd = {.fd = interrupt_fd(), .events = POLLIN};
 
 		if (!waits && deadline_passed(lab_end))
@@ -266,9 +267,10 @@ static struct error *check_plan(const struct night_options *options)
 
 static struct error *begin(struct night *night)
 {
-	_cleanup_json_ json_t *use = wait_for_host(night->options);
+	_cleanup_json_ json_t *use = wait_for_host(night->options, night->end_by);
 	_cleanup_free_ char *why_not = NULL;
-	bool refused = is_used(use) && !night->options->force_busy;
+	/* Who interrupts the waiting has not found the host in use: the first step heeds it. */
+	bool refused = is_used(use) && !night->options->force_busy && !interrupted();
 
 	if (refused)
 		why_not = reasons_text(use);
@@ -276,7 +278,7 @@ static struct error *begin(struct night *night)
 		return NULL;
 	if (night->json) /* a night that was cut; it stays so */
 		return night_close(night, "incomplete", why_not, NIGHT_NOT_STARTED);
-	night_begin_record(night, use, is_used(use) && !refused);
+	night_begin_record(night, use, is_used(use) && night->options->force_busy);
 	put_asked(night);
 	night_put_totals(night);
 	json_array_extend(json_object_get(night->json, "notes"), night->untold);

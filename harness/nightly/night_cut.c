@@ -58,6 +58,9 @@ struct error *night_find_cut(struct night *night)
 			before->count--;
 			continue;
 		}
+		/* The next night closes it, and tells what it had confirmed. */
+		if (options->resume_only)
+			continue;
 		try_(night_close(&closing, "incomplete",
 			"it was cut, and its time was over before it could go on", NIGHT_NOTHING));
 		keep_untold(night, cut);
@@ -109,6 +112,10 @@ struct error *night_go_on(struct night *night)
 		why_not = "it was cut, and fleetlab was replaced meanwhile";
 	else if (!night->options->resume_only && !same_plan(night))
 		why_not = "it was cut, and another set of mechanisms or parameters was asked for";
+	if (why_not && night->options->resume_only) {
+		night->before.nights[night->before.count++] = take_ptr(night->json);
+		return NULL;
+	}
 	if (why_not) {
 		try_(night_close(night, "incomplete", why_not, NIGHT_NOTHING));
 		keep_untold(night, night->json);

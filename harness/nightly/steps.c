@@ -176,7 +176,10 @@ static struct error *heed_interruption(struct night *night, json_t *entry)
 
 static struct error *refuse(struct night *night, json_t *entry, struct error *why, char **why_not)
 {
-	*why_not = format_string("%s", error_message(why));
+	const char *remedy = error_remedy(why);
+
+	*why_not = format_string(
+		"%s%s%s", error_message(why), remedy ? "; try: " : "", remedy ? remedy : "");
 	error_destroy(why);
 	json_object_set_new(entry, "state", json_string("failed"));
 	json_object_set_new(entry, "reason", json_string(*why_not));

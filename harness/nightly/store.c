@@ -45,8 +45,10 @@ static struct error *load(const char *path, const char *id, json_t **night)
 {
 	_cleanup_json_ json_t *parsed = NULL;
 	_cleanup_free_ char *text = NULL;
-	const char *its;
 	json_error_t why;
+	const char *its;
+	json_t *run;
+	size_t i;
 	size_t size;
 
 	try_(fs_read_regular(path, NIGHT_MAX_BYTES, &text, &size, NULL));
@@ -57,6 +59,13 @@ static struct error *load(const char *path, const char *id, json_t **night)
 	its = json_string_value(json_object_get(parsed, "id"));
 	if (strcmp(its, id) != 0)
 		return error_new(ERROR_USAGE, "its id is %s", its);
+	/* A night that goes on finds its runs by these names. */
+	json_array_foreach (json_object_get(parsed, "runs"), i, run) {
+		const char *name = json_string_value(json_object_get(run, "id"));
+
+		if (name[0] == '.' || strchr(name, '/'))
+			return error_new(ERROR_USAGE, "a run's id is '%.100s'", name);
+	}
 	*night = take_ptr(parsed);
 	return NULL;
 }

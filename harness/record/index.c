@@ -9,7 +9,7 @@
 
 /* "flix": whose file this is. The version changes with the tables; another is made anew. */
 #define APPLICATION_ID 0x666c6978
-#define TABLES_VERSION 1
+#define TABLES_VERSION 2
 
 /* The rows of one series or claim lie together and in the order of time: a plot reads one range.
  * Sentences that many rows share are kept once (texts). */

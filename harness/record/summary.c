@@ -141,6 +141,25 @@ static const json_t *deciding_test(const json_t *claim)
 	return json_array_get(tests, 0);
 }
 
+/* A share that its paper gives per cent is told so. */
+static void show_per_cent(const json_t *test, json_t *row)
+{
+	static const char *const shares[] = {
+		"measured", "low", "high", "published", "published_low", "published_high"};
+
+	if (strcmp(json_text(test, "shown_in"), "%") != 0 ||
+		strcmp(json_text(test, "unit"), "x") != 0)
+		return;
+	json_object_set_new(row, "unit", json_string("%"));
+	for (size_t i = 0; i < ARRAY_SIZE(shares); i++) {
+		const json_t *share = json_object_get(row, shares[i]);
+
+		if (json_is_number(share))
+			json_object_set_new(
+				row, shares[i], json_real(100 * json_number_value(share)));
+	}
+}
+
 static json_t *claim_row(const json_t *claim)
 {
 	static const char *const of_claim[] = {
@@ -156,6 +175,7 @@ static json_t *claim_row(const json_t *claim)
 		json_object_set(row, of_claim[i], json_object_get(claim, of_claim[i]));
 	for (size_t i = 0; i < ARRAY_SIZE(of_test); i++)
 		json_object_set(row, of_test[i], json_object_get(test, of_test[i]));
+	show_per_cent(test, row);
 	json_object_set(row, "comparable_reason", json_object_get(comparable, "reason"));
 	return row;
 }

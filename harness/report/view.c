@@ -88,13 +88,15 @@ static void set_finite(json_t *object, const char *key, double value)
 	json_object_set_new(object, key, json_real(value)); /* refuses infinity: left out */
 }
 
-/* Adds what we measured to an entry of a table's "ours". */
-static void measure(const json_t *record, const char *mechanism, json_t *ours)
+/* Adds what we measured to an entry of a cell's "ours", shares per cent where the paper has them
+ * so. */
+static void measure(const json_t *record, const char *mechanism, const json_t *cell, json_t *ours)
 {
 	const char *experiment = json_text(ours, "experiment");
 	const json_t *of = json_object_get(ours, "of"), *to = json_object_get(ours, "to");
 	_cleanup_free_ char *label = view_label(ours);
 	struct reading reading;
+	double factor = 1;
 	bool found = to ? record_ratio(record, mechanism, experiment, of, to, &reading, NULL)
 			: record_reading(record, mechanism, experiment, ours, &reading);
 
@@ -102,10 +104,14 @@ static void measure(const json_t *record, const char *mechanism, json_t *ours)
 	json_object_set_new(ours, "trials", json_integer(found ? (json_int_t)reading.trials : 0));
 	if (!found)
 		return;
+	if (to && strcmp(json_text(cell, "unit"), "%") == 0) {
+		reading.unit = "%";
+		factor = 100;
+	}
 	json_object_set_new(ours, "unit", json_string(reading.unit ? reading.unit : ""));
-	set_finite(ours, "median", reading.median);
-	set_finite(ours, "low", reading.low);
-	set_finite(ours, "high", reading.high);
+	set_finite(ours, "median", factor * reading.median);
+	set_finite(ours, "low", factor * reading.low);
+	set_finite(ours, "high", factor * reading.high);
 }
 
 static json_t *view_tables(const json_t *record, const json_t *paper)
@@ -119,7 +125,7 @@ static json_t *view_tables(const json_t *record, const json_t *paper)
 		json_array_foreach (json_object_get(table, "rows"), r, row) {
 			json_array_foreach (json_object_get(row, "cells"), c, cell) {
 				json_array_foreach (json_object_get(cell, "ours"), o, ours)
-					measure(record, mechanism, ours);
+					measure(record, mechanism, cell, ours);
 			}
 		}
 	}

@@ -12,6 +12,7 @@
 
 #define KSM_RUN "/sys/kernel/mm/ksm/run"
 #define KSM_SCAN "/sys/kernel/mm/ksm/pages_to_scan"
+#define HUGE_PAGES "/proc/sys/vm/nr_hugepages"
 #define THP "/sys/kernel/mm/transparent_hugepage/enabled"
 
 /* What is written to a made-up knob replaces as many bytes, where a real one takes it as a whole:
@@ -24,6 +25,7 @@ static int made_up_host(void **state)
 		return -1;
 	scratch_write("root" KSM_RUN, "0\n", 0644);
 	scratch_write("root" KSM_SCAN, "100\n", 0644);
+	scratch_write("root" HUGE_PAGES, "100\n", 0644);
 	scratch_write("root" THP, "always [madvise] never\n", 0644);
 	_cleanup_free_ char *root = scratch_path("root");
 
@@ -91,6 +93,26 @@ static void end(pid_t pid)
 
 	kill(pid, SIGKILL);
 	assert_true(process_wait(pid, deadline_after_ms(10000), &status));
+}
+
+/* The kernel may give less than it was asked for; what lies beyond that is somebody else's doing.
+ */
+static void fewer_huge_pages_are_given_back_too(void **state)
+{
+	_cleanup_json_ json_t *warnings = json_array();
+
+	(void)state;
+	assert_ok(knob_borrow(HUGE_PAGES, "900"));
+	set_knob(HUGE_PAGES, "500\n");
+	assert_ok(knobs_give_back(warnings));
+	assert_knob(HUGE_PAGES, "100");
+	assert_int_equal(json_array_size(warnings), 0);
+	assert_ok(knob_borrow(HUGE_PAGES, "500"));
+	set_knob(HUGE_PAGES, "900\n");
+	assert_ok(knobs_give_back(warnings));
+	assert_knob(HUGE_PAGES, "900");
+	assert_int_equal(json_array_size(warnings), 1);
+	assert_false(journal_exists());
 }
 
 static void borrowed_and_given_back(void **state)
@@ -326,6 +348,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, made_up_host, remove_host)
 	const struct CMUnitTest tests[] = {
 		TEST(borrowed_and_given_back),
+		TEST(fewer_huge_pages_are_given_back_too),
 		TEST(killed_owner_is_cleaned_up_after),
 		TEST(killed_at_every_system_call),
 		TEST(second_owner_is_told_who_has_it),

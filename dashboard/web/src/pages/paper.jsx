@@ -165,7 +165,7 @@ function Measured({ ours, cell, scale, run, none, row }) {
 			<td class="num">{ours.trials || ''}</td>
 			<td class="wide">
 				{scale && (
-					<Bar scale={scale} measured={ours.unit === cell.unit ? ours.median : undefined} low={ours.low} high={ours.high} published={cell.value} publishedLow={cell.low} publishedHigh={cell.high} label={`${ours.label ?? 'measured'} ${text}`} />
+					<Bar scale={scale} measured={ours.unit === cell.unit ? ours.median : undefined} low={ours.unit === cell.unit ? ours.low : undefined} high={ours.unit === cell.unit ? ours.high : undefined} published={cell.value} publishedLow={cell.low} publishedHigh={cell.high} label={`${ours.label ?? 'measured'} ${text}`} />
 				)}
 			</td>
 		</>

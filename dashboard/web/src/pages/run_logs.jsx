@@ -30,7 +30,7 @@ export function Logs({ id, query }) {
 				</ul>
 				{shown.length > 400 && <p class="quiet">and {shown.length - 400} more: filter by name</p>}
 			</nav>
-			{query.log ? <Log id={id} name={query.log} size={current?.bytes ?? 0} /> : <p class="quiet">Choose one.</p>}
+			{query.log ? <Log key={query.log} id={id} name={query.log} size={current?.bytes ?? 0} /> : <p class="quiet">Choose one.</p>}
 		</div>
 	);
 }

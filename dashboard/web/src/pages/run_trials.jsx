@@ -17,8 +17,8 @@ export function Trials({ id, query, live, under, total, data }) {
 	const told = useMemo(() => {
 		// What the events told since the list was asked for, the newest first.
 		const known = new Set((state.data?.trials ?? []).map((t) => t.index));
-		return (live.trials ?? []).filter((t) => !known.has(t.index) && matches(t, filter));
-	}, [state.data, live.trials]);
+		return (under ? (live.trials ?? []) : []).filter((t) => !known.has(t.index) && matches(t, filter));
+	}, [state.data, live.trials, under]);
 	if (!state.data) return <Waiting state={state} what="the trials" />;
 	const rows = [...state.data.trials, ...told];
 	const choice = (name, values) =>

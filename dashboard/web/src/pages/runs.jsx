@@ -154,7 +154,7 @@ export function Runs({ query }) {
 	);
 }
 
-// An id, or the beginning of one, goes straight to that run.
+// An id goes straight to that run.
 function Jump() {
 	const [text, set] = useState('');
 	return (
@@ -163,7 +163,7 @@ function Jump() {
 			<input
 				type="search"
 				size={22}
-				placeholder="id, or its beginning"
+				placeholder="id"
 				value={text}
 				onInput={(e) => set(e.currentTarget.value)}
 				onKeyDown={(e) => {
