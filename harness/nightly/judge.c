@@ -66,6 +66,14 @@ static const json_t *row_of_night(const json_t *night, const char *name, const c
 	return row ? row : row_named(json_object_get(night, "metrics"), name);
 }
 
+/* A ratio to one variant is no reading beside a ratio to another, or beside a bare median. */
+static bool same_baseline(const json_t *a, const json_t *b)
+{
+	const char *x = json_text(a, "baseline"), *y = json_text(b, "baseline");
+
+	return strcmp(x, y) == 0;
+}
+
 static struct watch_reading reading_of(const json_t *night, const json_t *row)
 {
 	return (struct watch_reading){
@@ -93,9 +101,13 @@ static void collect(struct court *court, json_t *row, struct candidate *candidat
 	candidate->history = calloc(court->nights, sizeof(*candidate->history));
 	if (!candidate->history)
 		abort();
-	for (size_t i = 0; i < before->count; i++)
-		candidate->history[i] = reading_of(before->nights[i],
-			row_of_night(before->nights[i], candidate->name, judging->drill));
+	for (size_t i = 0; i < before->count; i++) {
+		const json_t *its =
+			row_of_night(before->nights[i], candidate->name, judging->drill);
+
+		candidate->history[i] =
+			reading_of(before->nights[i], its && same_baseline(its, row) ? its : NULL);
+	}
 	candidate->history[before->count] = reading_of(judging->night, row);
 	watch_memory_load(json_object_get(judging->memory, candidate->name), &candidate->memory);
 }
@@ -183,7 +195,7 @@ static struct error *confirm_like(struct court *court, const struct candidate *f
 
 		if (!is_open(court, candidate) || !is_same(candidate, first))
 			continue;
-		if (row)
+		if (row && same_baseline(row, candidate->row))
 			confirm_one(court, candidate, row);
 		else
 			candidate->why_not = kept;
