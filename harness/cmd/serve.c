@@ -179,7 +179,6 @@ const struct command command_serve = {
 		"\n"
 		"examples:\n"
 		"  fleetlab serve\n"
-		"  fleetlab serve --listen 0.0.0.0:8443 --token-file token --cert c.pem --key "
-		"k.pem\n",
+		"  fleetlab serve --listen 0.0.0.0:8443 --token-file FILE --cert PEM --key PEM\n",
 	.run = run,
 };
