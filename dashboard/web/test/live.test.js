@@ -51,9 +51,8 @@ test('a run in progress is seen on the front page, its trials arrive on its own,
 	assert.ok(seen.length >= 3, `the table was seen with ${seen} rows`);
 	assert.equal(await end, 0);
 	await page.getByRole('link', { name: 'Claims' }).click();
-	const row = page.locator('tr', { hasText: 'N1' }).first();
-	await row.waitFor();
-	assert.match(await row.textContent(), /inconclusive|reproduced/);
+	// What was graded while the run went on gives way to the record's verdict.
+	await page.locator('tr', { hasText: 'N1' }).filter({ hasText: /inconclusive|reproduced/ }).first().waitFor();
 	await page.waitForSelector('.live-now', { state: 'detached' }); // with the next event of the store
 	await page.goto(`${server.url}/#/`);
 	await page.waitForSelector('h2:has-text("Last run") ~ p a.id');
