@@ -147,16 +147,6 @@ static void a_failure_carries_the_last_line_of_its_errors(void **state)
 	assert_ptr_equal(untouched, scratch);
 }
 
-/* There is always something to read, and the deadline counts all the same. */
-static void the_deadline_ends_who_never_stops_talking(void **state)
-{
-	struct process_result result;
-
-	(void)state;
-	assert_fails(process_run(SHELL("exec yes"), NULL, 100, deadline_after_ms(300), &result),
-		ERROR_TIMEOUT, "'sh' did not end before its deadline");
-}
-
 static void waiting_ends_with_the_deadline(void **state)
 {
 	(void)state;
@@ -186,7 +176,6 @@ int main(void)
 		cmocka_unit_test(a_program_starts_with_plain_signals),
 		scratch_test(the_deadline_ends_the_whole_group),
 		cmocka_unit_test(a_failure_carries_the_last_line_of_its_errors),
-		cmocka_unit_test(the_deadline_ends_who_never_stops_talking),
 		cmocka_unit_test(waiting_ends_with_the_deadline),
 	};
 
