@@ -4,7 +4,8 @@
 #include "harness/base/fs.h"
 #include "harness/base/jsonline.h"
 #include "harness/base/version.h"
-#include "harness/host/accelerator.h"
+#include "harness/host/facts.h"
+#include "harness/host/qemu.h"
 #include "harness/lab/lab.h"
 
 #include <errno.h>
@@ -60,6 +61,8 @@ static struct error *run(int argc, char **argv, int *exit_status)
 {
 	_cleanup_(accelerator_deinit) struct accelerator accelerator = {0};
 	_cleanup_(lab_kill) struct lab lab = {.alive_fd = -1};
+	struct deadline deadline = deadline_after_ms(PROBE_TIMEOUT_MS);
+	_cleanup_json_ json_t *host = NULL;
 	int ready[2];
 	char byte;
 
@@ -67,8 +70,8 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	(void)exit_status;
 	if (argc > 1)
 		return error_new(ERROR_USAGE, "peer: takes no arguments");
-	try_(accelerator_find(
-		"qemu-system-x86_64", NULL, deadline_after_ms(PROBE_TIMEOUT_MS), &accelerator));
+	try_(accelerator_find(QEMU_DEFAULT, NULL, deadline, &accelerator));
+	try_(host_facts(QEMU_DEFAULT, &accelerator, deadline, &host));
 	if (pipe2(ready, O_CLOEXEC) < 0)
 		return error_errno(errno, "cannot create a pipe");
 	const struct lab_options options = {.name = "fleetlab-peer",
@@ -81,12 +84,9 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	if (read(ready[0], &byte, 1) != 1)
 		return error_new(ERROR_SETUP, "the peer's stack did not start");
 	_cleanup_free_ char *version = format_string("%s %s", fleetlab_version, fleetlab_commit);
-	_cleanup_free_ char *directory =
-		format_string("/proc/%d/root%s", (int)lab.init_pid, lab_dir());
-
 	try_(jsonline_send(STDOUT_FILENO,
-		json_pack("{s:s, s:s, s:s}", "version", version, "directory", directory,
-			"accelerator", accelerator.name),
+		json_pack("{s:s, s:i, s:O}", "version", version, "init", (int)lab.init_pid, "host",
+			host),
 		"the other machine"));
 	wait_for_end(&lab);
 	lab_kill(&lab);

@@ -2,6 +2,7 @@
 #include "harness/fleet/fleet_internal.h"
 #include "harness/base/fs.h"
 #include "harness/base/parallel.h"
+#include "harness/fleet/peer_fleet.h"
 #include "harness/host/proc.h"
 #include "harness/host/qemu.h"
 
@@ -80,7 +81,7 @@ static struct error *create_network(struct fleet *fleet)
 	const struct fleet_spec *spec = &fleet->spec;
 
 	try_(network_create(spec->links, spec->link_count, NULL, 0));
-	if (spec->machine)
+	if (spec->machine && !fleet->host.peer)
 		try_(machine_create(spec->machine, spec->links, spec->link_count, &fleet->machine));
 	if (spec->link_count == 0)
 		return NULL;
@@ -99,6 +100,17 @@ static struct error *provide_log_dir(const char *log_dir)
 	if (!target || (symlink(target, link) < 0 && errno != EEXIST))
 		return error_errno(errno, "cannot lead the guests' logs to %s", log_dir);
 	return NULL;
+}
+
+/* With a peer, the last one is there. */
+static struct error *start_stacks(struct fleet *fleet, struct deadline deadline)
+{
+	unsigned int count = fleet->spec.stack_count > 1 ? fleet->spec.stack_count : 1;
+
+	if (!fleet->host.peer || !fleet->spec.machine || count == 1)
+		return stacks_start(fleet, count, deadline);
+	try_(stacks_start(fleet, count - 1, deadline));
+	return peer_fleet_join(fleet, fleet->host.peer, deadline);
 }
 
 static struct error *prepare(const struct fleet_spec *spec, const struct fleet_host *host,
@@ -125,7 +137,7 @@ static struct error *prepare(const struct fleet_spec *spec, const struct fleet_h
 	try_(create_network(made));
 	if (count > 0) {
 		try_(qemu_find(QEMU_DEFAULT, &made->emulator));
-		try_(stacks_start(made, spec->stack_count > 1 ? spec->stack_count : 1, deadline));
+		try_(start_stacks(made, deadline));
 	}
 	*fleet = take_ptr(made);
 	return NULL;
@@ -155,6 +167,7 @@ void fleet_close(struct fleet *fleet)
 	for (unsigned int i = 0; i < fleet->count; i++)
 		guest_deinit(&fleet->guests[i]);
 	free(fleet->guests);
+	peer_fleet_leave(fleet);
 	stacks_deinit(fleet);
 	machine_free(fleet->machine);
 	free(fleet->emulator);

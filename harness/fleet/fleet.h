@@ -36,6 +36,7 @@ enum ram_backing {
 
 struct fleet;
 struct fleet_host;
+struct peer; /* harness/fleet/peer.h */
 
 /* What makes the guests of a fleet more than what boots: nested.h. Each may be NULL. */
 struct fleet_extra {
@@ -70,7 +71,8 @@ struct fleet_spec {
 	bool movable; /* guests may be moved to stacks that are added later; always so with several
 			 stacks */
 	const struct machine_spec *machine; /* stacks from 1 on, with their QEMUs, are in a second
-					       machine; NULL: there is none */
+					       machine: an emulated one, or fleet_host.peer; NULL:
+					       there is none */
 	bool pin; /* vCPU threads of guest i bound to processing unit i, by hwloc */
 	const struct link_spec *links;
 	size_t link_count;
@@ -103,6 +105,7 @@ struct fleet_host {
 	const struct image *image;
 	const struct image *inner_image; /* of fleet_extra.image; else NULL */
 	const struct template *template; /* for FLEET_TEMPLATE: one for each size, a list */
+	struct peer *peer; /* the second machine, for a spec that wants one; NULL: it is emulated */
 	const char *log_dir; /* where NAME.console and NAME.qemu are written; NULL: they end with
 				the lab */
 };
@@ -128,7 +131,7 @@ struct error *fleet_end_stack(struct fleet *fleet, unsigned int number, struct d
 pid_t fleet_stack_pid(const struct fleet *fleet, unsigned int number);
 const char *fleet_stack_socket(const struct fleet *fleet, unsigned int number);
 
-/* The second machine, for addresses, programs in it and what its cables carried; NULL without one.
+/* The emulated second machine, for addresses, programs in it and what its cables carried; NULL without one.
  * Borrowed. */
 const struct machine *fleet_machine(const struct fleet *fleet);
 

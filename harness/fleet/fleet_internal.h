@@ -39,11 +39,11 @@ struct fleet_stack {
 	pid_t pid;		       /* 0: ended */
 };
 
-/* For a fleet whose stacks are in machines of their own (nested.h). */
+/* For a fleet whose stacks are in machines of their own (nested.h, peer_fleet.h). */
 struct fleet_remote {
 	/* A guest may be received in `seat` by `stack`. The URIs are where its QEMU will listen and
 	 * where the present one sends to, owned by the caller; without `send_uri` they are the
-	 * same. */
+	 * same; a NULL *listen_uri then says that there is no such way. */
 	struct error *(*provide)(struct fleet *fleet, const struct guest *guest, unsigned int seat,
 		unsigned int stack, char **listen_uri, char **send_uri);
 	/* Makes the seat's sockets reachable in its directory here. */
@@ -78,6 +78,10 @@ struct fleet {
 
 /* Starts `count` more stacks in parallel and waits until they answer. */
 struct error *stacks_start(struct fleet *fleet, unsigned int count, struct deadline deadline);
+/* One that runs elsewhere and is reached at `socket` (taken over); its number. */
+unsigned int stacks_add(struct fleet *fleet, char *socket);
+/* Starts a stack anew, on its socket, that has died or hangs. */
+struct error *stacks_restart(struct fleet *fleet, unsigned int number, struct deadline deadline);
 struct error *stacks_connect(const struct fleet *fleet, unsigned int number, struct stack **stack);
 /* Starts the stack of this socket anew, and has it take over the fleet's guests that are on it;
  * `*gone` as for fleet_remote.revive. */

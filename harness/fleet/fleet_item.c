@@ -96,7 +96,7 @@ struct error *fleet_item_init(struct fleet *fleet, unsigned int number, unsigned
 		.receive = item->receive,
 		.target_uri = item->uri,
 		.source_uri = item->send_uri,
-		.receive_back = item->receive_back,
+		.receive_back = item->back_uri ? item->receive_back : NULL,
 		.back_name = item->back_name,
 		.back_uri = item->back_uri,
 	};

@@ -21,43 +21,6 @@ enum { WAKE_THREADS = 4 };
 
 /* ---- sockets inside L1 guests ---- */
 
-/* One line, byte by byte: what follows it belongs to who will use the connection. */
-static struct error *read_line(int fd, char *line, size_t size, struct deadline deadline)
-{
-	for (size_t used = 0; used + 1 < size;) {
-		struct pollfd pfd = {.fd = fd, .events = POLLIN};
-
-		if (poll(&pfd, 1, deadline_left_ms(deadline)) <= 0) {
-			if (deadline_passed(deadline))
-				return error_new(ERROR_TIMEOUT, "deadline passed while waiting for "
-								"the stack in an L1 guest");
-			continue;
-		}
-		if (recv(fd, line + used, 1, 0) != 1)
-			return error_new(ERROR_GUEST, "the stack in an L1 guest has ended");
-		if (line[used++] == '\n') {
-			line[used] = '\0';
-			return NULL;
-		}
-	}
-	return error_new(ERROR_GUEST, "the stack in an L1 guest gives a too long answer");
-}
-
-static struct error *ask_to_connect(int fd, const char *path)
-{
-	struct deadline deadline = deadline_after_ms(CONNECT_TIMEOUT_MS);
-	_cleanup_json_ json_t *answer = NULL;
-	char line[1024];
-
-	try_(jsonline_send(fd, json_pack("{s:s, s:s}", "op", "connect", "path", path),
-		"the stack in an L1 guest"));
-	try_(read_line(fd, line, sizeof(line), deadline));
-	answer = json_loads(line, 0, NULL);
-	if (!json_is_object(answer) || json_object_get(answer, "error"))
-		return error_new(ERROR_GUEST, "an L1 guest cannot connect to %s: %s", path, line);
-	return NULL;
-}
-
 /* An end inside an L1 guest: of a relay. */
 struct nested_end {
 	struct nested_host host;
@@ -91,7 +54,9 @@ static struct error *open_end(void *context, int *fd, int *machine)
 	try_(check_alive(&end->host, pidfd));
 	try_(tcp_connect(end->host.address, NESTED_STACK_PORT, &s));
 	if (end->path)
-		try_(ask_to_connect(s, end->path));
+		try_(stack_ask_to_lead(s,
+			json_pack("{s:s, s:s}", "op", "connect", "path", end->path),
+			"the stack in an L1 guest", deadline_after_ms(CONNECT_TIMEOUT_MS)));
 	*fd = take_fd(&s);
 	*machine = take_fd(&pidfd);
 	return NULL;

@@ -5,6 +5,8 @@
 #include "harness/base/jsonline.h"
 #include "harness/base/process.h"
 #include "harness/base/version.h"
+#include "harness/lab/cpu_time.h"
+#include "harness/lab/lab.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,11 +22,13 @@ enum { STOP_MS = 10000, MAX_PORT = 65535 };
 
 struct peer {
 	struct peer_address address;
-	char *directory, *ssh_config;
+	char *directory;
 	char *control, *socket;
-	char *far_directory; /* of the lab there */
-	char *accelerator;
+	char *far_directory; /* of the lab there, as its host sees it */
+	pid_t far_init;	     /* of that lab */
+	json_t *host;
 	pid_t ssh;
+	int accounts; /* ssh's /proc/PID/io, which a lab cannot open */
 	int input, output; /* ends of ssh's stdin and stdout; the end of its input ends the lab */
 	struct jsonline reader; /* of output */
 };
@@ -34,7 +38,8 @@ struct peer {
 static struct error *bad_uri(const char *uri, const char *why)
 {
 	return error_hint(error_new(ERROR_USAGE, "'%s' names no peer: %s", uri, why),
-		"--peer " SCHEME "[USER@]HOST[:PORT]/system");
+		"--peer " SCHEME "[USER@]HOST[:PORT]/system[?keyfile=FILE&known_hosts=FILE"
+		"&command=PROGRAM]");
 }
 
 /* Nothing that ssh could take for an option, nor a shell for anything. */
@@ -43,45 +48,117 @@ static bool is_name(const char *text, size_t length)
 	return length > 0 && text[0] != '-' && strspn(text, NAME_CHARACTERS) >= length;
 }
 
+static bool is_path(const char *text, size_t length)
+{
+	return length > 0 && text[0] != '-' && strspn(text, NAME_CHARACTERS "/") >= length;
+}
+
+/* One "name=value" of the query. */
+static const char *take_parameter(struct peer_address *address, const char *text, size_t length)
+{
+	const struct {
+		const char *name;
+		char *value;
+	} known[] = {
+		{"keyfile=", address->keyfile},
+		{"known_hosts=", address->known_hosts},
+		{"command=", address->command},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		size_t name = strlen(known[i].name);
+		size_t size = sizeof(address->command);
+
+		if (length < name || strncmp(text, known[i].name, name) != 0)
+			continue;
+		if (length - name >= size || !is_path(text + name, length - name))
+			return "a file in its query has no name, a strange or a too long one";
+		snprintf(known[i].value, size, "%.*s", (int)(length - name), text + name);
+		return NULL;
+	}
+	return "its query knows keyfile, known_hosts and command only";
+}
+
+static const char *take_query(struct peer_address *address, const char *query)
+{
+	const char *why_not = NULL;
+
+	while (!why_not) {
+		size_t length = strcspn(query, "&");
+
+		why_not = take_parameter(address, query, length);
+		if (!query[length])
+			break;
+		query += length + 1;
+	}
+	return why_not;
+}
+
+static const char *take_place(struct peer_address *address, const char *host, size_t length)
+{
+	const char *at = memchr(host, '@', length);
+	const char *name = at ? at + 1 : host;
+
+	if (length >= sizeof(address->destination))
+		return "it is too long";
+	if ((at && !is_name(host, (size_t)(at - host))) ||
+		!is_name(name, length - (size_t)(name - host)))
+		return "there is no host in it, or a strange one";
+	snprintf(address->destination, sizeof(address->destination), "%.*s", (int)length, host);
+	return NULL;
+}
+
+static const char *take_port(struct peer_address *address, const char **rest)
+{
+	char *end;
+	unsigned long port;
+
+	if (**rest != ':')
+		return NULL;
+	port = strtoul(*rest + 1, &end, 10);
+	if (end == *rest + 1 || port < 1 || port > MAX_PORT || strchr("+- ", (*rest)[1]))
+		return "its port is none";
+	address->port = (uint16_t)port;
+	*rest = end;
+	return NULL;
+}
+
 struct error *peer_parse(const char *uri, struct peer_address *address)
 {
+	static const char path[] = "/system";
 	struct peer_address parsed = {0};
-	const char *host, *rest, *at;
+	const char *host, *rest, *why_not;
 
 	if (strncmp(uri, SCHEME, strlen(SCHEME)) != 0)
 		return bad_uri(uri, "only " SCHEME " is known");
 	host = uri + strlen(SCHEME);
-	rest = host + strcspn(host, ":/");
-	if (strlen(host) >= sizeof(parsed.destination))
-		return bad_uri(uri, "it is too long");
-	at = memchr(host, '@', (size_t)(rest - host));
-	if ((at && !is_name(host, (size_t)(at - host))) ||
-		!is_name(at ? at + 1 : host, (size_t)(rest - (at ? at + 1 : host))))
-		return bad_uri(uri, "there is no host in it, or a strange one");
-	snprintf(parsed.destination, sizeof(parsed.destination), "%.*s", (int)(rest - host), host);
-	if (*rest == ':') {
-		char *end;
-		unsigned long port = strtoul(rest + 1, &end, 10);
-
-		if (end == rest + 1 || port < 1 || port > MAX_PORT || strchr("+- ", rest[1]))
-			return bad_uri(uri, "its port is none");
-		parsed.port = (uint16_t)port;
-		rest = end;
-	}
-	if (strcmp(rest, "/system") != 0)
-		return bad_uri(uri, "it does not end with /system");
+	rest = host + strcspn(host, ":/?");
+	why_not = take_place(&parsed, host, (size_t)(rest - host));
+	if (!why_not)
+		why_not = take_port(&parsed, &rest);
+	if (!why_not && strncmp(rest, path, strlen(path)) != 0)
+		why_not = "its path is not /system";
+	if (why_not)
+		return bad_uri(uri, why_not);
+	rest += strlen(path);
+	if (*rest == '?')
+		why_not = take_query(&parsed, rest + 1);
+	else if (*rest)
+		why_not = "its path is not /system";
+	if (why_not)
+		return bad_uri(uri, why_not);
 	*address = parsed;
 	return NULL;
 }
 
 /* ---- ssh ---- */
 
-enum { MAX_WORDS = 32, PORT_TEXT = 8 };
+enum { MAX_WORDS = 32, PORT_TEXT = 8, OPTION_TEXT = 320 };
 
 struct words {
 	const char *argv[MAX_WORDS];
 	size_t used;
-	char port[PORT_TEXT];
+	char port[PORT_TEXT], known_hosts[OPTION_TEXT];
 };
 
 static void add_word(struct words *words, const char *word)
@@ -89,22 +166,34 @@ static void add_word(struct words *words, const char *word)
 	words->argv[words->used++] = word;
 }
 
+static void add_option(struct words *words, const char *option, const char *value)
+{
+	add_word(words, option);
+	add_word(words, value);
+}
+
 /* "ssh" and what every call of it needs. */
 static void begin_words(struct words *words, const struct peer *peer)
 {
+	const struct peer_address *address = &peer->address;
+
 	*words = (struct words){0};
 	add_word(words, "ssh");
-	if (peer->ssh_config) {
-		add_word(words, "-F");
-		add_word(words, peer->ssh_config);
+	if (address->keyfile[0]) {
+		add_option(words, "-i", address->keyfile);
+		add_word(words, "-oIdentitiesOnly=yes");
+		add_word(words, "-oIdentityAgent=none");
 	}
-	if (peer->address.port) {
-		snprintf(words->port, sizeof(words->port), "%u", peer->address.port);
-		add_word(words, "-p");
-		add_word(words, words->port);
+	if (address->known_hosts[0]) {
+		snprintf(words->known_hosts, sizeof(words->known_hosts), "-oUserKnownHostsFile=%s",
+			address->known_hosts);
+		add_word(words, words->known_hosts);
 	}
-	add_word(words, "-S");
-	add_word(words, peer->control);
+	if (address->port) {
+		snprintf(words->port, sizeof(words->port), "%u", address->port);
+		add_option(words, "-p", words->port);
+	}
+	add_option(words, "-S", peer->control);
 }
 
 static void __attribute__((noreturn))
@@ -121,8 +210,9 @@ exec_ssh(const struct words *words, int input, int output, const char *log)
 	_exit(127);
 }
 
-static struct error *start_ssh(struct peer *peer, const char *program)
+static struct error *start_ssh(struct peer *peer)
 {
+	const char *command = peer->address.command;
 	_cleanup_free_ char *log = format_string("%s/ssh.log", peer->directory);
 	int input[2], output[2];
 	struct words words;
@@ -133,10 +223,11 @@ static struct error *start_ssh(struct peer *peer, const char *program)
 	add_word(&words, "-oBatchMode=yes");
 	add_word(&words, "-oControlPersist=no");
 	add_word(&words, "-oStreamLocalBindUnlink=yes");
-	add_word(&words, "--");
-	add_word(&words, peer->address.destination);
-	add_word(&words, program ? program : "fleetlab");
-	add_word(&words, "peer");
+	/* A machine or a cable that has gone is noticed. */
+	add_word(&words, "-oServerAliveInterval=5");
+	add_word(&words, "-oServerAliveCountMax=3");
+	add_option(&words, "--", peer->address.destination);
+	add_option(&words, command[0] ? command : "fleetlab", "peer");
 	if (pipe2(input, O_CLOEXEC) < 0)
 		return error_errno(errno, "cannot create pipes for ssh");
 	peer->input = input[1];
@@ -178,62 +269,66 @@ static struct error *hear_ready(struct peer *peer, struct deadline deadline)
 		jsonline_receive(&peer->reader, "the peer's stack", deadline, &ready);
 	_cleanup_free_ char *own = format_string("%s %s", fleetlab_version, fleetlab_commit);
 	const char *version = json_string_value(json_object_get(ready, "version"));
-	const char *directory = json_string_value(json_object_get(ready, "directory"));
-	const char *accelerator = json_string_value(json_object_get(ready, "accelerator"));
+	json_int_t init = json_integer_value(json_object_get(ready, "init"));
+	json_t *host = json_object_get(ready, "host");
 
 	if (err)
 		return ssh_failed(peer, error_message(err));
 	if (!ready)
 		return ssh_failed(peer, "ssh has ended");
-	if (!version || !directory || directory[0] != '/' || strchr(directory, ':') || !accelerator)
+	if (!version || init < 1 || init > INT32_MAX || !json_is_object(host))
 		return ssh_failed(peer, "its answer makes no sense");
 	if (strcmp(version, own) != 0)
 		return error_hint(error_new(ERROR_SETUP, "fleetlab on %s is version %s, here %s",
 					  peer->address.destination, version, own),
 			"install the same on both");
-	peer->far_directory = format_string("%s", directory);
-	peer->accelerator = format_string("%s", accelerator);
+	peer->far_init = (pid_t)init;
+	peer->far_directory = format_string("/proc/%d/root%s", (int)init, lab_dir());
+	peer->host = json_incref(host);
 	return NULL;
 }
 
-struct error *peer_forward(
-	struct peer *peer, const char *name, struct deadline deadline, char **path)
+struct error *peer_forward(struct peer *peer, const char *name, bool back,
+	struct deadline deadline, char **here, char **there)
 {
 	_cleanup_free_ char *near = format_string("%s/%s", peer->directory, name);
-	_cleanup_free_ char *forward = format_string("%s:%s/%s", near, peer->far_directory, name);
+	_cleanup_free_ char *far = format_string("%s/%s", peer->far_directory, name);
+	_cleanup_free_ char *forward =
+		back ? format_string("%s:%s", far, near) : format_string("%s:%s", near, far);
 	struct words words;
 
 	if (!is_name(name, strlen(name)))
 		return error_new(ERROR_INTERNAL, "'%s' cannot be the name of a socket", name);
 	begin_words(&words, peer);
-	add_word(&words, "-O");
-	add_word(&words, "forward");
-	add_word(&words, "-L");
-	add_word(&words, forward);
-	add_word(&words, "--");
-	add_word(&words, peer->address.destination);
+	add_option(&words, "-O", "forward");
+	add_option(&words, back ? "-R" : "-L", forward);
+	add_option(&words, "--", peer->address.destination);
 	try_(process_check(words.argv, NULL, deadline, NULL));
-	*path = take_ptr(near);
+	*here = take_ptr(near);
+	*there = format_string("%s/%s", lab_dir(), name);
 	return NULL;
 }
 
 struct error *peer_open(
-	const struct peer_options *options, struct deadline deadline, struct peer **peer)
+	const char *uri, const char *directory, struct deadline deadline, struct peer **peer)
 {
 	_cleanup_(cleanup_peer) struct peer *made = calloc(1, sizeof(*made));
+	_cleanup_free_ char *accounts = NULL;
+	_cleanup_free_ char *there = NULL;
 
 	if (!made)
 		abort();
-	made->input = made->output = -1;
-	try_(peer_parse(options->uri, &made->address));
-	try_(fs_make_dirs(options->directory));
-	made->directory = format_string("%s", options->directory);
-	made->control = format_string("%s/control", options->directory);
+	made->input = made->output = made->accounts = -1;
+	try_(peer_parse(uri, &made->address));
+	try_(fs_make_dirs(directory));
+	made->directory = format_string("%s", directory);
+	made->control = format_string("%s/control", directory);
 	unlink(made->control); /* of one that was killed: ssh would not replace it */
-	made->ssh_config = options->ssh_config ? format_string("%s", options->ssh_config) : NULL;
-	try_(start_ssh(made, options->program));
+	try_(start_ssh(made));
+	accounts = format_string("/proc/%d/io", (int)made->ssh);
+	made->accounts = open(accounts, O_RDONLY | O_CLOEXEC);
 	try_(hear_ready(made, deadline));
-	try_(peer_forward(made, "stack0.sock", deadline, &made->socket));
+	try_(peer_forward(made, "stack0.sock", false, deadline, &made->socket, &there));
 	*peer = take_ptr(made);
 	return NULL;
 }
@@ -264,17 +359,17 @@ void peer_close(struct peer *peer)
 	if (peer->ssh > 0)
 		end_ssh(peer);
 	cleanup_close(&peer->output);
+	cleanup_close(&peer->accounts);
 	jsonline_deinit(&peer->reader);
 	if (peer->socket)
 		unlink(peer->socket);
 	if (peer->control)
 		unlink(peer->control);
 	free(peer->directory);
-	free(peer->ssh_config);
 	free(peer->control);
 	free(peer->socket);
 	free(peer->far_directory);
-	free(peer->accelerator);
+	json_decref(peer->host);
 	free(peer);
 }
 
@@ -283,7 +378,71 @@ const char *peer_socket(const struct peer *peer)
 	return peer->socket;
 }
 
-const char *peer_accelerator(const struct peer *peer)
+const json_t *peer_host(const struct peer *peer)
 {
-	return peer->accelerator;
+	return peer->host;
+}
+
+/* ---- what both machines' kernels know ---- */
+
+struct error *peer_carried(const struct peer *peer, uint64_t *bytes)
+{
+	unsigned long long read_bytes, written;
+	char text[512];
+	ssize_t n = pread(peer->accounts, text, sizeof(text) - 1, 0);
+
+	if (n < 0)
+		return error_errno(errno, "cannot read what ssh has carried");
+	text[n] = '\0';
+	if (sscanf(text, "rchar: %llu wchar: %llu", &read_bytes, &written) != 2)
+		return error_new(ERROR_INTERNAL, "ssh's /proc/PID/io is '%s'", text);
+	*bytes = (read_bytes + written) / 2;
+	return NULL;
+}
+
+/* Runs a script in the other machine's shell, outside of the lab there; $1 is the lab's init, $2
+ * `word`. */
+static struct error *ask_shell(const struct peer *peer, const char *script, const char *word,
+	struct deadline deadline, char **output)
+{
+	char init[16];
+	struct words words;
+
+	if (!is_name(word, strlen(word)))
+		return error_new(ERROR_INTERNAL, "'%s' is no word for a shell", word);
+	snprintf(init, sizeof(init), "%d", (int)peer->far_init);
+	begin_words(&words, peer);
+	add_option(&words, "--", peer->address.destination);
+	add_option(&words, "sh", "-s");
+	add_option(&words, init, word);
+	return process_check(words.argv, script, deadline, output);
+}
+
+struct error *peer_cpu_time(const struct peer *peer, struct deadline deadline, double *seconds)
+{
+	static const char script[] = "cat /proc/[0-9]*/stat 2>/dev/null; true";
+	_cleanup_free_ char *listing = NULL;
+
+	try_(ask_shell(peer, script, "all", deadline, &listing));
+	return cpu_time_listing(listing, &peer->far_init, 1, seconds);
+}
+
+struct error *peer_count_qemus(const struct peer *peer, const char *guest,
+	struct deadline deadline, unsigned int *count)
+{
+	/* Its later QEMUs have ".N" behind the name. */
+	static const char script[] =
+		"lab=$(readlink \"/proc/$1/ns/pid\")\n"
+		"for dir in /proc/[0-9]*; do\n"
+		"  [ \"$(readlink \"$dir/ns/pid\")\" = \"$lab\" ] || continue\n"
+		"  name=$(tr '\\0' '\\n' <\"$dir/cmdline\" | sed -n 's/^guest=\\([^,]*\\),.*/\\1/p')\n"
+		"  case $name in \"$2\"|\"$2\".*) echo qemu;; esac\n"
+		"done 2>/dev/null; true";
+	_cleanup_free_ char *lines = NULL;
+
+	try_(ask_shell(peer, script, guest, deadline, &lines));
+	*count = 0;
+	for (const char *at = lines; (at = strstr(at, "qemu\n")); at++)
+		++*count;
+	return NULL;
 }

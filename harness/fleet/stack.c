@@ -1,7 +1,9 @@
 /* Asking a stack: see stack.h. */
 #include "harness/fleet/stack.h"
 
+#include <poll.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 struct stack {
 	struct jsonline reader;
@@ -89,4 +91,41 @@ struct error *stack_request(
 {
 	try_(stack_send(stack, request));
 	return stack_receive(stack, deadline, answer);
+}
+
+/* One line, byte by byte: what follows it belongs to who will use the connection. */
+static struct error *read_line(
+	int fd, const char *who, char *line, size_t size, struct deadline deadline)
+{
+	for (size_t used = 0; used + 1 < size;) {
+		struct pollfd pfd = {.fd = fd, .events = POLLIN};
+
+		if (poll(&pfd, 1, deadline_left_ms(deadline)) <= 0) {
+			if (deadline_passed(deadline))
+				return error_new(ERROR_TIMEOUT,
+					"deadline passed while waiting for %s", who);
+			continue;
+		}
+		if (recv(fd, line + used, 1, 0) != 1)
+			return error_new(ERROR_GUEST, "%s has ended", who);
+		if (line[used++] == '\n') {
+			line[used] = '\0';
+			return NULL;
+		}
+	}
+	return error_new(ERROR_GUEST, "%s gives a too long answer", who);
+}
+
+struct error *stack_ask_to_lead(
+	int fd, json_t *request, const char *who, struct deadline deadline)
+{
+	_cleanup_json_ json_t *answer = NULL;
+	char line[1024];
+
+	try_(jsonline_send(fd, request, who));
+	try_(read_line(fd, who, line, sizeof(line), deadline));
+	answer = json_loads(line, 0, NULL);
+	if (!json_is_object(answer) || json_object_get(answer, "error"))
+		return error_new(ERROR_GUEST, "%s cannot lead on: %s", who, line);
+	return NULL;
 }

@@ -16,6 +16,11 @@
  *   connect path                              {}          from then on the connection is one to
  *                                                         that UNIX socket, where the stack is
  *   idle                                      {}          waits till no such connection is left
+ *   network links, taps                       {}          makes links of these names and, as
+ *                                                         {"tap", "link"}, taps on them: in a lab
+ *                                                         that has none yet
+ *   cable   link                              {}          from then on the connection is a cable
+ *                                                         to that link (harness/lab/cable.h)
  *
  * For channels through memory shared with another machine (channel.h); `device`, `offset` and
  * `bytes` say where it is:
@@ -105,3 +110,9 @@ struct error *stack_receive(struct stack *stack, struct deadline deadline, json_
 
 /* All requests of this connection carry this "session" (not 0) from now on: see "revoke". */
 void stack_set_session(struct stack *stack, int64_t session);
+
+/* Asks a stack at the other end of `fd`, called `who` in messages, for "connect" or "cable": after
+ * success the descriptor, which stays the caller's, is a connection to what was asked for. Takes
+ * `request` over. */
+struct error *stack_ask_to_lead(
+	int fd, json_t *request, const char *who, struct deadline deadline);

@@ -1,12 +1,16 @@
-/* Connections that a stack leads on to sockets of its machine: for stack_server.c only. */
+/* Connections that a stack leads on, to sockets or links of its lab: for stack_server.c only. */
 #pragma once
 
 #include "harness/base/clock.h"
 #include "harness/base/error.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
-/* Serves the request "connect" on `fd`, which is taken over unless this fails: it returns when the
+/* Whether this request makes the connection one to something else: "connect", "cable". */
+bool stack_is_leading(json_t *request);
+
+/* Serves such a request on `fd`, which is taken over unless this fails: it returns when the
  * connection has ended. */
 struct error *stack_lead_on(int fd, json_t *request);
 

@@ -4,6 +4,7 @@
 #include "harness/fleet/clone.h"
 #include "harness/fleet/guest_spec.h"
 #include "harness/fleet/stack_connect.h"
+#include "harness/lab/network.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -114,6 +115,33 @@ static struct error *op_qmp(struct server *server, json_t *request, json_t *answ
 	return NULL;
 }
 
+/* Links and the taps on them, as the lab that asks has them. */
+static struct error *op_network(struct server *server, json_t *request, json_t *answer)
+{
+	const json_t *names = json_object_get(request, "links");
+	const json_t *taps = json_object_get(request, "taps");
+	size_t link_count = json_array_size(names), tap_count = json_array_size(taps);
+	_cleanup_free_ struct link_spec *links = calloc(link_count + 1, sizeof(*links));
+	_cleanup_free_ struct port_spec *ports = calloc(tap_count + 1, sizeof(*ports));
+
+	(void)server;
+	(void)answer;
+	if (!links || !ports)
+		abort();
+	for (size_t i = 0; i < link_count; i++) {
+		links[i].name = json_string_value(json_array_get(names, i));
+		if (!links[i].name)
+			return error_new(ERROR_SETUP, "a link has no name");
+	}
+	for (size_t i = 0; i < tap_count; i++) {
+		json_t *tap = json_array_get(taps, i);
+
+		try_(stack_string(tap, "tap", &ports[i].tap));
+		try_(stack_string(tap, "link", &ports[i].link));
+	}
+	return network_create(links, link_count, ports, tap_count);
+}
+
 static struct error *op_idle(struct server *server, json_t *request, json_t *answer)
 {
 	(void)server;
@@ -158,6 +186,7 @@ static struct error *handle(struct server *server, json_t *request, json_t *answ
 		{"room", stack_op_room},
 		{"revoke", op_revoke},
 		{"idle", op_idle},
+		{"network", op_network},
 		{"channel-format", stack_op_channel_format},
 		{"channel-listen", stack_op_channel_listen},
 		{"channel-connect", stack_op_channel_connect},
@@ -254,14 +283,6 @@ static struct error *op_revoke(struct server *server, json_t *request, json_t *a
 				     "deadline passed while waiting for a revoked session's end");
 }
 
-/* The request "connect": from its answer on, the connection is one to a socket of this machine. */
-static bool is_connect(json_t *request)
-{
-	const char *name = json_string_value(json_object_get(request, "op"));
-
-	return name && strcmp(name, "connect") == 0;
-}
-
 static void *serve_connection(void *context)
 {
 	struct connection *connection = context;
@@ -281,7 +302,7 @@ static void *serve_connection(void *context)
 		}
 		json_int_t session = json_integer_value(json_object_get(request, "session"));
 
-		if (is_connect(request)) {
+		if (stack_is_leading(request)) {
 			err = stack_lead_on(connection->fd, request);
 			if (!err) {
 				json_decref(answer);

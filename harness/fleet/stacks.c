@@ -108,7 +108,19 @@ static struct error *adopt_guests(
 	return NULL;
 }
 
-static struct error *restart(struct fleet *fleet, unsigned int number, struct deadline deadline)
+unsigned int stacks_add(struct fleet *fleet, char *socket)
+{
+	fleet->stacks = realloc(fleet->stacks, (fleet->stack_count + 1) * sizeof(*fleet->stacks));
+	if (!fleet->stacks)
+		abort();
+	fleet->stacks[fleet->stack_count] = (struct fleet_stack){
+		.socket = socket,
+		.pid = getpid(), /* of who serves its socket here */
+	};
+	return fleet->stack_count++;
+}
+
+struct error *stacks_restart(struct fleet *fleet, unsigned int number, struct deadline deadline)
 {
 	struct fleet_stack *stack = &fleet->stacks[number];
 	int status;
@@ -131,7 +143,7 @@ struct error *stacks_revive(
 		if (fleet->remote)
 			try_(fleet->remote->revive(fleet, i, deadline, gone));
 		else
-			try_(restart(fleet, i, deadline));
+			try_(stacks_restart(fleet, i, deadline));
 		try_(await_stack(fleet, i, deadline));
 		return adopt_guests(fleet, i, deadline);
 	}

@@ -27,6 +27,9 @@ struct live_job {
 	int out_fd;
 };
 
+/* Called in the lab before the fleet of a body is opened, which its changes concern; may be NULL. */
+static void (*live_prepare)(struct fleet_host *host);
+
 static struct resources *live_resources;
 static char *live_accelerator;
 
@@ -41,6 +44,8 @@ static void live_body(void **state)
 		assert_ok(jsonline_send(job->out_fd, json_pack("{s:o}", "argv", argv), "the test"));
 		return;
 	}
+	if (live_prepare)
+		live_prepare(&job->host);
 	assert_ok(fleet_open(job->spec, &job->host, LIVE_DEADLINE, &fleet));
 	job->body(fleet);
 	fleet_close(fleet);

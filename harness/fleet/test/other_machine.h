@@ -1,55 +1,47 @@
-/* What tests of peers share: a lab's second machine (number 1, on the link "lan") as another host
- * that is reached by ssh. The test's program is fleetlab there. */
+/* What tests of peers share: an SSH server in the lab, or in its second machine, that stands for
+ * another host. The test's program is fleetlab there. */
 #pragma once
 
 #include "harness/fleet/peer.h"
 #include "workloads/host/ssh_tunnel.h"
 #include "workloads/host/sshd.h"
 
-#define OTHER_URI "qemu+ssh://root@10.77.0.253:2222/system"
+enum { OTHER_PORT = 2222, OTHER_TIMEOUT_MS = 60000 };
 
-/* A second machine with an sshd, and a configuration of ssh that may log in there. */
 struct other {
-	char *dir, *config, *program;
+	char *dir, *query; /* the query of its URI */
 	struct place place;
 	struct place_process sshd;
 };
 
-static inline struct error *make_other(struct machine *machine, struct other *other)
+/* The server listens at `address` in `machine` (NULL: in the lab). */
+static inline struct error *make_other(
+	struct machine *machine, const char *address, struct other *other)
 {
+	struct deadline deadline = deadline_after_ms(OTHER_TIMEOUT_MS);
+	_cleanup_free_ char *program = realpath("/proc/self/exe", NULL);
 	struct ssh_key host, user;
 
-	*other = (struct other){.dir = format_string("%s/ssh", lab_dir()),
-		.config = format_string("%s/ssh/config", lab_dir()),
-		.program = realpath("/proc/self/exe", NULL)};
-	other->place = (struct place){.name = "machine 1", .dir = other->dir, .machine = machine};
-	try_(ssh_key_make(other->dir, "host", deadline_after_ms(30000), &host));
-	try_(ssh_key_make(other->dir, "user", deadline_after_ms(30000), &user));
-	const struct sshd_spec server = {"10.77.0.253", 2222, user.open, host.secret};
-
-	try_(sshd_start(&other->place, &server, deadline_after_ms(30000), &other->sshd));
+	*other = (struct other){.dir = format_string("%s/ssh", lab_dir())};
+	other->query = format_string(
+		"keyfile=%s/user&known_hosts=%s/known&command=%s", other->dir, other->dir, program);
+	other->place = (struct place){.name = "the other", .dir = other->dir, .machine = machine};
+	try_(ssh_key_make(other->dir, "host", deadline, &host));
+	try_(ssh_key_make(other->dir, "user", deadline, &user));
+	const struct sshd_spec server = {address, OTHER_PORT, user.open, host.secret};
 	_cleanup_free_ char *known = format_string("%s/known", other->dir);
-	_cleanup_free_ char *hosts = format_string("[10.77.0.253]:2222 %s", host.open);
-	_cleanup_free_ char *config =
-		format_string("IdentityFile %s/user\nIdentitiesOnly yes\nIdentityAgent none\n"
-			      "UserKnownHostsFile %s\nStrictHostKeyChecking yes\n",
-			other->dir, known);
+	_cleanup_free_ char *hosts = format_string("[%s]:%d %s", address, OTHER_PORT, host.open);
 
-	try_(place_write(&other->place, known, hosts, strlen(hosts), deadline_after_ms(30000)));
-	return place_write(
-		&other->place, other->config, config, strlen(config), deadline_after_ms(30000));
+	try_(sshd_start(&other->place, &server, deadline, &other->sshd));
+	return place_write(&other->place, known, hosts, strlen(hosts), deadline);
 }
 
 static inline struct error *open_peer(
-	const struct other *other, const char *uri, struct peer **peer)
+	const struct other *other, const char *address, int port, struct peer **peer)
 {
 	_cleanup_free_ char *directory = format_string("%s/peer", lab_dir());
-	const struct peer_options options = {
-		.uri = uri,
-		.directory = directory,
-		.ssh_config = other->config,
-		.program = other->program,
-	};
+	_cleanup_free_ char *uri = format_string(
+		"qemu+ssh://root@%s:%d/system?%s", address, port, other->query);
 
-	return peer_open(&options, deadline_after_ms(30000), peer);
+	return peer_open(uri, directory, deadline_after_ms(OTHER_TIMEOUT_MS), peer);
 }

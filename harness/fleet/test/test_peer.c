@@ -13,6 +13,8 @@
 
 extern const struct command command_stack, command_peer;
 
+#define OTHER "10.77.0.253"
+
 static void peers_are_named_as_in_libvirt(void **state)
 {
 	static const char *const bad[] = {"", "host", "qemu:///system", "qemu+tcp://host/system",
@@ -21,7 +23,11 @@ static void peers_are_named_as_in_libvirt(void **state)
 		"qemu+ssh://host:65536/system", "qemu+ssh://host:-1/system",
 		"qemu+ssh://host:22x/system", "qemu+ssh://-oProxyCommand=x/system",
 		"qemu+ssh://u@-h/system", "qemu+ssh://@h/system", "qemu+ssh://u@/system",
-		"qemu+ssh://a b/system", "qemu+ssh://u@v@h/system", "qemu+ssh://$(x)/system"};
+		"qemu+ssh://a b/system", "qemu+ssh://u@v@h/system", "qemu+ssh://$(x)/system",
+		"qemu+ssh://h/systemd", "qemu+ssh://h/system?", "qemu+ssh://h/system?no_verify=1",
+		"qemu+ssh://h/system?keyfile=", "qemu+ssh://h/system?command=-x",
+		"qemu+ssh://h/system?command=a;b", "qemu+ssh://h/system?command=a&",
+		"qemu+ssh://h/system?keyfile=$HOME/k"};
 	struct peer_address address = {.port = 7};
 
 	(void)state;
@@ -34,6 +40,12 @@ static void peers_are_named_as_in_libvirt(void **state)
 	assert_ok(peer_parse("qemu+ssh://me@10.0.0.1:2222/system", &address));
 	assert_string_equal(address.destination, "me@10.0.0.1");
 	assert_int_equal(address.port, 2222);
+	assert_string_equal(address.keyfile, "");
+	assert_ok(peer_parse("qemu+ssh://h/system?command=/opt/f-1/fleetlab&keyfile=/k", &address));
+	assert_string_equal(address.destination, "h");
+	assert_string_equal(address.command, "/opt/f-1/fleetlab");
+	assert_string_equal(address.keyfile, "/k");
+	assert_string_equal(address.known_hosts, "");
 }
 
 static struct error *ping(const struct peer *peer, struct stack **stack)
@@ -90,13 +102,13 @@ static int serves_from_there(void *context)
 	(void)context;
 	check_ok(network_create(links, 1, NULL, 0));
 	check_ok(machine_create(&machine_spec, links, 1, &machine));
-	check_ok(make_other(machine, &other));
+	check_ok(make_other(machine, OTHER, &other));
 	_cleanup_error_ struct error *nobody =
-		open_peer(&other, "qemu+ssh://root@10.77.0.253:2223/system", &peer);
+		open_peer(&other, OTHER, OTHER_PORT + 1, &peer);
 
 	check(nobody && strstr(error_message(nobody), "refused") && !peer);
-	check_ok(open_peer(&other, OTHER_URI, &peer));
-	check(peer_accelerator(peer)[0] && come_to("--root", 1));
+	check_ok(open_peer(&other, OTHER, OTHER_PORT, &peer));
+	check(json_object_get(peer_host(peer), "qemu") && come_to("--root", 1));
 	check_ok(ping(peer, &first));
 	check_ok(ping(peer, &second)); /* while the first is still connected */
 	peer_close(peer);
@@ -111,7 +123,7 @@ static int serves_from_there(void *context)
 	pid_t owner = fork();
 
 	if (owner == 0) {
-		check_ok(open_peer(&other, OTHER_URI, &peer));
+		check_ok(open_peer(&other, OTHER, OTHER_PORT, &peer));
 		if (write(up[1], "u", 1) != 1)
 			_exit(1);
 		for (;;)
