@@ -114,7 +114,8 @@ $(filter-out $(B)/workloads/host/%,$(filter $(B)/workloads/%,$(TESTBINS))): $(B)
 
 # In L1 guests the tests' own program would lack libraries.
 $(B)/harness/fleet/test/test_nested_kills: $(B)/fleetlab
-$(B)/harness/fleet/test/%: CPPFLAGS += -DFLEETLAB='"$(abspath $(B)/fleetlab)"'
+$(B)/harness/fleet/test/% $(B)/mechanisms/zerocopy/test/test_live_peer: CPPFLAGS += -DFLEETLAB='"$(abspath $(B)/fleetlab)"'
+$(B)/mechanisms/zerocopy/test/test_live_peer: $(B)/fleetlab
 
 # Clients of guests are tested with the guest program as a process.
 $(B)/workloads/host/test/%: CPPFLAGS += -DGUEST='"$(abspath $(GUEST))"'

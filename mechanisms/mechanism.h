@@ -67,6 +67,9 @@ struct experiment {
 	struct experiment_size sizes[PROFILE_COUNT];
 	double trial_s;	   /* expected, for the plan; learned from the journal as it goes */
 	double deadline_s; /* a trial that takes longer has hung */
+	/* Why it needs the emulated second machine: its trials with a real one are skipped. NULL:
+	 * it does not. */
+	const char *not_with_peer;
 };
 
 struct trial;
@@ -83,6 +86,10 @@ struct mechanism {
 	/* The parameter that a drill multiplies by its slowdown, for a mechanism whose guests do
 	 * not do what is measured; NULL: the engine brakes the guests (engine/handicap.h). */
 	const char *handicap;
+
+	/* Names of the variants whose second machine is emulated, or real where a run has a peer;
+	 * NULL-terminated; may be NULL. */
+	const char *const *two_machines;
 
 	/* Why this mechanism cannot run on this host, or NULL. `host` is the fingerprint
 	 * (host/facts.h); the answer is static or owned by the mechanism. */
@@ -138,6 +145,10 @@ void trial_effective(struct trial *trial, const char *param, json_t *value);
 
 /* The fleet, once it is up; NULL before, and for a trial without guests. */
 struct fleet *trial_fleet(struct trial *trial);
+/* The machine that stands for the second one of this trial (harness/fleet/peer.h): there from
+ * `prepare` on, borrowed; NULL where it is emulated. Whether there will be one is known before. */
+struct peer *trial_peer(const struct trial *trial);
+bool trial_has_peer(const struct trial *trial);
 /* Nothing of the trial may wait longer than this. */
 struct deadline trial_deadline(const struct trial *trial);
 

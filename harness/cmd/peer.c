@@ -85,8 +85,8 @@ static struct error *run(int argc, char **argv, int *exit_status)
 		return error_new(ERROR_SETUP, "the peer's stack did not start");
 	_cleanup_free_ char *version = format_string("%s %s", fleetlab_version, fleetlab_commit);
 	try_(jsonline_send(STDOUT_FILENO,
-		json_pack("{s:s, s:i, s:O}", "version", version, "init", (int)lab.init_pid, "host",
-			host),
+		json_pack("{s:s, s:i, s:i, s:O}", "version", version, "session", (int)getppid(),
+			"init", (int)lab.init_pid, "host", host),
 		"the other machine"));
 	wait_for_end(&lab);
 	lab_kill(&lab);

@@ -5,6 +5,7 @@
 #include "harness/base/log.h"
 #include "harness/base/nearest.h"
 #include "harness/engine/run.h"
+#include "harness/fleet/peer.h"
 #include "harness/record/record.h"
 #include "harness/report/report.h"
 
@@ -119,6 +120,7 @@ enum {
 	OPT_UNTIL_DECIDED,
 	OPT_AA,
 	OPT_RESUME,
+	OPT_PEER,
 	OPT_RESULTS,
 	OPT_WAIT,
 	OPT_JSON,
@@ -136,6 +138,7 @@ static const struct option long_options[] = {
 	{"until-decided", no_argument, NULL, OPT_UNTIL_DECIDED},
 	{"aa", no_argument, NULL, OPT_AA},
 	{"resume", optional_argument, NULL, OPT_RESUME},
+	{"peer", required_argument, NULL, OPT_PEER},
 	{"results", required_argument, NULL, OPT_RESULTS},
 	{"wait", required_argument, NULL, OPT_WAIT},
 	{"json", no_argument, NULL, OPT_JSON},
@@ -147,12 +150,14 @@ static const struct option long_options[] = {
 static bool is_of_the_plan(int option)
 {
 	return option == 'P' || option == 'p' || option == 'e' || option == OPT_ONLY ||
-	       option == OPT_VARIANT || option == OPT_SEED || option == OPT_AA;
+	       option == OPT_VARIANT || option == OPT_SEED || option == OPT_AA ||
+	       option == OPT_PEER;
 }
 
 static struct error *take_option(struct run_words *words, int option, int argc, char **argv)
 {
 	struct run_options *options = &words->options;
+	struct peer_address address;
 	int64_t ms;
 
 	switch (option) {
@@ -185,6 +190,9 @@ static struct error *take_option(struct run_words *words, int option, int argc, 
 	case OPT_AA:
 		options->plan.aa = true;
 		return NULL;
+	case OPT_PEER:
+		options->plan.peer = optarg;
+		return peer_parse(optarg, &address);
 	case OPT_RESUME:
 		options->resume = optarg ? optarg : "latest";
 		return NULL;
@@ -359,6 +367,8 @@ const struct command command_run = {
 		"  --until-decided     spare time of the budget only goes to undecided claims;\n"
 		"                      ends when there are none that more boots would decide\n"
 		"  --resume[=ID]       go on with an interrupted run (default: the latest)\n"
+		"  --peer URI          a real second machine for variants that have two:\n"
+		"                      qemu+ssh://[USER@]HOST[:PORT]/system\n"
 		"  --seed N            the seed of the plan's order; printed when drawn\n"
 		"  --results DIR       where records are kept (./results or $FLEETLAB_RESULTS)\n"
 		"  --wait TIME         wait for another run on this host to end\n"

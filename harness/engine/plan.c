@@ -258,6 +258,15 @@ static bool is_handicapped(const struct plan_options *options, const char *varia
 	return options->handicap.variant && strcmp(options->handicap.variant, variant) == 0;
 }
 
+static bool has_two_machines(const struct mechanism *mechanism, const char *variant)
+{
+	const char *const *name = mechanism->two_machines;
+
+	while (name && *name && strcmp(*name, variant) != 0)
+		name++;
+	return name && *name;
+}
+
 static void add_trial(const struct plan_options *options, json_t *trials,
 	const struct planned_experiment *planned, const char *name, const char *arm, int block,
 	int half, size_t order)
@@ -270,12 +279,13 @@ static void add_trial(const struct plan_options *options, json_t *trials,
 	if (slow)
 		parameters = handicapped(options, planned->mechanism, parameters);
 	json_array_append_new(trials,
-		json_pack("{s:I, s:s, s:s, s:i, s:i, s:I, s:s, s:s*, s:o*, s:o}", "index",
+		json_pack("{s:I, s:s, s:s, s:i, s:i, s:I, s:s, s:s*, s:o*, s:s*, s:o}", "index",
 			(json_int_t)json_array_size(trials), "mechanism", planned->mechanism->name,
 			"experiment", planned->experiment->name, "block", block, "half", half,
 			"order", (json_int_t)order, "variant", name, "arm", arm, "handicap",
-			slow ? json_real(options->handicap.slowdown) : NULL, "parameters",
-			parameters));
+			slow ? json_real(options->handicap.slowdown) : NULL, "peer",
+			has_two_machines(planned->mechanism, name) ? options->peer : NULL,
+			"parameters", parameters));
 }
 
 static void add_block(const struct plan_options *options, json_t *trials,
@@ -385,12 +395,13 @@ struct error *plan_create(const struct plan_options *options, json_t **plan)
 	}
 	try_(check_overrides(options));
 	trials = json_array();
-	made = json_pack("{s:I, s:s, s:[], s:o*, s:o*, s:o*, s:o*, s:o}", "seed",
+	made = json_pack("{s:I, s:s, s:[], s:o*, s:o*, s:o*, s:o*, s:s*, s:o}", "seed",
 		(json_int_t)options->seed, "profile", profile_name(options->profile), "mechanisms",
 		"budget_s", options->budget_s > 0 ? json_real(options->budget_s) : NULL,
 		"until_decided", options->until_decided ? json_true() : NULL, "aa",
 		options->aa ? json_true() : NULL, "drill",
-		options->handicap.variant ? json_true() : NULL, "trials", trials);
+		options->handicap.variant ? json_true() : NULL, "peer", options->peer, "trials",
+		trials);
 	for (size_t i = 0; i < options->mechanism_count; i++)
 		json_array_append_new(json_object_get(made, "mechanisms"),
 			json_string(options->mechanisms[i]->name));

@@ -26,14 +26,16 @@ struct plan_options {
 		double slowdown;     /* times as long as without */
 	} handicap; /* a drill: this variant is slowed down on purpose (handicap.h); such a plan's
 		     * run grades nothing */
+	const char *peer;   /* URI of a machine that stands for the second one of variants that
+			     * have two; NULL: it is emulated */
 	double budget_s;    /* 0: none */
 	bool aa;	    /* each experiment's first baseline (or only_variant) against itself */
 	bool until_decided; /* spare time of the budget goes to undecided claims only */
 };
 
-/* Makes {"seed", "profile", "mechanisms", "budget_s", "until_decided", "aa", "drill", "expected_s",
- * "expected_disk_bytes", "trials"} as in results/schema/run.schema.json. Unknown names and values
- * out of range are ERROR_USAGE. */
+/* Makes {"seed", "profile", "mechanisms", "budget_s", "until_decided", "aa", "drill", "peer",
+ * "expected_s", "expected_disk_bytes", "trials"} as in results/schema/run.schema.json. Unknown
+ * names and values out of range are ERROR_USAGE. */
 struct error *plan_create(const struct plan_options *options, json_t **plan);
 
 /* Appends one more block of an experiment to the plan with the variants that it had; returns

@@ -7,6 +7,7 @@
 #include "harness/engine/journal.h"
 #include "harness/engine/progress.h"
 #include "harness/engine/spare.h"
+#include "harness/fleet/peer.h"
 #include "harness/engine/trial.h"
 #include "harness/host/facts.h"
 #include "harness/host/knobs.h"
@@ -25,6 +26,7 @@
 #define QEMU_OVERHEAD_BYTES ((uint64_t)48 << 20)
 
 #define LAB_END_MS 1500
+#define PEER_TIMEOUT_MS 60000
 
 struct run {
 	const struct run_options *options;
@@ -79,6 +81,61 @@ static struct error *look_at_host(struct run *run, json_t **facts)
 	try_(accelerator_find(qemu, NULL, deadline, &accelerator));
 	try_(host_facts(qemu, &accelerator, deadline, facts));
 	run->resources = resources_create(accelerator.name);
+	return NULL;
+}
+
+/* Two machines of one trial are alike in what decides about it, as two stacks of a host are. */
+static struct error *compare_peer(const json_t *here, const json_t *there)
+{
+	static const struct {
+		const char *object, *field;
+	} fields[] = {{"accelerator", "name"}, {"qemu", "version"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		const char *a = json_string_value(
+			json_object_get(json_object_get(here, fields[i].object), fields[i].field));
+		const char *b = json_string_value(
+			json_object_get(json_object_get(there, fields[i].object), fields[i].field));
+
+		if (!a || !b || strcmp(a, b) != 0)
+			return error_hint(
+				error_new(ERROR_SETUP, "%s is %.40s here and %.40s on the peer",
+					fields[i].object, a ? a : "none", b ? b : "none"),
+				"guests move between equals only: make them so");
+	}
+	return NULL;
+}
+
+static bool has_peer_trials(const json_t *trials)
+{
+	json_t *planned;
+	size_t i;
+
+	json_array_foreach (trials, i, planned) {
+		if (json_object_get(planned, "peer"))
+			return true;
+	}
+	return false;
+}
+
+/* Before anything else: a peer that does not answer, or is another machine than was thought, is
+ * found out now. `plan` names it; *host is its fingerprint, NULL without one. */
+static struct error *look_at_peer(const json_t *plan, const json_t *facts, json_t **host)
+{
+	const char *uri = json_string_value(json_object_get(plan, "peer"));
+	_cleanup_free_ char *directory = peer_directory();
+	_cleanup_(cleanup_peer) struct peer *peer = NULL;
+
+	*host = NULL;
+	if (!uri)
+		return NULL;
+	if (!has_peer_trials(json_object_get(plan, "trials")))
+		return error_hint(error_new(ERROR_USAGE,
+					  "--peer: nothing in this plan uses a second machine"),
+			"fleetlab run zerocopy --variant phys --peer …");
+	try_(peer_open(uri, directory, deadline_after_ms(PEER_TIMEOUT_MS), &peer));
+	try_(compare_peer(facts, peer_host(peer)));
+	*host = json_deep_copy(peer_host(peer));
 	return NULL;
 }
 
@@ -210,6 +267,7 @@ static void say_plan(const struct run *run)
 static struct error *begin_new(struct run *run)
 {
 	_cleanup_json_ json_t *facts = NULL;
+	_cleanup_json_ json_t *peer = NULL;
 	_cleanup_json_ json_t *plan = NULL;
 	const char *id = run->options->id;
 	char fresh[40];
@@ -220,7 +278,10 @@ static struct error *begin_new(struct run *run)
 	try_(take_lock(run, id));
 	try_(look_at_host(run, &facts));
 	try_(check_probe(run, facts));
+	try_(look_at_peer(plan, facts, &peer));
 	run->header = make_header(run->options, id, facts, plan);
+	if (peer)
+		json_object_set(run->header, "peer", peer);
 	run->trials = json_array();
 	say_plan(run);
 	try_(check_fleets(run));
@@ -273,7 +334,7 @@ static struct error *differs(const struct run *run, const char *what)
 }
 
 /* The trials of one record have one host and one build. */
-static struct error *same_host(const struct run *run, const json_t *facts)
+static struct error *same_host(const struct run *run, const json_t *then, const json_t *facts)
 {
 	static const struct {
 		const char *object, *field;
@@ -284,7 +345,6 @@ static struct error *same_host(const struct run *run, const json_t *facts)
 		{"cpu", "model"},
 		{"cpu", "microcode"},
 	};
-	const json_t *then = json_object_get(run->header, "host");
 	const char *commit =
 		json_string_value(json_object_get(json_object_get(run->header, "build"), "commit"));
 
@@ -304,6 +364,7 @@ static struct error *same_host(const struct run *run, const json_t *facts)
 static struct error *begin_again(struct run *run)
 {
 	_cleanup_json_ json_t *facts = NULL;
+	_cleanup_json_ json_t *peer = NULL;
 	_cleanup_free_ char *id = NULL;
 
 	try_(find_unfinished(run->options->results_dir, run->options->resume, &id));
@@ -311,7 +372,10 @@ static struct error *begin_again(struct run *run)
 	run->dir = format_string("%s/runs/%s", run->options->results_dir, id);
 	try_(journal_resume(run->dir, &run->journal, &run->header, &run->trials));
 	try_(look_at_host(run, &facts));
-	try_(same_host(run, facts));
+	try_(same_host(run, json_object_get(run->header, "host"), facts));
+	try_(look_at_peer(json_object_get(run->header, "plan"), facts, &peer));
+	if (peer)
+		try_(same_host(run, json_object_get(run->header, "peer"), peer));
 	if (run->options->plan.budget_s > 0)
 		json_object_set_new(json_object_get(run->header, "plan"), "budget_s",
 			json_real(run->options->plan.budget_s));

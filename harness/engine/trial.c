@@ -4,6 +4,7 @@
 #include "harness/base/log.h"
 #include "harness/engine/clean.h"
 #include "harness/engine/interrupt.h"
+#include "harness/fleet/peer.h"
 #include "harness/fleet/ram.h"
 #include "harness/host/knobs.h"
 #include "harness/lab/lab.h"
@@ -16,12 +17,14 @@
 /* A lab that has said its last word still has its namespaces to take down. */
 #define LAB_END_MS 20000
 #define TEMPLATE_DEADLINE_MS 180000
+#define PEER_TIMEOUT_MS 60000
 
 void trial_destroy(struct trial *trial)
 {
 	if (!trial)
 		return;
 	fleet_close(trial->fleet);
+	peer_close(trial->peer);
 	for (size_t i = 0; i < trial->kept_count; i++)
 		trial->kept[i].destroy(trial->kept[i].object);
 	free(trial);
@@ -42,6 +45,7 @@ static struct error *trial_create(json_t *planned, struct trial **trial)
 		abort();
 	made->out_fd = -1;
 	made->parameters = json_object_get(planned, "parameters");
+	made->peer_uri = json_string_value(json_object_get(planned, "peer"));
 	made->mechanism = mechanism_find(text_of(planned, "mechanism"));
 	if (made->mechanism) {
 		made->experiment =
@@ -401,6 +405,8 @@ static const char *why_skipped(const struct trial *trial)
 {
 	const struct mechanism *mechanism = trial->mechanism;
 
+	if (trial->peer_uri && trial->experiment->not_with_peer)
+		return trial->experiment->not_with_peer;
 	return mechanism->probe_variant ? mechanism->probe_variant(trial->variant) : NULL;
 }
 
@@ -439,6 +445,19 @@ static struct error *borrow_and_run(
 	return err;
 }
 
+/* One for each trial, as its lab is. That it cannot be had is this trial's failure. */
+static struct peer *open_peer(struct trial *trial, char **reason)
+{
+	_cleanup_free_ char *directory = peer_directory();
+	struct peer *peer = NULL;
+	_cleanup_error_ struct error *err =
+		peer_open(trial->peer_uri, directory, deadline_after_ms(PEER_TIMEOUT_MS), &peer);
+
+	if (err)
+		*reason = format_string("%s", error_message(err));
+	return peer;
+}
+
 struct error *trial_run(
 	json_t *planned, struct resources *resources, const char *log_dir, json_t **result)
 {
@@ -473,6 +492,8 @@ struct error *trial_run(
 		try_(resources_image(resources, spec.extra->image, &job.host.inner_image));
 	if (spec.count > 0 && spec.start == FLEET_TEMPLATE)
 		try_(provide_templates(&job, resources, &reason));
+	if (trial->peer_uri && !reason)
+		trial->peer = job.host.peer = open_peer(trial, &reason);
 	before = clean_snapshot();
 	begin = clock_now_ns();
 	clock_format_utc(time(NULL), false, started, sizeof(started));
@@ -481,6 +502,7 @@ struct error *trial_run(
 		try_(borrow_and_run(&job, &collected, warnings, &reason));
 	*result = make_result(planned, trial, &spec, &collected, reason, started,
 		clock_seconds(begin, clock_now_ns()));
+	peer_close(take_ptr(trial->peer));
 	clean_compare(before, warnings);
 	json_object_set(*result, "warnings", warnings);
 	return NULL;

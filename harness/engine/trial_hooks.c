@@ -45,6 +45,16 @@ struct fleet *trial_fleet(struct trial *trial)
 	return trial->fleet;
 }
 
+struct peer *trial_peer(const struct trial *trial)
+{
+	return trial->peer;
+}
+
+bool trial_has_peer(const struct trial *trial)
+{
+	return trial->peer_uri != NULL;
+}
+
 struct deadline trial_deadline(const struct trial *trial)
 {
 	return trial->deadline;

@@ -19,6 +19,8 @@ struct trial {
 	json_t *parameters; /* name → text, as planned; borrowed from the plan */
 	struct deadline deadline;
 	double handicap; /* the guests' slowdown in a drill; 0: none, or it is in a parameter */
+	const char *peer_uri; /* of the second machine; NULL: it is emulated; borrowed */
+	struct peer *peer;    /* open while the lab is */
 	/* in the lab only */
 	struct fleet *fleet;
 	int out_fd; /* lines to the parent */

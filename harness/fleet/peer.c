@@ -26,9 +26,10 @@ struct peer {
 	char *control, *socket;
 	char *far_directory; /* of the lab there, as its host sees it */
 	pid_t far_init;	     /* of that lab */
+	pid_t far_session;   /* ssh's other end, from which all there descends */
 	json_t *host;
 	pid_t ssh;
-	int accounts; /* ssh's /proc/PID/io, which a lab cannot open */
+	int accounts, statistics; /* ssh's /proc/PID/io and stat, which a lab cannot open */
 	int input, output; /* ends of ssh's stdin and stdout; the end of its input ends the lab */
 	struct jsonline reader; /* of output */
 };
@@ -257,8 +258,16 @@ static struct error *ssh_failed(const struct peer *peer, const char *what)
 		if (!strchr(line, '\n'))
 			break;
 	}
-	return error_new(ERROR_SETUP, "no stack on %s: %s: %.*s", peer->address.destination, what,
-		last ? (int)strcspn(last, "\r\n") : 0, last ? last : "");
+	return error_hint(
+		error_new(ERROR_SETUP, "no stack on %s: %s: %.*s", peer->address.destination, what,
+			last ? (int)strcspn(last, "\r\n") : 0, last ? last : ""),
+		"what must work: ssh -oBatchMode=yes %s %s --version", peer->address.destination,
+		peer->address.command[0] ? peer->address.command : "fleetlab");
+}
+
+static bool is_pid(json_int_t number)
+{
+	return number >= 1 && number <= INT32_MAX;
 }
 
 /* What `fleetlab peer` says when its stack is there. */
@@ -270,31 +279,34 @@ static struct error *hear_ready(struct peer *peer, struct deadline deadline)
 	_cleanup_free_ char *own = format_string("%s %s", fleetlab_version, fleetlab_commit);
 	const char *version = json_string_value(json_object_get(ready, "version"));
 	json_int_t init = json_integer_value(json_object_get(ready, "init"));
+	json_int_t session = json_integer_value(json_object_get(ready, "session"));
 	json_t *host = json_object_get(ready, "host");
 
 	if (err)
 		return ssh_failed(peer, error_message(err));
 	if (!ready)
 		return ssh_failed(peer, "ssh has ended");
-	if (!version || init < 1 || init > INT32_MAX || !json_is_object(host))
+	if (!version || !is_pid(init) || !is_pid(session) || !json_is_object(host))
 		return ssh_failed(peer, "its answer makes no sense");
 	if (strcmp(version, own) != 0)
 		return error_hint(error_new(ERROR_SETUP, "fleetlab on %s is version %s, here %s",
 					  peer->address.destination, version, own),
 			"install the same on both");
 	peer->far_init = (pid_t)init;
+	peer->far_session = (pid_t)session;
 	peer->far_directory = format_string("/proc/%d/root%s", (int)init, lab_dir());
 	peer->host = json_incref(host);
 	return NULL;
 }
 
-struct error *peer_forward(struct peer *peer, const char *name, bool back,
-	struct deadline deadline, char **here, char **there)
+struct error *peer_forward(struct peer *peer, const char *name, bool back, struct deadline deadline,
+	char **here, char **there)
 {
 	_cleanup_free_ char *near = format_string("%s/%s", peer->directory, name);
 	_cleanup_free_ char *far = format_string("%s/%s", peer->far_directory, name);
 	_cleanup_free_ char *forward =
 		back ? format_string("%s:%s", far, near) : format_string("%s:%s", near, far);
+	struct error *err;
 	struct words words;
 
 	if (!is_name(name, strlen(name)))
@@ -303,10 +315,19 @@ struct error *peer_forward(struct peer *peer, const char *name, bool back,
 	add_option(&words, "-O", "forward");
 	add_option(&words, back ? "-R" : "-L", forward);
 	add_option(&words, "--", peer->address.destination);
-	try_(process_check(words.argv, NULL, deadline, NULL));
+	err = process_check(words.argv, NULL, deadline, NULL);
+	if (err)
+		return error_prefix(err, "no way to %s", peer->address.destination);
 	*here = take_ptr(near);
 	*there = format_string("%s/%s", lab_dir(), name);
 	return NULL;
+}
+
+char *peer_directory(void)
+{
+	_cleanup_free_ char *runtime = fs_runtime_dir();
+
+	return format_string("%s/peer", runtime);
 }
 
 struct error *peer_open(
@@ -314,11 +335,12 @@ struct error *peer_open(
 {
 	_cleanup_(cleanup_peer) struct peer *made = calloc(1, sizeof(*made));
 	_cleanup_free_ char *accounts = NULL;
+	_cleanup_free_ char *statistics = NULL;
 	_cleanup_free_ char *there = NULL;
 
 	if (!made)
 		abort();
-	made->input = made->output = made->accounts = -1;
+	made->input = made->output = made->accounts = made->statistics = -1;
 	try_(peer_parse(uri, &made->address));
 	try_(fs_make_dirs(directory));
 	made->directory = format_string("%s", directory);
@@ -326,7 +348,9 @@ struct error *peer_open(
 	unlink(made->control); /* of one that was killed: ssh would not replace it */
 	try_(start_ssh(made));
 	accounts = format_string("/proc/%d/io", (int)made->ssh);
+	statistics = format_string("/proc/%d/stat", (int)made->ssh);
 	made->accounts = open(accounts, O_RDONLY | O_CLOEXEC);
+	made->statistics = open(statistics, O_RDONLY | O_CLOEXEC);
 	try_(hear_ready(made, deadline));
 	try_(peer_forward(made, "stack0.sock", false, deadline, &made->socket, &there));
 	*peer = take_ptr(made);
@@ -360,11 +384,9 @@ void peer_close(struct peer *peer)
 		end_ssh(peer);
 	cleanup_close(&peer->output);
 	cleanup_close(&peer->accounts);
+	cleanup_close(&peer->statistics);
 	jsonline_deinit(&peer->reader);
-	if (peer->socket)
-		unlink(peer->socket);
-	if (peer->control)
-		unlink(peer->control);
+	error_destroy(fs_remove_tree(peer->directory));
 	free(peer->directory);
 	free(peer->control);
 	free(peer->socket);
@@ -418,24 +440,32 @@ static struct error *ask_shell(const struct peer *peer, const char *script, cons
 	return process_check(words.argv, script, deadline, output);
 }
 
-struct error *peer_cpu_time(const struct peer *peer, struct deadline deadline, double *seconds)
+struct error *peer_cpu_time(
+	const struct peer *peer, struct deadline deadline, double *here, double *there)
 {
 	static const char script[] = "cat /proc/[0-9]*/stat 2>/dev/null; true";
 	_cleanup_free_ char *listing = NULL;
+	char own[1024];
+	ssize_t n = pread(peer->statistics, own, sizeof(own) - 1, 0);
 
+	if (n < 0)
+		return error_errno(errno, "cannot read what ssh has used");
+	own[n] = '\0';
+	try_(cpu_time_listing(own, &peer->ssh, 1, here));
 	try_(ask_shell(peer, script, "all", deadline, &listing));
-	return cpu_time_listing(listing, &peer->far_init, 1, seconds);
+	return cpu_time_listing(listing, &peer->far_session, 1, there);
 }
 
-struct error *peer_count_qemus(const struct peer *peer, const char *guest,
-	struct deadline deadline, unsigned int *count)
+struct error *peer_count_qemus(
+	const struct peer *peer, const char *guest, struct deadline deadline, unsigned int *count)
 {
 	/* Its later QEMUs have ".N" behind the name. */
 	static const char script[] =
 		"lab=$(readlink \"/proc/$1/ns/pid\")\n"
 		"for dir in /proc/[0-9]*; do\n"
 		"  [ \"$(readlink \"$dir/ns/pid\")\" = \"$lab\" ] || continue\n"
-		"  name=$(tr '\\0' '\\n' <\"$dir/cmdline\" | sed -n 's/^guest=\\([^,]*\\),.*/\\1/p')\n"
+		"  name=$(tr '\\0' '\\n' <\"$dir/cmdline\" | sed -n "
+		"'s/^guest=\\([^,]*\\),.*/\\1/p')\n"
 		"  case $name in \"$2\"|\"$2\".*) echo qemu;; esac\n"
 		"done 2>/dev/null; true";
 	_cleanup_free_ char *lines = NULL;

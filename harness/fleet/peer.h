@@ -32,8 +32,11 @@ struct error *peer_parse(const char *uri, struct peer_address *address);
 
 struct peer;
 
+/* Where a run's peer has its directory: a run has the host to itself. Caller frees. */
+char *peer_directory(void);
+
 /* Logs in without asking anybody, and returns when the stack is there. `directory` is for sockets
- * and ssh's log: short, private, made if missing. */
+ * and ssh's log: short, private, made if missing, and removed by peer_close(). */
 struct error *peer_open(
 	const char *uri, const char *directory, struct deadline deadline, struct peer **peer);
 /* Ends the stack, its guests and their lab. */
@@ -49,16 +52,18 @@ const json_t *peer_host(const struct peer *peer);
  * before. *here is its path on this machine, of which the caller frees the text, and *there its
  * path in the lab on the other one: the first leads to the second, or with `back` the second to the
  * first. */
-struct error *peer_forward(struct peer *peer, const char *name, bool back,
-	struct deadline deadline, char **here, char **there);
+struct error *peer_forward(struct peer *peer, const char *name, bool back, struct deadline deadline,
+	char **here, char **there);
 
 /* Bytes that ssh has carried between the machines up to now, both ways, its own among them: half of
  * what the kernel has seen it read and write. */
 struct error *peer_carried(const struct peer *peer, uint64_t *bytes);
 
-/* CPU seconds of all that runs or ran in the lab there, by the other machine's /proc. */
-struct error *peer_cpu_time(const struct peer *peer, struct deadline deadline, double *seconds);
+/* CPU seconds up to now, to the tick, by both machines' /proc: `here` of ssh, `there` of its other
+ * end, the lab, and all that they have started (asking for this among it). */
+struct error *peer_cpu_time(
+	const struct peer *peer, struct deadline deadline, double *here, double *there);
 
 /* How many QEMUs of this guest live in the lab there, by the other machine's /proc. */
-struct error *peer_count_qemus(const struct peer *peer, const char *guest,
-	struct deadline deadline, unsigned int *count);
+struct error *peer_count_qemus(
+	const struct peer *peer, const char *guest, struct deadline deadline, unsigned int *count);

@@ -12,6 +12,7 @@ enum {
 	STAT_BYTES = 4096, /* a line has about 400, with the longest name */
 	MAPS_BYTES = 16 << 20,
 	ROLLUP_BYTES = 1 << 16,
+	CMDLINE_BYTES = 1 << 20,
 };
 
 /* ---- numbers ---- */
@@ -276,4 +277,48 @@ struct error *proc_read_memory(pid_t pid, struct proc_memory *memory)
 	if (!proc_parse_memory(text, memory))
 		return error_new(ERROR_SETUP, "%s has no Rss and Pss", path);
 	return NULL;
+}
+
+/* ---- cmdline ---- */
+
+/* "guest=GUEST,…" or "guest=GUEST.N,…" */
+static bool names_guest(const char *word, const char *guest)
+{
+	static const char key[] = "guest=";
+	size_t length = strlen(guest);
+
+	if (strncmp(word, key, strlen(key)) != 0 || strncmp(word + strlen(key), guest, length) != 0)
+		return false;
+	word += strlen(key) + length;
+	return *word == ',' || *word == '.';
+}
+
+/* A process that ends meanwhile, or one of the kernel's, has no words. */
+static bool is_qemu_of(const char *pid, const char *guest)
+{
+	_cleanup_free_ char *path = format_string("/proc/%s/cmdline", pid);
+	_cleanup_free_ char *words = NULL;
+	size_t size = 0;
+	_cleanup_error_ struct error *gone = fs_read(path, CMDLINE_BYTES, &words, &size);
+
+	if (gone)
+		return false;
+	for (size_t at = 0; at < size; at += strlen(words + at) + 1) {
+		if (names_guest(words + at, guest))
+			return true;
+	}
+	return false;
+}
+
+unsigned int proc_count_qemus(const char *guest)
+{
+	unsigned int count = 0;
+	DIR *dir = opendir("/proc");
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));)
+		count += isdigit((unsigned char)entry->d_name[0]) &&
+			 is_qemu_of(entry->d_name, guest);
+	if (dir)
+		closedir(dir);
+	return count;
 }

@@ -39,6 +39,12 @@ bool proc_has_ended(pid_t pid);
  * …,debug-threads=on` calls "CPU 0/KVM" or the like. What has ended counts for nothing. */
 double proc_vcpu_seconds(pid_t qemu);
 
+/* ---- /proc/PID/cmdline ---- */
+
+/* How many QEMUs of this guest live in this PID namespace: those that run with `-name
+ * guest=GUEST,…` or, as later seats have it, `-name guest=GUEST.N,…`. */
+unsigned int proc_count_qemus(const char *guest);
+
 /* ---- /proc/PID/maps ---- */
 
 struct proc_map {

@@ -67,7 +67,7 @@ struct topology {
 		struct trial *trial, unsigned int guest, unsigned int from, struct sight *sight);
 };
 
-extern const struct topology topology_flat, topology_machines, topology_nested;
+extern const struct topology topology_flat, topology_machines, topology_peer, topology_nested;
 
 /* A program of ours that runs in a guest's background. */
 struct guest_program {

@@ -448,6 +448,33 @@ static void variants_and_blocks_can_be_chosen(void **state)
 }
 
 /* A drill slows one variant down, by a parameter or by the engine, and says so. */
+static void a_peer_is_for_those_with_two_machines(void **state)
+{
+	const struct mechanism *zerocopy = mechanism_find("zerocopy");
+	struct plan_options options = {.mechanisms = &zerocopy,
+		.mechanism_count = 1,
+		.profile = PROFILE_QUICK,
+		.peer = "qemu+ssh://other/system"};
+	size_t with_peer = 0, i;
+	const json_t *trial;
+
+	(void)state;
+	_cleanup_json_ json_t *plan = make_plan(options);
+
+	assert_string_equal(text(plan, "peer"), options.peer);
+	json_array_foreach (json_object_get(plan, "trials"), i, trial) {
+		bool has_two = strcmp(text(trial, "variant"), "phys") == 0;
+
+		assert_int_equal(json_object_get(trial, "peer") != NULL, has_two);
+		with_peer += has_two;
+	}
+	assert_true(with_peer > 0);
+	options.peer = NULL;
+	_cleanup_json_ json_t *plain = make_plan(options);
+
+	assert_null(json_object_get(plain, "peer"));
+}
+
 static void a_drill_handicaps_one_variant(void **state)
 {
 	struct plan_options options = options_for(2, PROFILE_SMOKE);
@@ -550,6 +577,7 @@ int main(void)
 		cmocka_unit_test(an_aa_plan_is_one_variant_in_two_arms),
 		cmocka_unit_test(an_aa_plan_of_a_named_variant),
 		cmocka_unit_test(variants_and_blocks_can_be_chosen),
+		cmocka_unit_test(a_peer_is_for_those_with_two_machines),
 		cmocka_unit_test(a_drill_handicaps_one_variant),
 	};
 

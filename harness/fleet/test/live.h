@@ -27,7 +27,8 @@ struct live_job {
 	int out_fd;
 };
 
-/* Called in the lab before the fleet of a body is opened, which its changes concern; may be NULL. */
+/* Called in the lab before the fleet of a body is opened, which its changes concern; may be NULL.
+ */
 static void (*live_prepare)(struct fleet_host *host);
 
 static struct resources *live_resources;
@@ -109,7 +110,7 @@ static void live_template(struct live_job *job, uint64_t memory_bytes)
 }
 
 /* Runs `body` with a fleet in a lab. A failure is printed where it happens and fails the test. */
-static void live_run(const struct fleet_spec *spec, void (*body)(struct fleet *fleet))
+static inline void live_run(const struct fleet_spec *spec, void (*body)(struct fleet *fleet))
 {
 	struct live_job job = {.spec = spec, .body = body};
 

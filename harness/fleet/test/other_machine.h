@@ -1,5 +1,5 @@
 /* What tests of peers share: an SSH server in the lab, or in its second machine, that stands for
- * another host. The test's program is fleetlab there. */
+ * another host. */
 #pragma once
 
 #include "harness/fleet/peer.h"
@@ -14,12 +14,11 @@ struct other {
 	struct place_process sshd;
 };
 
-/* The server listens at `address` in `machine` (NULL: in the lab). */
-static inline struct error *make_other(
-	struct machine *machine, const char *address, struct other *other)
+/* The server listens at `address` in `machine` (NULL: in the lab); `program` is fleetlab there. */
+static inline struct error *make_other_with(
+	const char *program, struct machine *machine, const char *address, struct other *other)
 {
 	struct deadline deadline = deadline_after_ms(OTHER_TIMEOUT_MS);
-	_cleanup_free_ char *program = realpath("/proc/self/exe", NULL);
 	struct ssh_key host, user;
 
 	*other = (struct other){.dir = format_string("%s/ssh", lab_dir())};
@@ -36,12 +35,25 @@ static inline struct error *make_other(
 	return place_write(&other->place, known, hosts, strlen(hosts), deadline);
 }
 
+/* The same with the test's own program. */
+static inline struct error *make_other(
+	struct machine *machine, const char *address, struct other *other)
+{
+	_cleanup_free_ char *program = realpath("/proc/self/exe", NULL);
+
+	return make_other_with(program, machine, address, other);
+}
+
+static inline char *other_uri(const struct other *other, const char *address, int port)
+{
+	return format_string("qemu+ssh://root@%s:%d/system?%s", address, port, other->query);
+}
+
 static inline struct error *open_peer(
 	const struct other *other, const char *address, int port, struct peer **peer)
 {
 	_cleanup_free_ char *directory = format_string("%s/peer", lab_dir());
-	_cleanup_free_ char *uri = format_string(
-		"qemu+ssh://root@%s:%d/system?%s", address, port, other->query);
+	_cleanup_free_ char *uri = other_uri(other, address, port);
 
 	return peer_open(uri, directory, deadline_after_ms(OTHER_TIMEOUT_MS), peer);
 }

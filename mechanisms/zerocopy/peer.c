@@ -1,0 +1,65 @@
+/* Two machines of which the second is a real one, reached by SSH (harness/fleet/peer.h): the
+ * paper's Xen-Phys as it was meant. SSH is also the tunnel, so everything between the two takes it:
+ * the stream, the guests' own frames, and the requests to the stack there. */
+#include "mechanisms/zerocopy/zerocopy.h"
+#include "harness/fleet/peer.h"
+#include "harness/host/proc.h"
+#include "harness/lab/cpu_time.h"
+
+/* A disk would have to go along: guests have none. */
+static struct error *peer_fleet(struct trial *trial, struct fleet_spec *spec)
+{
+	try_(topology_machines.fleet(trial, spec));
+	spec->disk_bytes = 0;
+	return NULL;
+}
+
+static struct error *peer_move(struct trial *trial, const unsigned int guests[], size_t count,
+	const struct move_options *options, struct move_report reports[])
+{
+	return topology_flat.move(trial, guests, count, options, reports);
+}
+
+/* SSH runs outside of the lab, but is of what a move costs. */
+static struct error *peer_cpu(struct trial *trial, unsigned int from, struct cpu_reading *reading)
+{
+	double here, ssh, there;
+
+	try_(peer_cpu_time(trial_peer(trial), trial_deadline(trial), &ssh, &there));
+	try_(cpu_time_lab_but_self(&here));
+	here += ssh;
+	*reading = (struct cpu_reading){
+		.total = here + there,
+		.source = from == 0 ? here : there,
+		.destination = from == 0 ? there : here,
+	};
+	return NULL;
+}
+
+static struct error *peer_network(struct trial *trial, uint64_t *bytes)
+{
+	return peer_carried(trial_peer(trial), bytes);
+}
+
+/* By both machines' kernels. */
+static struct error *peer_sight(
+	struct trial *trial, unsigned int guest, unsigned int from, struct sight *sight)
+{
+	const char *name = fleet_guest_name(trial_fleet(trial), guest);
+	unsigned int here = proc_count_qemus(name), there;
+
+	try_(peer_count_qemus(trial_peer(trial), name, trial_deadline(trial), &there));
+	sight->changed_sides = from == 0 ? here == 0 && there == 1 : here == 1 && there == 0;
+	sight->same_memory = false;
+	return NULL;
+}
+
+const struct topology topology_peer = {
+	.name = "peer",
+	.fleet = peer_fleet,
+	.move = peer_move,
+	.cpu = peer_cpu,
+	.network = peer_network,
+	.guests = trial_fleet,
+	.sight = peer_sight,
+};
