@@ -95,7 +95,7 @@ static struct error *put_recovery(
 
 static struct error *move_dirtying(struct trial *trial, int64_t rate, json_t *at)
 {
-	const unsigned int guest = 0;
+	const unsigned int guest = fleet_count(zerocopy_guests(trial)) - 1;
 	struct guest_program program = {0};
 	struct guest_moments moments = {0};
 	_cleanup_json_ json_t *result = NULL;

@@ -40,6 +40,9 @@ static const struct param params[] = {
 		"idle: memory that no guest exceeds"},
 	{"memory_mib", PARAM_INTEGER, "MiB", "256", 96, 65536, NULL,
 		"otherwise: memory of each guest"},
+	{"memory_beside_mib", PARAM_INTEGER, "MiB", "0", 0, 65536, NULL,
+		"dirty: another guest of so much memory stands by; 0: none. With the sizes of the "
+		"idle guests, both experiments are clones of one template"},
 	{"guests", PARAM_INTEGER, "guests", "4", 1, ZEROCOPY_GUESTS_MAX, NULL,
 		"stack: guests that move as one transaction"},
 	{"fill_percent", PARAM_INTEGER, "%", "50", 0, 80, NULL,
@@ -167,13 +170,15 @@ static const char *const page_variants[] = {
 /* SSH in an emulated CPU carries 6 MB/s: a profile of minutes has these systems, and one of hours
  * also the nested ones that copy. */
 static const char *const quick_variants[] = {"vmbeam", "phys", NULL};
+static const char *const vmbeam_alone[] = {"vmbeam", NULL};
 
 /* The paper's sizes: flat systems bear them all. Nested ones need memory twice for a guest, and
  * room for a copy of it. */
 static const struct preset up_to_4_gib[] = {{"memory_most_mib", "4096"}, {0}};
 static const struct preset up_to_1_gib[] = {{"memory_most_mib", "1024"}, {0}};
-static const struct preset two_sizes[] = {{"memory_step", "4"}, {"fill_percent", "10"}, {0}};
-static const struct preset two_rates[] = {{"memory_mib", "192"}, {"dirty_steps", "2"}, {0}};
+static const struct preset two_sizes[] = {{"memory_step", "3"}, {"fill_percent", "10"}, {0}};
+static const struct preset two_rates[] = {
+	{"memory_mib", "384"}, {"memory_beside_mib", "128"}, {"dirty_steps", "2"}, {0}};
 static const struct preset dirty_2_gib[] = {{"memory_mib", "2048"}, {"dirty_steps", "4"}, {0}};
 
 static const struct experiment experiments[] = {
@@ -213,7 +218,7 @@ static const struct experiment experiments[] = {
 			{"workload", "dirty"}, {"fill_percent", "25"}, {"client_ms", BEARABLE_MS}),
 		.sizes =
 			{
-				[PROFILE_QUICK] = {1, two_rates, quick_variants},
+				[PROFILE_QUICK] = {1, two_rates, vmbeam_alone},
 				[PROFILE_PAPER] = {3, dirty_2_gib, NULL},
 				[PROFILE_NIGHTLY] = {1, NULL, quick_variants},
 			},
@@ -318,9 +323,15 @@ size_t zerocopy_sizes_mib(const struct trial *trial, uint64_t sizes[ZEROCOPY_GUE
 	uint64_t most = (uint64_t)trial_integer(trial, "memory_most_mib");
 	uint64_t step = (uint64_t)trial_integer(trial, "memory_step");
 	uint64_t one = (uint64_t)trial_integer(trial, "memory_mib");
+	uint64_t beside = (uint64_t)trial_integer(trial, "memory_beside_mib");
 	bool stack = strcmp(workload, "stack") == 0;
 	size_t count = stack ? (size_t)trial_integer(trial, "guests") : 1;
 
+	if (strcmp(workload, "dirty") == 0 && beside > 0) {
+		sizes[0] = beside;
+		sizes[1] = one;
+		return 2;
+	}
 	if (strcmp(workload, "idle") != 0) {
 		for (size_t i = 0; i < count; i++)
 			sizes[i] = one;

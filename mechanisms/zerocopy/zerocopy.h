@@ -112,7 +112,7 @@ const struct topology *zerocopy_topology(const struct trial *trial);
 struct fleet *zerocopy_guests(struct trial *trial);
 /* What the guests that are moved boot. */
 struct image_request zerocopy_image(const struct trial *trial);
-/* Of the sweep, ascending; NULL-terminated by 0. Returns how many. */
+/* Of the guests, of which all are moved or, under a load, the last one. Returns how many. */
 size_t zerocopy_sizes_mib(const struct trial *trial, uint64_t sizes[ZEROCOPY_GUESTS_MAX]);
 
 enum move_method zerocopy_method(const struct trial *trial);

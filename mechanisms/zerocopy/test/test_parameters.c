@@ -117,8 +117,11 @@ static void every_parameter_shows(void **state)
 			if (strcmp(value, param->initial) != 0 && !shows(param->name, value))
 				fail_msg("%s=%s changes nothing", param->name, value);
 		}
-		/* Twice as much: the next size of a sweep that goes by doubling. */
-		snprintf(number, sizeof(number), "%.0f", 2 * strtod(param->initial, NULL));
+		/* Twice as much: the next size of a sweep that goes by doubling. Of nothing, the
+		 * half of what is most. */
+		snprintf(number, sizeof(number), "%.0f",
+			strtod(param->initial, NULL) > 0 ? 2 * strtod(param->initial, NULL)
+							 : param->max / 2);
 		if (param->type == PARAM_BOOLEAN)
 			snprintf(number, sizeof(number), "%s",
 				strcmp(param->initial, "true") == 0 ? "false" : "true");
