@@ -24,7 +24,8 @@ void figure_bytes(double bytes, char *out);
 /* "2 min 24 s". */
 void figure_duration(double seconds, char *out);
 
-/* What a test measured ("150 x [148, 153]"), what is published for it ("129.1 x"), and the ratio of
+/* What a test measured ("150 x [148, 153]"), what is published for it ("129.1 x", a limit "≤ 0.003
+ * %"), and the ratio of
  * the two ("1.16"); "-" where there is none. `out` holds FIGURE_SIZE bytes. */
 void figure_measured(const json_t *test, char *out);
 void figure_published(const json_t *test, char *out);
