@@ -22,6 +22,6 @@ struct command {
  * 0. */
 struct error *command_bad_option(int argc, char **argv) __attribute__((returns_nonnull));
 
-/* How wide results are printed: the columns of the terminal on stdout, or $COLUMNS where it is none;
- * 100 at most, and where neither is known. */
+/* How wide results are printed: the columns of the terminal on stdout, or $COLUMNS where it is
+ * none; 100 at most, and where neither is known. */
 int command_page_width(void);

@@ -183,7 +183,8 @@ static bool estimate_pairs(const struct source *source, const json_t *test, cons
 			json_string(json_text(
 				json_object_get(json_object_get(test, "of"), "best_of") ? of : to,
 				"variant")));
-	if (never_ran(source, test, to, result) || empty_selector(source, test, of, result) ||
+	if (never_ran(source, test, of, result) || never_ran(source, test, to, result) ||
+		empty_selector(source, test, of, result) ||
 		empty_selector(source, test, to, result))
 		return false;
 	pairs = source_pairs(source, of, to, &subject, &baseline);

@@ -91,9 +91,8 @@ static double scale_of(const json_t *test, const char **unit)
 	const char *kind = json_text(test, "kind");
 
 	*unit = json_text(test, "unit");
-	if (strcmp(kind, "slope") == 0 ||
-		((!**unit || strcmp(*unit, "x") == 0) &&
-			strcmp(json_text(test, "shown_in"), "%") == 0)) {
+	if (strcmp(kind, "slope") == 0 || ((!**unit || strcmp(*unit, "x") == 0) &&
+						  strcmp(json_text(test, "shown_in"), "%") == 0)) {
 		*unit = "%";
 		return 100;
 	}
@@ -182,6 +181,17 @@ void figure_cell(const json_t *cell, char *out)
 			json_number(cell, "high", NAN), unit);
 	else
 		snprintf(out, FIGURE_SIZE, "%.10g %.24s", json_number(cell, "value", NAN), unit);
+}
+
+void figure_cpu(const json_t *host, char *out)
+{
+	double cores = json_number(host, "cores", 0);
+
+	if (cores > 0)
+		snprintf(out, FIGURE_SIZE, "%.64s, %.0f core%s", json_text(host, "cpu"), cores,
+			cores == 1 ? "" : "s");
+	else
+		snprintf(out, FIGURE_SIZE, "%.64s", json_text(host, "cpu"));
 }
 
 const char *verdict_colour(const char *verdict)

@@ -36,6 +36,9 @@ void figure_pairs(const json_t *test, char *out);
 /* The published value or range of a table's cell, with its unit. */
 void figure_cell(const json_t *cell, char *out);
 
+/* "AMD EPYC, 2 cores" of a view's host. */
+void figure_cpu(const json_t *host, char *out);
+
 /* SGR colour of a verdict. */
 const char *verdict_colour(const char *verdict);
 

@@ -231,14 +231,15 @@ static void put_run(const json_t *view, FILE *out)
 {
 	const json_t *run = json_object_get(view, "run"), *host = json_object_get(view, "host");
 	_cleanup_free_ char *line = NULL;
-	char took[FIGURE_SIZE];
+	char took[FIGURE_SIZE], cpu[FIGURE_SIZE];
 	const json_t *note;
 	size_t i;
 
 	figure_duration(json_number(run, "wall_s", 0), took);
+	figure_cpu(host, cpu);
 	line = format_string("Run %s, profile %s, %s in trials, on %s, Linux %s, QEMU %s, "
 			     "accelerator %s%s.",
-		json_text(run, "id"), json_text(run, "profile"), took, json_text(host, "cpu"),
+		json_text(run, "id"), json_text(run, "profile"), took, cpu,
 		json_text(host, "kernel"), json_text(host, "qemu"), json_text(host, "accelerator"),
 		json_is_true(json_object_get(host, "emulated"))
 			? ": the CPU is emulated, times are not those of hardware"
@@ -301,8 +302,8 @@ static void put_aa(const json_t *view, FILE *out)
 	markdown_table(table, "lllrrl", out);
 }
 
-void markdown_render(const json_t *view, const json_t *record, const struct report_options *options,
-	FILE *out)
+void markdown_render(
+	const json_t *view, const json_t *record, const struct report_options *options, FILE *out)
 {
 	const json_t *one;
 	size_t i;

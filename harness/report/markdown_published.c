@@ -25,8 +25,7 @@ static void put_row(json_t *table, const char *label, const char *published, con
 	}
 	_cleanup_free_ char *shown = markdown_figure(measured);
 
-	markdown_row(
-		table, COLUMNS, (const char *const[COLUMNS]){label, published, shown, trials});
+	markdown_row(table, COLUMNS, (const char *const[COLUMNS]){label, published, shown, trials});
 }
 
 /* A single reading of ours stands in the published value's row, several in rows below it. */
@@ -65,8 +64,8 @@ static void add_cells(json_t *table, const json_t *published, bool measured)
 			if (measured && !published_cell_has(cell, "median"))
 				continue;
 			column = several && column ? column : "";
-			label = format_string("%s%s%s", json_text(row, "label"),
-				*column ? ", " : "", column);
+			label = format_string(
+				"%s%s%s", json_text(row, "label"), *column ? ", " : "", column);
 			escaped = markdown_text(label);
 			add_cell(table, escaped, cell);
 		}

@@ -16,16 +16,17 @@
 static void put_run(const json_t *view, const struct page *page)
 {
 	const json_t *run = json_object_get(view, "run"), *host = json_object_get(view, "host");
-	char took[FIGURE_SIZE];
+	char took[FIGURE_SIZE], cpu[FIGURE_SIZE];
 	const json_t *note;
 	size_t i;
 
 	figure_duration(json_number(run, "wall_s", 0), took);
+	figure_cpu(host, cpu);
 	page_heading(page, json_text(run, "id"));
 	page_wrap(page, 0, 2, "run:  profile %s, seed %.0f, %s, %s in trials; fleetlab %s (%s)",
 		json_text(run, "profile"), json_number(run, "seed", 0), json_text(run, "state"),
 		took, json_text(run, "version"), json_text(run, "commit"));
-	page_wrap(page, 0, 6, "host: %s; Linux %s; QEMU %s; libvirt %s", json_text(host, "cpu"),
+	page_wrap(page, 0, 6, "host: %s; Linux %s; QEMU %s; libvirt %s", cpu,
 		json_text(host, "kernel"), json_text(host, "qemu"), json_text(host, "libvirt"));
 	page_wrap(page, 0, 6, "      accelerator %s%s%s%s", json_text(host, "accelerator"),
 		json_is_true(json_object_get(host, "emulated"))
@@ -67,8 +68,8 @@ static void put_verdicts(const struct page *page, const json_t *paper)
 	page_wrap(page, 2, 4, "in short: %s", list);
 }
 
-static void put_paper(const struct page *page, const json_t *paper,
-	const struct report_options *options)
+static void put_paper(
+	const struct page *page, const json_t *paper, const struct report_options *options)
 {
 	char heading[160];
 
@@ -122,7 +123,7 @@ static void put_outlier(const struct page *page, const json_t *trial, bool verbo
 		if (i > 0 && !verbose)
 			break;
 		if (more > 0 && !verbose)
-			snprintf(rest, sizeof(rest), " (and %zu more metric%s)", more,
+			snprintf(rest, sizeof(rest), "; %zu more metric%s", more,
 				more == 1 ? "" : "s");
 		figure_value(json_number(one, "value", NAN), json_text(one, "unit"), value);
 		page_wrap(page, 2, 4, "trial %.0f, %s: %s %s, %s%s", json_number(trial, "index", 0),
@@ -252,7 +253,8 @@ static void put_legend(const json_t *view, const struct page *page, bool brief)
 		if (is_used(view, verdicts[i].word))
 			put_word(page, &verdicts[i]);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(words) - brief; i++) /* the last is of what brief leaves out */
+	for (size_t i = 0; i < ARRAY_SIZE(words) - brief;
+		i++) /* the last is of what brief leaves out */
 		put_word(page, &words[i]);
 }
 

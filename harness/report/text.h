@@ -21,5 +21,6 @@ void text_also(const struct page *page, const json_t *paper);
 
 void text_claims(const struct page *page, const json_t *paper, bool verbose);
 
-/* All claims in one line each, where there are several papers: the end of a report of many pages. */
+/* All claims in one line each, where there are several papers: the end of a report of many pages.
+ */
 void text_summary(const json_t *view, const struct page *page);

@@ -34,10 +34,11 @@ static json_t *view_host(const json_t *host)
 	const json_t *accelerator = json_object_get(host, "accelerator");
 	const char *name = host_field(host, "accelerator");
 	const json_t *kernel = json_object_get(host, "kernel");
+	const json_t *cpu = json_object_get(host, "cpu");
 
-	return json_pack("{s:s, s:s, s:b, s:s, s:s, s:s, s:s}", "accelerator", name, "reason",
+	return json_pack("{s:s, s:s, s:b, s:s, s:O*, s:s, s:s, s:s}", "accelerator", name, "reason",
 		json_text(accelerator, "reason"), "emulated", strcmp(name, "kvm") != 0, "cpu",
-		host_field(host, "cpu"), "kernel",
+		host_field(host, "cpu"), "cores", json_object_get(cpu, "cores"), "kernel",
 		json_is_object(kernel) && json_object_get(kernel, "release")
 			? json_text(kernel, "release")
 			: host_field(host, "kernel"),
@@ -120,8 +121,8 @@ static void measure(const json_t *record, const char *mechanism, const json_t *c
 static void add_emulation(
 	json_t *shown, const json_t *record, const json_t *paper, json_t *selectors)
 {
-	json_object_set_new(shown, "emulated",
-		emulation_of(record, json_text(paper, "mechanism"), selectors));
+	json_object_set_new(
+		shown, "emulated", emulation_of(record, json_text(paper, "mechanism"), selectors));
 	json_decref(selectors);
 }
 

@@ -5,8 +5,8 @@
  *   {"schema": "fleetlab.report/1",
  *    "run": {"id", "synthetic", "started", "finished", "state", "profile", "seed", "version",
  *            "commit", "command", "wall_s", "altered", "notes": [text]},
- *    "host": {"accelerator", "reason", "emulated": bool, "cpu", "kernel", "qemu", "libvirt"},
- *    "emulated": [text],    what in this run is emulated (emulation.h): CPU, shaped links
+ *    "host": {"accelerator", "reason", "emulated": bool, "cpu", "cores", "kernel", "qemu",
+ * "libvirt"}, "emulated": [text],    what in this run is emulated (emulation.h): CPU, shaped links
  *    "papers": [{"id", "mechanism", "short", "title", "authors", "comparable": {"ok", "reason"},
  *        "emulated": [text],    in the trials that its claims rest on
  *        "tables": [{"id", "title", "columns", "emulated": [text], "rows": [{"label", "cells": [
