@@ -283,7 +283,8 @@ json_t *api_series_of(const json_t *record, const char *mechanism)
 static struct error *put_measured(
 	const struct held_record *held, const json_t *paper, json_t *shown)
 {
-	static const char *const of_paper[] = {"comparable", "tables", "also", "claims"};
+	static const char *const of_paper[] = {
+		"comparable", "emulated", "tables", "also", "claims"};
 	static const char *const of_view[] = {"emulated", "host", "aa"};
 	const struct record *record = held_record(held);
 	const struct report_options options = {.paper = json_text(paper, "id")};

@@ -59,7 +59,7 @@ static struct error *run_shown(struct ask *ask, const struct held_record *held, 
 	static const char *const of_view[] = {
 		"emulated", "not_run", "aa", "problems", "outliers", "trials"};
 	const struct record *record = held_record(held);
-	const struct report_options options = {.brief = true};
+	const struct report_options options = {.only_claims = true};
 	const char *id = json_text(record->json, "id");
 	_cleanup_json_ json_t *view = NULL;
 	_cleanup_json_ json_t *row = NULL;

@@ -2,8 +2,12 @@
 #include "harness/cmd/command.h"
 
 #include <getopt.h>
-#include <sys/ioctl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+
+/* Longer lines are hard to read. */
+#define PAGE_WIDTH 100
 
 struct error *command_bad_option(int argc, char **argv)
 {
@@ -14,9 +18,15 @@ struct error *command_bad_option(int argc, char **argv)
 		"fleetlab %s --help", argv[0]);
 }
 
-int command_terminal_width(void)
+int command_page_width(void)
 {
+	const char *wanted = getenv("COLUMNS");
 	struct winsize size;
+	int columns = 0;
 
-	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 100;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+		columns = size.ws_col;
+	else if (wanted)
+		columns = atoi(wanted);
+	return columns > 0 && columns < PAGE_WIDTH ? columns : PAGE_WIDTH;
 }

@@ -22,5 +22,6 @@ struct command {
  * 0. */
 struct error *command_bad_option(int argc, char **argv) __attribute__((returns_nonnull));
 
-/* Columns of the terminal on stdout, or 100 when it is none. */
-int command_terminal_width(void);
+/* How wide results are printed: the columns of the terminal on stdout, or $COLUMNS where it is
+ * none; 100 at most, and where neither is known. */
+int command_page_width(void);

@@ -69,7 +69,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 		try_(paper_find_claim(options.claim, &id));
 	try_(load(results, argv[optind], &a));
 	try_(load(results, argv[optind + 1], &b));
-	options.width = command_terminal_width();
+	options.width = command_page_width();
 	options.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
 	try_(report_compare(a, b, format, &options, stdout));
 	*exit_status = a->altered || b->altered ? 2 : 0;

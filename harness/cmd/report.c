@@ -18,15 +18,13 @@ struct words {
 	bool strict;
 };
 
-/* Lines longer than this are hard to read. */
-#define MOST_COLUMNS 100
-
 static struct error *parse(int argc, char **argv, struct words *words)
 {
 	static const struct option options[] = {
 		{"format", required_argument, NULL, 'f'},
 		{"paper", required_argument, NULL, 'p'},
 		{"claim", required_argument, NULL, 'c'},
+		{"brief", no_argument, NULL, 'b'},
 		{"verbose", no_argument, NULL, 'v'},
 		{"output", required_argument, NULL, 'o'},
 		{"strict", no_argument, NULL, 's'},
@@ -35,7 +33,7 @@ static struct error *parse(int argc, char **argv, struct words *words)
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "f:p:c:vo:", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "f:p:c:bvo:", options, NULL)) != -1) {
 		switch (option) {
 		case 'f':
 			try_(report_format_parse(optarg, &words->format));
@@ -45,6 +43,9 @@ static struct error *parse(int argc, char **argv, struct words *words)
 			break;
 		case 'c':
 			words->options.claim = optarg;
+			break;
+		case 'b':
+			words->options.brief = true;
 			break;
 		case 'v':
 			words->options.verbose = true;
@@ -144,9 +145,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	if (words.output) {
 		try_(write_file(record, &words));
 	} else {
-		words.options.width = command_terminal_width();
-		if (words.options.width > MOST_COLUMNS)
-			words.options.width = MOST_COLUMNS;
+		words.options.width = command_page_width();
 		words.options.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
 		try_(report_render(record, words.format, &words.options, stdout));
 	}
@@ -162,6 +161,8 @@ const struct command command_report = {
 		"  -f, --format F     text, markdown, csv, json or junit\n"
 		"  -p, --paper P      only this paper: A, B, C, D, E or null\n"
 		"  -c, --claim C      only this claim: C1\n"
+		"  -b, --brief        only the published tables and the claims, as after a run\n"
+		"                     (text and markdown)\n"
 		"  -v, --verbose      list every trial's samples\n"
 		"  -o, --output FILE  write there instead of standard output\n"
 		"      --strict       exit status 3 when a claim is contradicted, 2 when a trial\n"
@@ -171,6 +172,7 @@ const struct command command_report = {
 		"examples:\n"
 		"  fleetlab report\n"
 		"  fleetlab report 20260131 --claim C1 --verbose\n"
+		"  fleetlab report --brief --format markdown\n"
 		"  fleetlab report --format junit --output report.xml --strict\n",
 	.run = run,
 };

@@ -290,8 +290,9 @@ static struct error *show(const struct run_words *words, json_t *record_json, co
 {
 	_cleanup_record_ struct record *record = NULL;
 	struct report_options options = {
+		.brief = true,
 		.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
-		.width = command_terminal_width(),
+		.width = command_page_width(),
 	};
 
 	try_(record_from_json(record_json, &record));
@@ -374,6 +375,9 @@ const struct command command_run = {
 		"  --wait TIME         wait for another run on this host to end\n"
 		"  --json              the record on standard output instead of tables\n"
 		"  --strict            exit with 3 when a claim is contradicted\n"
+		"\n"
+		"Afterwards the published tables and the claims are printed; all that was\n"
+		"measured: fleetlab report\n"
 		"\n"
 		"exit status: 0 complete, 1 usage or set-up error, 2 a trial failed or is\n"
 		"invalid, 3 a claim is contradicted (--strict), 130 interrupted\n"

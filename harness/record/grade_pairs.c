@@ -18,6 +18,17 @@ static bool empty_selector(
 	return result_if_empty(result, &readings, name);
 }
 
+/* Where one of two variants never ran, "largest" is known of neither: that it did not is why. */
+static bool never_ran(
+	const struct source *source, const json_t *test, const json_t *selector, json_t *result)
+{
+	_cleanup_readings_ struct readings readings = {0};
+	_cleanup_free_ char *name = test_name(test, selector);
+
+	readings_collect(source, selector, true, &readings);
+	return readings.seen == 0 && result_if_empty(result, &readings, name);
+}
+
 /* Before the target: is the direction of the ratio right, wrong or open? */
 static int direction_of(const char *direction, const struct interval *interval, double tolerance)
 {
@@ -172,7 +183,9 @@ static bool estimate_pairs(const struct source *source, const json_t *test, cons
 			json_string(json_text(
 				json_object_get(json_object_get(test, "of"), "best_of") ? of : to,
 				"variant")));
-	if (empty_selector(source, test, of, result) || empty_selector(source, test, to, result))
+	if (never_ran(source, test, of, result) || never_ran(source, test, to, result) ||
+		empty_selector(source, test, of, result) ||
+		empty_selector(source, test, to, result))
 		return false;
 	pairs = source_pairs(source, of, to, &subject, &baseline);
 	json_object_set_new(result, "pairs", json_integer((json_int_t)pairs));

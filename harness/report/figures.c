@@ -91,8 +91,8 @@ static double scale_of(const json_t *test, const char **unit)
 	const char *kind = json_text(test, "kind");
 
 	*unit = json_text(test, "unit");
-	if (strcmp(kind, "slope") == 0 ||
-		(strcmp(*unit, "x") == 0 && strcmp(json_text(test, "shown_in"), "%") == 0)) {
+	if (strcmp(kind, "slope") == 0 || ((!**unit || strcmp(*unit, "x") == 0) &&
+						  strcmp(json_text(test, "shown_in"), "%") == 0)) {
 		*unit = "%";
 		return 100;
 	}
@@ -127,16 +127,22 @@ static void figure_range(double low, double high, const char *unit, char *out)
 void figure_published(const json_t *test, char *out)
 {
 	const json_t *published = json_object_get(test, "published");
-	const char *unit;
+	const char *unit, *limit = json_text(test, "limit");
 	double scale = scale_of(test, &unit);
+	char value[FIGURE_SIZE];
 
-	if (!json_is_number(published))
+	if (!json_is_number(published)) {
 		snprintf(out, FIGURE_SIZE, "-");
-	else if (json_object_get(test, "published_low"))
+	} else if (*limit) {
+		figure_value(scale * json_number_value(published), unit, value);
+		snprintf(out, FIGURE_SIZE, "%s %.80s", strcmp(limit, "at most") == 0 ? "≤" : "≥",
+			value);
+	} else if (json_object_get(test, "published_low")) {
 		figure_range(scale * json_number(test, "published_low", NAN),
 			scale * json_number(test, "published_high", NAN), unit, out);
-	else
+	} else {
 		figure_value(scale * json_number_value(published), unit, out);
+	}
 }
 
 void figure_ratio_to_published(const json_t *test, char *out)
@@ -175,6 +181,17 @@ void figure_cell(const json_t *cell, char *out)
 			json_number(cell, "high", NAN), unit);
 	else
 		snprintf(out, FIGURE_SIZE, "%.10g %.24s", json_number(cell, "value", NAN), unit);
+}
+
+void figure_cpu(const json_t *host, char *out)
+{
+	double cores = json_number(host, "cores", 0);
+
+	if (cores > 0)
+		snprintf(out, FIGURE_SIZE, "%.64s, %.0f core%s", json_text(host, "cpu"), cores,
+			cores == 1 ? "" : "s");
+	else
+		snprintf(out, FIGURE_SIZE, "%.64s", json_text(host, "cpu"));
 }
 
 const char *verdict_colour(const char *verdict)

@@ -24,7 +24,8 @@ void figure_bytes(double bytes, char *out);
 /* "2 min 24 s". */
 void figure_duration(double seconds, char *out);
 
-/* What a test measured ("150 x [148, 153]"), what is published for it ("129.1 x"), and the ratio of
+/* What a test measured ("150 x [148, 153]"), what is published for it ("129.1 x", a limit "≤ 0.003
+ * %"), and the ratio of
  * the two ("1.16"); "-" where there is none. `out` holds FIGURE_SIZE bytes. */
 void figure_measured(const json_t *test, char *out);
 void figure_published(const json_t *test, char *out);
@@ -34,6 +35,9 @@ void figure_pairs(const json_t *test, char *out);
 
 /* The published value or range of a table's cell, with its unit. */
 void figure_cell(const json_t *cell, char *out);
+
+/* "AMD EPYC, 2 cores" of a view's host. */
+void figure_cpu(const json_t *host, char *out);
 
 /* SGR colour of a verdict. */
 const char *verdict_colour(const char *verdict);

@@ -4,8 +4,10 @@
 #include "harness/report/line.h"
 #include "harness/report/view.h"
 
-void text_render(const json_t *view, const json_t *record, const struct page *page, bool verbose);
-void markdown_render(const json_t *view, const json_t *record, bool verbose, FILE *out);
+void text_render(const json_t *view, const json_t *record, const struct page *page,
+	const struct report_options *options);
+void markdown_render(
+	const json_t *view, const json_t *record, const struct report_options *options, FILE *out);
 void csv_render(const json_t *view, FILE *out);
 void junit_render(const json_t *view, FILE *out);
 

@@ -1,6 +1,7 @@
 /* The report as Markdown, as README shows it: see report.h. */
 #include "harness/base/fs.h"
 #include "harness/record/samples.h"
+#include "harness/report/emulation.h"
 #include "harness/report/figures.h"
 #include "harness/report/formats.h"
 #include "harness/report/markdown.h"
@@ -16,95 +17,27 @@ void markdown_put(FILE *out, const char *text)
 	fputs(escaped, out);
 }
 
-void markdown_emulation(const json_t *view, FILE *out)
+void markdown_emulation(const json_t *part, FILE *out)
 {
-	const json_t *host = json_object_get(view, "host"), *text;
-	size_t i;
+	_cleanup_free_ char *list = emulation_text(part);
 
-	if (json_is_true(json_object_get(host, "emulated"))) {
-		fputs(" Emulated: CPU by ", out);
-		markdown_put(out, json_text(host, "accelerator"));
-		fputs(".", out);
-	}
-	json_array_foreach (json_object_get(view, "emulated"), i, text) {
+	if (*list) {
 		fputs(" Emulated: ", out);
-		markdown_put(out, json_string_value(text));
+		markdown_put(out, list);
 		fputs(".", out);
 	}
 	fputs("\n\n", out);
 }
 
-/* ---- the paper's tables ---- */
-
-static void add_ours(json_t *table, const json_t *ours)
+void markdown_graded(const json_t *paper, FILE *out)
 {
-	_cleanup_free_ char *label = markdown_text(json_text(ours, "label"));
-	_cleanup_free_ char *indented = format_string("&nbsp; %s", label);
-	char measured[FIGURE_SIZE] = "not measured", trials[32] = "";
+	const json_t *comparable = json_object_get(paper, "comparable");
 
-	if (json_object_get(ours, "median")) {
-		figure_interval(json_number(ours, "median", NAN), json_number(ours, "low", NAN),
-			json_number(ours, "high", NAN), json_text(ours, "unit"), measured);
-		snprintf(trials, sizeof(trials), "%.0f", json_number(ours, "trials", 0));
-	}
-	_cleanup_free_ char *shown = markdown_figure(measured);
-
-	markdown_row(table, 4, (const char *const[4]){indented, "", shown, trials});
-}
-
-static void add_cell(json_t *table, const json_t *row, const char *column, const json_t *cell)
-{
-	_cleanup_free_ char *label = NULL;
-	_cleanup_free_ char *escaped = NULL;
-	char published[FIGURE_SIZE];
-	const json_t *ours;
-	size_t i;
-
-	label = format_string("%s%s%s", json_text(row, "label"), *column ? ", " : "", column);
-	escaped = markdown_text(label);
-	figure_cell(cell, published);
-	markdown_row(table, 4, (const char *const[4]){escaped, published, "", ""});
-	json_array_foreach (json_object_get(cell, "ours"), i, ours)
-		add_ours(table, ours);
-}
-
-static void put_table(const json_t *view, const json_t *published, FILE *out)
-{
-	static const char *const head[] = {"", "published", "measured [95 % interval]", "n"};
-	_cleanup_json_ json_t *table = json_array();
-	const json_t *columns = json_object_get(published, "columns"), *row, *cell;
-	bool several = json_array_size(columns) > 1;
-	size_t r, c;
-
-	markdown_row(table, ARRAY_SIZE(head), head);
-	json_array_foreach (json_object_get(published, "rows"), r, row) {
-		json_array_foreach (json_object_get(row, "cells"), c, cell) {
-			const char *column = json_string_value(json_array_get(columns, c));
-
-			add_cell(table, row, several && column ? column : "", cell);
-		}
-	}
-	fputs("**", out);
-	markdown_put(out, json_text(published, "id"));
-	fputs("**: ", out);
-	markdown_put(out, json_text(published, "title"));
+	if (!json_is_false(json_object_get(comparable, "ok")))
+		return;
+	fputs(" Ratios and shapes are graded, absolute values are not: ", out);
+	markdown_put(out, json_text(comparable, "reason"));
 	fputs(".", out);
-	markdown_emulation(view, out);
-	markdown_table(table, "lrlr", out);
-}
-
-static bool is_measured(const json_t *table)
-{
-	const json_t *row, *cell;
-	size_t r, c;
-
-	json_array_foreach (json_object_get(table, "rows"), r, row) {
-		json_array_foreach (json_object_get(row, "cells"), c, cell) {
-			if (json_array_size(json_object_get(cell, "ours")))
-				return true;
-		}
-	}
-	return false;
 }
 
 /* ---- claims ---- */
@@ -148,11 +81,11 @@ static void add_test(
 	markdown_row(table, 6, (const char *const[6]){id, verdict, published, shown, ratio, why});
 }
 
-static void put_claims(const json_t *view, const json_t *paper, FILE *out)
+static void put_claims(const json_t *paper, FILE *out)
 {
 	static const char *const head[] = {"claim", "verdict", "published",
 		"measured [95 % interval]", "of published", "what, and why this verdict"};
-	const json_t *comparable = json_object_get(paper, "comparable"), *claim, *test;
+	const json_t *claim, *test;
 	_cleanup_json_ json_t *table = json_array();
 	size_t i, t;
 
@@ -162,12 +95,8 @@ static void put_claims(const json_t *view, const json_t *paper, FILE *out)
 			add_test(table, paper, claim, test, t);
 	}
 	fputs("**Claims**.", out);
-	if (json_is_false(json_object_get(comparable, "ok"))) {
-		fputs(" Ratios and shapes are graded, absolute values are not: ", out);
-		markdown_put(out, json_text(comparable, "reason"));
-		fputs(".", out);
-	}
-	markdown_emulation(view, out);
+	markdown_graded(paper, out);
+	markdown_emulation(paper, out);
 	markdown_table(table, "llrlrl", out);
 }
 
@@ -202,19 +131,17 @@ static void put_commands(const json_t *paper, FILE *out)
 
 /* ---- the whole ---- */
 
-static void put_paper(const json_t *view, const json_t *paper, FILE *out)
+static void put_paper(const json_t *paper, bool brief, FILE *out)
 {
-	const json_t *table;
-	size_t i;
-
-	fprintf(out, "## %s: %s (%s)\n\n", json_text(paper, "id"), json_text(paper, "short"),
+	fprintf(out, "### Paper %s: %s (%s)\n\n", json_text(paper, "id"), json_text(paper, "short"),
 		json_text(paper, "mechanism"));
-	json_array_foreach (json_object_get(paper, "tables"), i, table) {
-		if (is_measured(table))
-			put_table(view, table, out);
+	if (brief) {
+		markdown_brief(paper, out);
+		return;
 	}
-	put_claims(view, paper, out);
-	markdown_also(view, paper, out);
+	markdown_published(paper, out);
+	put_claims(paper, out);
+	markdown_also(paper, out);
 	put_commands(paper, out);
 }
 
@@ -304,14 +231,15 @@ static void put_run(const json_t *view, FILE *out)
 {
 	const json_t *run = json_object_get(view, "run"), *host = json_object_get(view, "host");
 	_cleanup_free_ char *line = NULL;
-	char took[FIGURE_SIZE];
+	char took[FIGURE_SIZE], cpu[FIGURE_SIZE];
 	const json_t *note;
 	size_t i;
 
 	figure_duration(json_number(run, "wall_s", 0), took);
+	figure_cpu(host, cpu);
 	line = format_string("Run %s, profile %s, %s in trials, on %s, Linux %s, QEMU %s, "
 			     "accelerator %s%s.",
-		json_text(run, "id"), json_text(run, "profile"), took, json_text(host, "cpu"),
+		json_text(run, "id"), json_text(run, "profile"), took, cpu,
 		json_text(host, "kernel"), json_text(host, "qemu"), json_text(host, "accelerator"),
 		json_is_true(json_object_get(host, "emulated"))
 			? ": the CPU is emulated, times are not those of hardware"
@@ -374,24 +302,25 @@ static void put_aa(const json_t *view, FILE *out)
 	markdown_table(table, "lllrrl", out);
 }
 
-void markdown_render(const json_t *view, const json_t *record, bool verbose, FILE *out)
+void markdown_render(
+	const json_t *view, const json_t *record, const struct report_options *options, FILE *out)
 {
 	const json_t *one;
 	size_t i;
 
 	put_run(view, out);
 	json_array_foreach (json_object_get(view, "papers"), i, one)
-		put_paper(view, one, out);
+		put_paper(one, options->brief, out);
 	if (json_object_get(view, "drill"))
 		fputs("**DRILL: a variant was slowed down on purpose; no claim is graded.**\n\n",
 			out);
 	put_aa(view, out);
 	json_array_foreach (json_object_get(view, "not_run"), i, one)
-		fprintf(out, "- %s: %s: %s\n", json_text(one, "id"), json_text(one, "short"),
+		fprintf(out, "- %s (%s): %s\n", json_text(one, "id"), json_text(one, "short"),
 			json_text(one, "why"));
 	if (json_array_size(json_object_get(view, "not_run")))
 		fputc('\n', out);
-	put_trials(view, verbose, out);
-	if (verbose)
+	put_trials(view, options->verbose, out);
+	if (options->verbose)
 		put_samples(record, out);
 }

@@ -85,7 +85,7 @@ static void put_title(const json_t *also, bool gains, FILE *out)
 	fputs(gains ? "; gain: best subject over best baseline." : ".", out);
 }
 
-void markdown_also(const json_t *view, const json_t *paper, FILE *out)
+void markdown_also(const json_t *paper, FILE *out)
 {
 	const json_t *also, *row;
 	size_t i, r;
@@ -103,7 +103,7 @@ void markdown_also(const json_t *view, const json_t *paper, FILE *out)
 		json_array_foreach (json_object_get(also, "rows"), r, row)
 			add_row(table, also, row, gains);
 		put_title(also, gains, out);
-		markdown_emulation(view, out);
+		markdown_emulation(also, out);
 		markdown_table(table, right, out);
 	}
 }

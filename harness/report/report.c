@@ -40,10 +40,10 @@ struct error *report_render(const struct record *record, enum report_format form
 	try_(view_make(record, options, &view));
 	switch (format) {
 	case REPORT_TEXT:
-		text_render(view, record->json, &page, options->verbose);
+		text_render(view, record->json, &page, options);
 		break;
 	case REPORT_MARKDOWN:
-		markdown_render(view, record->json, options->verbose, out);
+		markdown_render(view, record->json, options, out);
 		break;
 	case REPORT_CSV:
 		csv_render(view, out);
@@ -58,7 +58,8 @@ struct error *report_render(const struct record *record, enum report_format form
 		junit_render(view, out);
 		break;
 	}
-	if (ferror(out))
+	/* Flushed here: what the caller logs next shall stand below it, not in its midst. */
+	if (fflush(out) != 0 || ferror(out))
 		return error_errno(errno, "cannot write the report");
 	return NULL;
 }

@@ -17,7 +17,9 @@ struct report_options {
 	bool verbose;	   /* list the raw samples of each trial */
 	const char *paper; /* only this paper ("C"); NULL: all */
 	const char *claim; /* only this claim ("C1"); NULL: all */
-	bool brief;	   /* claims without the papers' tables */
+	bool only_claims;  /* without the papers' tables and what else was measured */
+	bool brief; /* REPORT_TEXT and REPORT_MARKDOWN: the published tables and the claims; of the
+		     * rest only how to get it */
 };
 
 /* "text", "markdown", …; ERROR_USAGE with the nearest name otherwise. */

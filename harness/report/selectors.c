@@ -1,7 +1,10 @@
 /* What a paper's tables and tests read: see selectors.h. */
 #include "harness/report/selectors.h"
 
+#include "harness/base/cleanup.h"
 #include "harness/record/samples.h"
+
+#include <strings.h>
 
 static void add_selector(
 	json_t *list, const json_t *experiment, const json_t *selector, bool direct)
@@ -40,24 +43,61 @@ static void add_selectors_of(json_t *list, const json_t *reading)
 		add_selector(list, experiment, one, false);
 }
 
-json_t *paper_selectors(const json_t *paper)
+json_t *table_selectors(const json_t *table)
 {
 	json_t *list = json_array();
-	const json_t *table, *row, *cell, *claim, *one;
-	size_t t, r, c, i;
+	const json_t *row, *cell, *one;
+	size_t r, c, i;
 
-	json_array_foreach (json_object_get(paper, "tables"), t, table) {
-		json_array_foreach (json_object_get(table, "rows"), r, row) {
-			json_array_foreach (json_object_get(row, "cells"), c, cell) {
-				json_array_foreach (json_object_get(cell, "ours"), i, one)
-					add_selectors_of(list, one);
-			}
+	json_array_foreach (json_object_get(table, "rows"), r, row) {
+		json_array_foreach (json_object_get(row, "cells"), c, cell) {
+			json_array_foreach (json_object_get(cell, "ours"), i, one)
+				add_selectors_of(list, one);
 		}
 	}
+	return list;
+}
+
+json_t *claims_selectors(const json_t *paper, const char *id)
+{
+	json_t *list = json_array();
+	const json_t *claim, *one;
+	size_t c, i;
+
 	json_array_foreach (json_object_get(paper, "claims"), c, claim) {
+		if (id && strcasecmp(json_text(claim, "id"), id) != 0)
+			continue;
 		json_array_foreach (json_object_get(claim, "tests"), i, one)
 			add_selectors_of(list, one);
 	}
+	return list;
+}
+
+json_t *variant_selectors(const json_t *experiment, const json_t *variants)
+{
+	json_t *list = json_array();
+	json_t *name;
+	size_t i;
+
+	json_array_foreach (variants, i, name)
+		json_array_append_new(list, json_pack("{s:O, s:{s:O}}", "experiment", experiment,
+						    "selector", "variant", name));
+	return list;
+}
+
+json_t *paper_selectors(const json_t *paper)
+{
+	_cleanup_json_ json_t *claims = claims_selectors(paper, NULL);
+	json_t *list = json_array();
+	const json_t *table;
+	size_t i;
+
+	json_array_foreach (json_object_get(paper, "tables"), i, table) {
+		_cleanup_json_ json_t *of_table = table_selectors(table);
+
+		json_array_extend(list, of_table);
+	}
+	json_array_extend(list, claims);
 	return list;
 }
 

@@ -1,6 +1,7 @@
 /* The report for a terminal: see report.h. Must never print a line wider than the page. */
 #include "harness/base/fs.h"
 #include "harness/record/samples.h"
+#include "harness/report/emulation.h"
 #include "harness/report/figures.h"
 #include "harness/report/formats.h"
 #include "harness/report/series.h"
@@ -15,19 +16,22 @@
 static void put_run(const json_t *view, const struct page *page)
 {
 	const json_t *run = json_object_get(view, "run"), *host = json_object_get(view, "host");
-	char took[FIGURE_SIZE];
+	char took[FIGURE_SIZE], cpu[FIGURE_SIZE];
 	const json_t *note;
 	size_t i;
 
 	figure_duration(json_number(run, "wall_s", 0), took);
+	figure_cpu(host, cpu);
 	page_heading(page, json_text(run, "id"));
 	page_wrap(page, 0, 2, "run:  profile %s, seed %.0f, %s, %s in trials; fleetlab %s (%s)",
 		json_text(run, "profile"), json_number(run, "seed", 0), json_text(run, "state"),
 		took, json_text(run, "version"), json_text(run, "commit"));
-	page_wrap(page, 0, 6, "host: %s; Linux %s; QEMU %s; libvirt %s", json_text(host, "cpu"),
+	page_wrap(page, 0, 6, "host: %s; Linux %s; QEMU %s; libvirt %s", cpu,
 		json_text(host, "kernel"), json_text(host, "qemu"), json_text(host, "libvirt"));
 	page_wrap(page, 0, 6, "      accelerator %s%s%s%s", json_text(host, "accelerator"),
-		json_is_true(json_object_get(host, "emulated")) ? " (emulated CPU)" : "",
+		json_is_true(json_object_get(host, "emulated"))
+			? " (emulated CPU: times are not those of hardware)"
+			: "",
 		*json_text(host, "reason") ? ": " : "", json_text(host, "reason"));
 	if (json_is_true(json_object_get(run, "synthetic")))
 		page_wrap(page, 0, 2, "SYNTHETIC: made for a test, measured nowhere.");
@@ -39,17 +43,12 @@ static void put_run(const json_t *view, const struct page *page)
 		page_wrap(page, 2, 4, "%s", json_string_value(note));
 }
 
-void text_emulation(const json_t *view, const struct page *page)
+void text_emulation(const json_t *table, const struct page *page)
 {
-	const json_t *host = json_object_get(view, "host");
-	const json_t *text;
-	size_t i;
+	_cleanup_free_ char *list = emulation_text(table);
 
-	if (json_is_true(json_object_get(host, "emulated")))
-		page_wrap(page, 2, 2, "emulated: CPU by %s; times are not those of hardware",
-			json_text(host, "accelerator"));
-	json_array_foreach (json_object_get(view, "emulated"), i, text)
-		page_wrap(page, 2, 2, "emulated: %s", json_string_value(text));
+	if (*list)
+		page_wrap(page, 2, 4, "emulated: %s", list);
 }
 
 /* The answer first: "in short: C1 reproduced, C2 contradicted". */
@@ -70,7 +69,7 @@ static void put_verdicts(const struct page *page, const json_t *paper)
 }
 
 static void put_paper(
-	const json_t *view, const struct page *page, const json_t *paper, bool verbose)
+	const struct page *page, const json_t *paper, const struct report_options *options)
 {
 	char heading[160];
 
@@ -80,9 +79,10 @@ static void put_paper(
 	page_heading(page, heading);
 	page_wrap(page, 2, 2, "%s", json_text(paper, "title"));
 	put_verdicts(page, paper);
-	text_tables(view, page, paper);
-	text_claims(view, page, paper, verbose);
-	text_also(view, page, paper);
+	text_tables(page, paper, options->brief);
+	text_claims(page, paper, options->verbose);
+	if (!options->brief)
+		text_also(page, paper);
 }
 
 static void put_problems(const json_t *view, const struct page *page, bool verbose)
@@ -100,7 +100,7 @@ static void put_problems(const json_t *view, const struct page *page, bool verbo
 		json_number(trials, "invalid", 0), json_number(trials, "skipped", 0));
 	json_array_foreach (problems, i, problem) {
 		if (i == MOST_LISTED && !verbose) {
-			page_wrap(page, 2, 4, "and %zu more (--verbose)",
+			page_wrap(page, 2, 4, "and %zu more trials (--verbose)",
 				json_array_size(problems) - i);
 			break;
 		}
@@ -123,7 +123,7 @@ static void put_outlier(const struct page *page, const json_t *trial, bool verbo
 		if (i > 0 && !verbose)
 			break;
 		if (more > 0 && !verbose)
-			snprintf(rest, sizeof(rest), "; and in %zu more metric%s", more,
+			snprintf(rest, sizeof(rest), "; %zu more metric%s", more,
 				more == 1 ? "" : "s");
 		figure_value(json_number(one, "value", NAN), json_text(one, "unit"), value);
 		page_wrap(page, 2, 4, "trial %.0f, %s: %s %s, %s%s", json_number(trial, "index", 0),
@@ -131,22 +131,38 @@ static void put_outlier(const struct page *page, const json_t *trial, bool verbo
 	}
 }
 
-static void put_outliers(const json_t *view, const struct page *page, bool verbose)
+static void put_outliers(
+	const json_t *view, const struct page *page, const struct report_options *options)
 {
 	const json_t *outliers = json_object_get(view, "outliers"), *trial;
 	size_t count = json_array_size(outliers), i;
 
-	if (count)
-		page_wrap(page, 0, 2,
-			"outliers: %zu trial%s apart (flagged, counted like the others)", count,
-			count == 1 ? " stands" : "s stand");
+	if (!count)
+		return;
+	page_wrap(page, 0, 2, "outliers: %zu trial%s apart (counted like the others%s)", count,
+		count == 1 ? " stands" : "s stand", options->brief ? "; report lists them" : "");
+	if (options->brief)
+		return;
 	json_array_foreach (outliers, i, trial) {
-		if (i == MOST_LISTED / 2 && !verbose) {
-			page_wrap(page, 2, 4, "and %zu more (--verbose)", count - i);
+		if (i == MOST_LISTED / 2 && !options->verbose) {
+			page_wrap(page, 2, 4, "and %zu more trials (--verbose)", count - i);
 			break;
 		}
-		put_outlier(page, trial, verbose);
+		put_outlier(page, trial, options->verbose);
 	}
+}
+
+/* Of what brief leaves out: how much, and how to get it. */
+static void put_left_out(const json_t *view, const struct page *page)
+{
+	const json_t *paper;
+	size_t count = 0, i;
+
+	json_array_foreach (json_object_get(view, "papers"), i, paper)
+		count += json_array_size(json_object_get(paper, "also"));
+	if (count)
+		page_wrap(page, 0, 2, "also measured, %zu table%s: fleetlab report %s", count,
+			count == 1 ? "" : "s", json_text(json_object_get(view, "run"), "id"));
 }
 
 static void put_samples(const json_t *record, const struct page *page)
@@ -211,7 +227,7 @@ static bool is_used(const json_t *view, const char *verdict)
 }
 
 /* Only the verdicts that occur: a legend is read when it is short. */
-static void put_legend(const json_t *view, const struct page *page)
+static void put_legend(const json_t *view, const struct page *page, bool brief)
 {
 	static const struct word verdicts[] = {
 		{"reproduced", "the direction holds, and the size where the paper gives one"},
@@ -222,6 +238,7 @@ static void put_legend(const json_t *view, const struct page *page)
 		{"not-run", "nothing of it was measured, or there is nothing to grade"},
 	};
 	static const struct word words[] = {
+		{"+ 2", "another test of the claim above, whose verdict is of all of its tests"},
 		{"x", "a ratio, paired within blocks of trials that ran close together"},
 		{"/ paper", "measured divided by published"},
 		{"evidence", "trials in which the mechanism's work was seen from outside; "
@@ -236,7 +253,8 @@ static void put_legend(const json_t *view, const struct page *page)
 		if (is_used(view, verdicts[i].word))
 			put_word(page, &verdicts[i]);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(words) - brief;
+		i++) /* the last is of what brief leaves out */
 		put_word(page, &words[i]);
 }
 
@@ -271,14 +289,15 @@ static void put_aa(const json_t *view, const struct page *page)
 		put_aa_row(page, row);
 }
 
-void text_render(const json_t *view, const json_t *record, const struct page *page, bool verbose)
+void text_render(const json_t *view, const json_t *record, const struct page *page,
+	const struct report_options *options)
 {
 	const json_t *paper, *other;
 	size_t i;
 
 	put_run(view, page);
 	json_array_foreach (json_object_get(view, "papers"), i, paper)
-		put_paper(view, page, paper, verbose);
+		put_paper(page, paper, options);
 	if (json_object_get(view, "drill"))
 		page_wrap(page, 0, 2,
 			"DRILL: a variant was slowed down on purpose; no claim is "
@@ -289,9 +308,12 @@ void text_render(const json_t *view, const json_t *record, const struct page *pa
 	json_array_foreach (json_object_get(view, "not_run"), i, other)
 		page_wrap(page, 0, 3, "%s  %s: %s", json_text(other, "id"),
 			json_text(other, "short"), json_text(other, "why"));
-	put_problems(view, page, verbose);
-	put_outliers(view, page, verbose);
-	if (verbose)
+	put_problems(view, page, options->verbose);
+	put_outliers(view, page, options);
+	if (options->brief)
+		put_left_out(view, page);
+	if (options->verbose)
 		put_samples(record, page);
-	put_legend(view, page);
+	put_legend(view, page, options->brief);
+	text_summary(view, page);
 }

@@ -38,10 +38,10 @@ static void cell_texts(
 	snprintf(interval, FIGURE_SIZE, "[%.20s, %.20s]", from, to);
 }
 
-/* What stands above the labels: the coordinate of a sweep, the experiment of single figures. */
+/* What stands above the labels: the coordinate of a sweep, nothing above names of metrics. */
 static const char *label_head(const json_t *table)
 {
-	return json_text(table, *json_text(table, "metric") ? "coordinate" : "experiment");
+	return json_text(table, "coordinate");
 }
 
 static int label_columns(const json_t *table)
@@ -184,7 +184,6 @@ static struct part part_from(const struct page *page, const json_t *table, int l
 	return part;
 }
 
-/* Single figures of all experiments stand below one title. */
 static void put_title(const struct page *page, const json_t *table)
 {
 	const char *coordinate = json_text(table, "coordinate");
@@ -194,7 +193,8 @@ static void put_title(const struct page *page, const json_t *table)
 			json_text(table, "metric"), json_text(table, "unit"),
 			*coordinate ? ", by " : "", coordinate, json_text(table, "experiment"));
 	else
-		page_wrap(page, 2, 4, "also measured: single figures (by experiment; medians)");
+		page_wrap(page, 2, 4, "also measured: single figures (experiment %s; medians)",
+			json_text(table, "experiment"));
 }
 
 static void put_grid(const struct page *page, const json_t *table, int label)
@@ -212,7 +212,7 @@ static void put_grid(const struct page *page, const json_t *table, int label)
 	}
 }
 
-void text_also(const json_t *view, const struct page *page, const json_t *paper)
+void text_also(const struct page *page, const json_t *paper)
 {
 	const json_t *tables = json_object_get(paper, "also"), *table;
 	int single_label = 0;
@@ -225,11 +225,9 @@ void text_also(const json_t *view, const struct page *page, const json_t *paper)
 	json_array_foreach (tables, t, table) {
 		bool single = !*json_text(table, "metric");
 
-		if (t == 0 || !single) {
-			page_blank(page);
-			put_title(page, table);
-			text_emulation(view, page);
-		}
+		page_blank(page);
+		put_title(page, table);
+		text_emulation(table, page);
 		put_grid(page, table, single ? single_label : label_columns(table));
 	}
 }

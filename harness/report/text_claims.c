@@ -137,13 +137,23 @@ static void put_why(const struct page *page, const json_t *paper, const json_t *
 		*pairs ? "; " : "", reason, *forecast ? "; " : "", forecast);
 }
 
+/* Where the row has no columns for it. */
+static void put_evidence(const struct page *page, const json_t *claim)
+{
+	char took[FIGURE_SIZE], disk[FIGURE_SIZE];
+
+	figure_duration(json_number(claim, "wall_s", 0), took);
+	figure_bytes(json_number(claim, "disk_bytes", 0), disk);
+	page_wrap(page, 11, 11, "evidence: %s; %s; %s on disk", json_text(claim, "evidence"), took,
+		disk);
+}
+
 static void put_claim(
 	const struct page *page, const json_t *paper, const json_t *claim, bool verbose)
 {
 	const json_t *tests = json_object_get(claim, "tests"), *test;
 	const json_t *published = json_object_get(claim, "published");
 	bool run = strcmp(json_text(claim, "verdict"), "not-run") != 0;
-	char took[FIGURE_SIZE], disk[FIGURE_SIZE];
 	size_t i;
 
 	put_test_row(page, json_text(claim, "id"), json_text(claim, "verdict"),
@@ -160,25 +170,21 @@ static void put_claim(
 			put_test_row(page, *json_text(test, "id") ? json_text(test, "id") : id,
 				json_text(test, "verdict"), test, NULL);
 		put_why(page, paper, test);
+		if (i == 0 && run && (page->width < WIDE || verbose))
+			put_evidence(page, claim);
 	}
 	if (verbose && json_object_get(claim, "command"))
 		page_wrap(page, 11, 13, "again: %s", json_text(claim, "command"));
-	if (!run || (page->width >= WIDE && !verbose))
-		return;
-	figure_duration(json_number(claim, "wall_s", 0), took);
-	figure_bytes(json_number(claim, "disk_bytes", 0), disk);
-	page_wrap(page, 11, 11, "evidence: %s; %s; %s on disk", json_text(claim, "evidence"), took,
-		disk);
 }
 
-void text_claims(const json_t *view, const struct page *page, const json_t *paper, bool verbose)
+void text_claims(const struct page *page, const json_t *paper, bool verbose)
 {
 	const json_t *comparable = json_object_get(paper, "comparable"), *claim;
 	size_t i;
 
 	page_blank(page);
 	page_wrap(page, 2, 2, "claims");
-	text_emulation(view, page);
+	text_emulation(paper, page);
 	if (json_is_false(json_object_get(comparable, "ok")))
 		page_wrap(page, 2, 4,
 			"graded: ratios and shapes; absolute values not, since the hosts differ "

@@ -1,20 +1,20 @@
 /* A paper's tables with ours beside them, for a terminal: see text.h. */
+#include "harness/base/cleanup.h"
 #include "harness/record/samples.h"
 #include "harness/report/figures.h"
 #include "harness/report/formats.h"
+#include "harness/report/published.h"
 #include "harness/report/text.h"
 
 #include <math.h>
 #include <string.h>
 
+#define PUBLISHED_COLUMNS 12
+#define MEASURED_COLUMNS 32 /* "0.00782 x RAM [0.00782, 0.00782]" */
+
 static int label_columns(const struct page *page)
 {
-	return page->width >= WIDE ? 46 : 30;
-}
-
-static int measured_columns(const struct page *page)
-{
-	return page->width >= WIDE ? 32 : 28;
+	return page->width >= WIDE ? 47 : 27;
 }
 
 /* "84.1 us [81, 90.2]" and "n=8", or "not measured". */
@@ -34,8 +34,8 @@ static void put_ours(const struct page *page, const json_t *ours)
 	char measured[FIGURE_SIZE], trials[16];
 	const struct cell cells[] = {
 		{label_columns(page) - 2, json_text(ours, "label"), NULL},
-		{-13, "", NULL},
-		{measured_columns(page), measured, NULL},
+		{-PUBLISHED_COLUMNS, "", NULL},
+		{MEASURED_COLUMNS, measured, NULL},
 		{0, trials, "2"},
 	};
 
@@ -53,8 +53,8 @@ static void put_cell_line(
 	bool fits = text_columns(label) <= columns;
 	const struct cell line[] = {
 		{columns, fits ? label : "", NULL},
-		{-13, published, NULL},
-		{measured_columns(page), measured, NULL},
+		{-PUBLISHED_COLUMNS, published, NULL},
+		{MEASURED_COLUMNS, measured, NULL},
 		{0, trials, "2"},
 	};
 	size_t i;
@@ -90,45 +90,43 @@ static void put_row(const struct page *page, const json_t *table, const json_t *
 	}
 }
 
-static bool has_ours(const json_t *table)
-{
-	const json_t *row, *cell;
-	size_t r, c;
-
-	json_array_foreach (json_object_get(table, "rows"), r, row) {
-		json_array_foreach (json_object_get(row, "cells"), c, cell) {
-			if (json_array_size(json_object_get(cell, "ours")))
-				return true;
-		}
-	}
-	return false;
-}
-
-static void put_table(const json_t *view, const struct page *page, const json_t *table)
+static void put_table(const struct page *page, const json_t *table)
 {
 	const struct cell head[] = {
 		{label_columns(page), "", NULL},
-		{-13, "published", "2"},
+		{-PUBLISHED_COLUMNS, "published", "2"},
 		{30, "measured [95 % interval]", "2"},
 	};
 	const json_t *row;
 	size_t r;
 
-	if (!has_ours(table)) /* a table of settings: nothing of ours stands beside it */
-		return;
 	page_blank(page);
 	page_wrap(page, 2, 4, "%s: %s", json_text(table, "id"), json_text(table, "title"));
-	text_emulation(view, page);
+	text_emulation(table, page);
 	page_row(page, 2, head, ARRAY_SIZE(head));
 	json_array_foreach (json_object_get(table, "rows"), r, row)
 		put_row(page, table, row);
 }
 
-void text_tables(const json_t *view, const struct page *page, const json_t *paper)
+static void put_unmeasured(const struct page *page, const json_t *paper)
+{
+	_cleanup_free_ char *list = published_unmeasured(paper);
+
+	if (!*list)
+		return;
+	page_blank(page);
+	page_wrap(page, 2, 4, "not measured in this run: %s", list);
+}
+
+void text_tables(const struct page *page, const json_t *paper, bool brief)
 {
 	const json_t *table;
 	size_t i;
 
-	json_array_foreach (json_object_get(paper, "tables"), i, table)
-		put_table(view, page, table);
+	json_array_foreach (json_object_get(paper, "tables"), i, table) {
+		if (published_has(table, brief ? "median" : NULL))
+			put_table(page, table);
+	}
+	if (brief)
+		put_unmeasured(page, paper);
 }

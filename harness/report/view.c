@@ -7,7 +7,9 @@
 #include "harness/record/paper.h"
 #include "harness/record/samples.h"
 #include "harness/report/also.h"
+#include "harness/report/emulation.h"
 #include "harness/report/redo.h"
+#include "harness/report/selectors.h"
 #include "harness/report/series.h"
 
 #include <string.h>
@@ -32,10 +34,11 @@ static json_t *view_host(const json_t *host)
 	const json_t *accelerator = json_object_get(host, "accelerator");
 	const char *name = host_field(host, "accelerator");
 	const json_t *kernel = json_object_get(host, "kernel");
+	const json_t *cpu = json_object_get(host, "cpu");
 
-	return json_pack("{s:s, s:s, s:b, s:s, s:s, s:s, s:s}", "accelerator", name, "reason",
+	return json_pack("{s:s, s:s, s:b, s:s, s:O*, s:s, s:s, s:s}", "accelerator", name, "reason",
 		json_text(accelerator, "reason"), "emulated", strcmp(name, "kvm") != 0, "cpu",
-		host_field(host, "cpu"), "kernel",
+		host_field(host, "cpu"), "cores", json_object_get(cpu, "cores"), "kernel",
 		json_is_object(kernel) && json_object_get(kernel, "release")
 			? json_text(kernel, "release")
 			: host_field(host, "kernel"),
@@ -114,6 +117,15 @@ static void measure(const json_t *record, const char *mechanism, const json_t *c
 	set_finite(ours, "high", factor * reading.high);
 }
 
+/* Tells of `shown` what is emulated in the trials that these selectors read. */
+static void add_emulation(
+	json_t *shown, const json_t *record, const json_t *paper, json_t *selectors)
+{
+	json_object_set_new(
+		shown, "emulated", emulation_of(record, json_text(paper, "mechanism"), selectors));
+	json_decref(selectors);
+}
+
 static json_t *view_tables(const json_t *record, const json_t *paper)
 {
 	json_t *tables = json_deep_copy(json_object_get(paper, "tables"));
@@ -122,6 +134,7 @@ static json_t *view_tables(const json_t *record, const json_t *paper)
 	size_t t, r, c, o;
 
 	json_array_foreach (tables, t, table) {
+		add_emulation(table, record, paper, table_selectors(table));
 		json_array_foreach (json_object_get(table, "rows"), r, row) {
 			json_array_foreach (json_object_get(row, "cells"), c, cell) {
 				json_array_foreach (json_object_get(cell, "ours"), o, ours)
@@ -132,6 +145,18 @@ static json_t *view_tables(const json_t *record, const json_t *paper)
 	return tables;
 }
 
+static json_t *view_also(const json_t *record, const json_t *paper)
+{
+	json_t *tables = also_measured(record, paper), *table;
+	size_t i;
+
+	json_array_foreach (tables, i, table)
+		add_emulation(table, record, paper,
+			variant_selectors(json_object_get(table, "experiment"),
+				json_object_get(table, "variants")));
+	return tables;
+}
+
 static void add_command(
 	json_t *shown, const json_t *record, const json_t *paper, const json_t *claim)
 {
@@ -139,6 +164,22 @@ static void add_command(
 
 	if (command)
 		json_object_set_new(shown, "command", json_string(command));
+}
+
+/* Tells of tests against a limit on which side of it: its "published" is that limit. */
+static void add_limits(json_t *shown, const json_t *claim)
+{
+	json_t *test;
+	size_t i;
+
+	json_array_foreach (json_object_get(shown, "tests"), i, test) {
+		const json_t *asked = json_array_get(json_object_get(claim, "tests"), i);
+
+		if (json_object_get(asked, "at_most"))
+			json_object_set_new(test, "limit", json_string("at most"));
+		else if (json_object_get(asked, "at_least"))
+			json_object_set_new(test, "limit", json_string("at least"));
+	}
 }
 
 static json_t *view_claims(
@@ -164,6 +205,7 @@ static json_t *view_claims(
 				json_object_set(
 					shown, fields[f], json_object_get(claim, fields[f]));
 		}
+		add_limits(shown, claim);
 		add_command(shown, record, paper, claim);
 		json_array_append_new(claims, shown);
 	}
@@ -181,9 +223,10 @@ static json_t *view_paper(
 	for (size_t f = 0; f < ARRAY_SIZE(fields); f++)
 		json_object_set(shown, fields[f], json_object_get(paper, fields[f]));
 	json_object_set(shown, "comparable", json_object_get(first, "comparable"));
-	if (!options->claim && !options->brief) {
+	add_emulation(shown, record, paper, claims_selectors(paper, options->claim));
+	if (!options->claim && !options->only_claims) {
 		json_object_set_new(shown, "tables", view_tables(record, paper));
-		json_object_set_new(shown, "also", also_measured(record, paper));
+		json_object_set_new(shown, "also", view_also(record, paper));
 	}
 	json_object_set(shown, "claims", claims);
 	return shown;
@@ -286,25 +329,6 @@ static json_t *view_problems(const json_t *record)
 	return problems;
 }
 
-/* What else is emulated: trials say so in a parameter "emulated". */
-static json_t *view_emulated(const json_t *record)
-{
-	_cleanup_json_ json_t *seen = json_object();
-	json_t *texts = json_array();
-	const json_t *trial;
-	size_t i;
-
-	json_array_foreach (json_object_get(record, "trials"), i, trial) {
-		const char *text = json_text(json_object_get(trial, "parameters"), "emulated");
-
-		if (*text && !json_object_get(seen, text)) {
-			json_object_set_new(seen, text, json_true());
-			json_array_append_new(texts, json_string(text));
-		}
-	}
-	return texts;
-}
-
 /* An A/A run measured one variant twice, a drill one that was slowed down on purpose: they have
  * nothing to say of a paper. */
 static struct error *view_contents(
@@ -330,7 +354,7 @@ struct error *view_make(
 
 	json_object_set_new(made, "run", view_run(record));
 	json_object_set_new(made, "host", view_host(json_object_get(record->json, "host")));
-	json_object_set_new(made, "emulated", view_emulated(record->json));
+	json_object_set_new(made, "emulated", emulation_of(record->json, NULL, NULL));
 	try_(view_contents(record->json, options, made));
 	json_object_set_new(made, "trials", view_counts(record->json));
 	json_object_set_new(made, "problems", view_problems(record->json));

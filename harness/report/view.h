@@ -5,18 +5,21 @@
  *   {"schema": "fleetlab.report/1",
  *    "run": {"id", "synthetic", "started", "finished", "state", "profile", "seed", "version",
  *            "commit", "command", "wall_s", "altered", "notes": [text]},
- *    "host": {"accelerator", "reason", "emulated": bool, "cpu", "kernel", "qemu", "libvirt"},
- *    "emulated": [text],    what else in this run is emulated, such as shaped links
+ *    "host": {"accelerator", "reason", "emulated": bool, "cpu", "cores", "kernel", "qemu",
+ * "libvirt"}, "emulated": [text],    what in this run is emulated (emulation.h): CPU, shaped links
  *    "papers": [{"id", "mechanism", "short", "title", "authors", "comparable": {"ok", "reason"},
- *        "tables": [{"id", "title", "columns", "rows": [{"label", "cells": [{…published…,
- *            "ours": [{"label", "unit", "median", "low", "high", "trials"}]}]}]}],
- *        "also": [as also_measured()],
- *        "claims": [as claims_grade(), with "text", "source", "conditions", "published", and
- * "command" where it can be run]}], "not_run": [{"id", "short", "why": "not implemented in this
- * build"}], "aa": [as aa_compare()] only for an A/A run, which has no papers, "trials": {"planned",
- * "finished", "ok", "failed", "invalid", "skipped"}, "problems":
- * [{"index", "experiment", "variant", "block", "outcome", "reason"}], "outliers": [as
- * series_outliers()]}
+ *        "emulated": [text],    in the trials that its claims rest on
+ *        "tables": [{"id", "title", "columns", "emulated": [text], "rows": [{"label", "cells": [
+ *            {…published…, "ours": [{"label", "unit", "median", "low", "high", "trials"}]}]}]}],
+ *        "also": [as also_measured(), with "emulated"],
+ *        "claims": [as claims_grade(), with "text", "source", "conditions", "published",
+ *            in tests against a limit "limit": "at most" or "at least", and "command" where it
+ *            can be run]}],
+ *    "not_run": [{"id", "short", "why": "not implemented in this build"}],
+ *    "aa": [as aa_compare()] only for an A/A run, which has no papers,
+ *    "trials": {"planned", "finished", "ok", "failed", "invalid", "skipped"},
+ *    "problems": [{"index", "experiment", "variant", "block", "outcome", "reason"}],
+ *    "outliers": [as series_outliers()]}
  */
 #pragma once
 

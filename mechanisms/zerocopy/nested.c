@@ -176,7 +176,6 @@ static struct error *nested_sight(
 
 const struct topology topology_nested = {
 	.name = "nested",
-	.emulated = "two nested systems on one host",
 	.fleet = nested_fleet,
 	.open = nested_start,
 	.close = nested_end,

@@ -132,7 +132,7 @@ export function fact(v) {
 
 // How a test's figures are shown: a slope as per cent of the median.
 export function ofTest(test) {
-	const percent = test.kind === 'slope' || (test.unit === 'x' && test.shown_in === '%');
+	const percent = test.kind === 'slope' || ((!test.unit || test.unit === 'x') && test.shown_in === '%');
 	const scale = percent ? 100 : 1;
 	const times = (v) => (known(v) ? scale * v : undefined);
 	return {
@@ -143,7 +143,13 @@ export function ofTest(test) {
 		published: times(test.published),
 		publishedLow: times(test.published_low),
 		publishedHigh: times(test.published_high),
+		limit: { 'at most': '≤ ', 'at least': '≥ ' }[test.limit] ?? '',
 	};
+}
+
+// What is published for a test, or the limit that it asks for; of ofTest()'s figures.
+export function publishedOf(shown) {
+	return shown.limit + range(shown.published, shown.publishedLow, shown.publishedHigh, shown.unit);
 }
 
 export function range(middle, low, high, unit) {

@@ -29,13 +29,26 @@ check '--version' out_has '^fleetlab [0-9]'
 
 fl -q run null --profile smoke -e effect
 check '-q: nothing on standard error' [ ! -s "$SCRATCH/err" ]
+check 'a run ends with claims and published tables' out_has '^ *N1  *reproduced'
+check 'of the rest it is told how to get it' out_has '^also measured, [1-9][0-9]* tables*: fleetlab report [0-9]'
+check 'but not shown' not out_has '^  also measured: '
 check 'a report without terminal is plain' is_plain
 check 'and fits 100 columns' fits 100
+fl report
+check 'report shows the rest' out_has '^  also measured: '
+fl report --brief
+check 'report --brief does not' not out_has '^  also measured: '
 for format in text markdown csv json junit; do
 	fl report --format $format
 	check "report --format $format" exited 0
 	check "has no control characters" is_plain
 done
+(
+	export COLUMNS=70
+	fl report
+	fits 70
+)
+check 'COLUMNS makes reports narrower where there is no terminal' [ $? = 0 ]
 fl report --verbose
 check 'report --verbose fits 100 columns' fits 100
 fl compare latest latest
@@ -46,6 +59,18 @@ fl show C1
 check 'show fits 100 columns' fits 100
 fl show shmipc
 check 'also of a mechanism' fits 100
+
+# A log line after a report, when both go to one file, stands below it.
+"$FLEETLAB" run null --profile smoke -e effect >"$SCRATCH/out" 2>&1 </dev/null
+last_line_is() { tail -n 1 "$SCRATCH/out" | grep -q -e "$1"; }
+check 'the record is named below the report, not in its midst' last_line_is '^fleetlab: record: '
+
+# README's results are a reference record's, as they are reported.
+id=$(sed -n '/results: begin/,/results: end/s/^Run \([^,]*\),.*/\1/p' README.md)
+last="fleetlab report results/reference/$id.json --brief --format markdown"
+"$FLEETLAB" report "results/reference/$id.json" --brief --format markdown >"$SCRATCH/wanted" 2>"$SCRATCH/err"
+sed '1,/results: begin/d; /results: end/,$d' README.md | diff "$SCRATCH/wanted" - >"$SCRATCH/out"
+check "README's results are what it prints" [ $? = 0 ]
 
 # On a terminal of 80 and of 100 columns. script(1) gives one.
 for columns in 80 100 120; do

@@ -214,6 +214,23 @@ static void record_readings_settle_as_well(void **state)
 	assert_string_equal(text(json_object_get(of, "at"), "memory_mib"), "largest");
 }
 
+/* Without the one variant the largest size is not known of the other either: what is told is that
+ * the one never ran, not that readings of the other are wanting. */
+static void a_variant_that_never_ran_is_named(void **state)
+{
+	static const struct system systems[] = {
+		{"vmbeam", "subject", {128, 512}, {1, 1}},
+		{"phys", "baseline", {128, 512}, {2, 4}},
+	};
+	_cleanup_json_ json_t *claims = NULL;
+	const json_t *test = test_noted(
+		graded(migrations(systems, 2, "tcg"), "D5", &claims), "VMBeam over Xen-Nest");
+
+	(void)state;
+	assert_string_equal(text(test, "verdict"), "not-run");
+	assert_non_null(strstr(text(test, "reason"), "no trial of nest "));
+}
+
 /* D5: a subject that sends nothing has no ratio, and is below the limit all the same. */
 static void nothing_is_within_a_limit(void **state)
 {
@@ -251,6 +268,7 @@ int main(void)
 		cmocka_unit_test(an_absolute_value_at_another_size_is_not_comparable),
 		cmocka_unit_test(a_slope_is_over_the_samples_coordinate),
 		cmocka_unit_test(record_readings_settle_as_well),
+		cmocka_unit_test(a_variant_that_never_ran_is_named),
 		cmocka_unit_test(nothing_is_within_a_limit),
 	};
 

@@ -13,11 +13,12 @@ has_evidence() { [ "$(count "\"name\": \"$1\"")" = "$2" ]; }
 fl run zerocopy --profile smoke
 check 'a smoke run completes' exited 0
 check 'all trials are ok' out_has '4 planned, 4 ended: 4 ok, 0 failed, 0 invalid'
+record_of_last
+fl report "$record"
 check 'one row for each memory size' out_has '^ *256 '
 check 'of the migration time' out_has 'migration_time, s, by memory_mib'
 check 'and of the downtime that a client saw' out_has 'downtime, s, by memory_mib'
 check 'what is emulated is called so' out_has '^ *emulated: CPU by tcg\|accelerator kvm'
-record_of_last
 for name in one-side inode boot-id connection content disk stream; do
 	check "evidence '$name' in all 4 trials" has_evidence "$name" 4
 done

@@ -5,7 +5,7 @@ import { Command, Facts, Link, Notice, Page, RunFlags, RunLink, Table, Waiting }
 import { Chart } from '../parts/chart.jsx';
 import { Outcome, Verdict } from '../parts/verdict.jsx';
 import { href } from '../route.js';
-import { bytes, coordinates, count, duration, fact, interval, number, ofTest, range, time, value } from '../format.js';
+import { bytes, coordinates, count, duration, fact, interval, number, ofTest, publishedOf, range, time, value } from '../format.js';
 import { useMemo } from 'preact/hooks';
 
 export function Claim({ words, query }) {
@@ -112,7 +112,7 @@ function Test({ test, index, decides, run, query }) {
 				)}
 				{shown.published !== undefined && (
 					<p class="figure">
-						{range(shown.published, shown.publishedLow, shown.publishedHigh, shown.unit)}
+						{publishedOf(shown)}
 						<small>published</small>
 					</p>
 				)}

@@ -7,7 +7,7 @@ import { Command, Facts, Link, Notice, Page, RunFlags, RunLink, Table, Waiting }
 import { Chart } from '../parts/chart.jsx';
 import { Tally, Verdict, VerdictMark } from '../parts/verdict.jsx';
 import { setQuery } from '../route.js';
-import { interval, number, ofTest, range, time, unitName, value } from '../format.js';
+import { interval, number, ofTest, publishedOf, range, time, unitName, value } from '../format.js';
 
 export function Paper({ words, query }) {
 	const id = words[1];
@@ -53,7 +53,6 @@ export function Paper({ words, query }) {
 					rows={[
 						['run', <><RunLink id={run.id} /> <RunFlags run={run} /> <span class="quiet">{time(run.started)}, profile {run.profile}</span></>],
 						['host', `${run.cpu}, ${run.accelerator}${comparable?.ok === false ? `: ${comparable.reason}` : ''}`],
-						['emulated', emulated.length ? emulated.join('; ') : undefined],
 						['verdicts', <Tally verdicts={verdicts} />],
 					]}
 				/>
@@ -66,11 +65,16 @@ export function Paper({ words, query }) {
 				<PaperTable key={table.id} table={table} run={run} claims={claims} />
 			))}
 			{tables.length > 0 && run && <BarLegend />}
-			<Claims claims={claims} run={run} />
+			<Claims claims={claims} run={run} emulated={emulated} />
 			<Also also={also} query={query} />
 			<Setup paper={paper} />
 		</Page>
 	);
+}
+
+// What is not real in what a table or chart is made of stands beside each of them.
+function Emulated({ texts = [] }) {
+	return texts.length > 0 && <p class="quiet">Emulated: {[...new Set(texts)].join('; ')}.</p>;
 }
 
 // Of a table's cells the units differ: those with the same one share a scale.
@@ -94,6 +98,7 @@ function PaperTable({ table, run, claims }) {
 			<h2>
 				{table.id} <small>{table.title}</small>
 			</h2>
+			<Emulated texts={table.emulated} />
 			<Table
 				caption={`${table.id}: ${table.title}`}
 				className="paper"
@@ -172,11 +177,12 @@ function Measured({ ours, cell, scale, run, none, row }) {
 	);
 }
 
-function Claims({ claims, run }) {
+function Claims({ claims, run, emulated }) {
 	if (!claims.length) return null;
 	return (
 		<section>
 			<h2>Claims</h2>
+			<Emulated texts={emulated} />
 			<Table caption="Claims" className="claims" head={['claim', 'verdict', { text: 'published', class: 'num' }, { text: 'measured [95 % interval]', class: 'num' }, 'what, and why this verdict']}>
 				{claims.map((claim) => {
 					const shown = ofTest(claim.tests?.[0] ?? {});
@@ -188,7 +194,7 @@ function Claims({ claims, run }) {
 							<td>
 								<Verdict verdict={claim.verdict} word={claim.tests?.[0]?.word} />
 							</td>
-							<td class="num">{range(shown.published, shown.publishedLow, shown.publishedHigh, shown.unit)}</td>
+							<td class="num">{publishedOf(shown)}</td>
 							<td class="num">{shown.measured === undefined ? '–' : interval(shown.measured, shown.low, shown.high, shown.unit)}</td>
 							<td class="text">
 								{claim.text} <span class="quiet">({claim.source}); {claim.reason}</span>
@@ -209,6 +215,7 @@ function Also({ also, query }) {
 	return (
 		<section>
 			<h2>Measured beside them</h2>
+			<Emulated texts={sweeps.flatMap((t) => t.emulated ?? [])} />
 			<div class="charts">
 				{sweeps.map((table) => (
 					<Sweep key={`${table.experiment} ${table.metric}`} table={table} query={query} />
@@ -252,6 +259,7 @@ function Single({ table }) {
 	return (
 		<>
 			<h3>{table.experiment}</h3>
+			<Emulated texts={table.emulated} />
 			<Table caption={`Single figures of ${table.experiment}`} className="dense" head={['', ...table.variants.map((v) => ({ text: v, class: 'num' })), { text: 'trials', class: 'num' }]}>
 				{table.rows.map((row) => (
 					<tr key={row.label}>

@@ -5,7 +5,7 @@ import { Command, Facts, Link, Notice, Page, RunFlags, Tabs, Table, Waiting } fr
 import { Progress } from '../parts/progress.jsx';
 import { Outcome, Tally, Verdict } from '../parts/verdict.jsx';
 import { href } from '../route.js';
-import { bytes, coordinates, count, duration, interval, ofTest, range, time, value } from '../format.js';
+import { bytes, coordinates, count, duration, interval, ofTest, publishedOf, time, value } from '../format.js';
 import { Host } from './run_host.jsx';
 import { Logs } from './run_logs.jsx';
 import { Trial, Trials } from './run_trials.jsx';
@@ -165,7 +165,7 @@ function Claims({ id, data }) {
 								<td>
 									<Verdict verdict={claim.verdict} />
 								</td>
-								<td class="num">{range(shown.published, shown.publishedLow, shown.publishedHigh, shown.unit)}</td>
+								<td class="num">{publishedOf(shown)}</td>
 								<td class="num">{shown.measured === undefined ? '–' : interval(shown.measured, shown.low, shown.high, shown.unit)}</td>
 								<td class="text">
 									{claim.text}
