@@ -126,6 +126,7 @@ static json_t *compare_hosts(const json_t *a, const json_t *b)
 	_cleanup_free_ char *reason = NULL;
 
 	differences(list, "", json_object_get(a, "host"), json_object_get(b, "host"), 0);
+	differences(list, "peer", json_object_get(a, "peer"), json_object_get(b, "peer"), 0);
 	image_differences(list, a, b);
 	ordered = sorted(list);
 	first = json_array_get(ordered, 0);

@@ -230,6 +230,7 @@ static void put_samples(const json_t *record, FILE *out)
 static void put_run(const json_t *view, FILE *out)
 {
 	const json_t *run = json_object_get(view, "run"), *host = json_object_get(view, "host");
+	const json_t *peer = json_object_get(view, "peer");
 	_cleanup_free_ char *line = NULL;
 	char took[FIGURE_SIZE], cpu[FIGURE_SIZE];
 	const json_t *note;
@@ -245,6 +246,14 @@ static void put_run(const json_t *view, FILE *out)
 			? ": the CPU is emulated, times are not those of hardware"
 			: "");
 	markdown_put(out, line);
+	if (peer) {
+		_cleanup_free_ char *second = NULL;
+
+		figure_cpu(peer, cpu);
+		second = format_string(" The second machine is a real one: %s, Linux %s, QEMU %s.",
+			cpu, json_text(peer, "kernel"), json_text(peer, "qemu"));
+		markdown_put(out, second);
+	}
 	if (strcmp(json_text(run, "state"), "complete") != 0)
 		fprintf(out, " **Not complete**: %s.", json_text(run, "state"));
 	fputs("\n\n", out);

@@ -16,6 +16,7 @@
 static void put_run(const json_t *view, const struct page *page)
 {
 	const json_t *run = json_object_get(view, "run"), *host = json_object_get(view, "host");
+	const json_t *peer = json_object_get(view, "peer");
 	char took[FIGURE_SIZE], cpu[FIGURE_SIZE];
 	const json_t *note;
 	size_t i;
@@ -33,6 +34,11 @@ static void put_run(const json_t *view, const struct page *page)
 			? " (emulated CPU: times are not those of hardware)"
 			: "",
 		*json_text(host, "reason") ? ": " : "", json_text(host, "reason"));
+	if (peer) {
+		figure_cpu(peer, cpu);
+		page_wrap(page, 0, 6, "peer: %s; Linux %s; QEMU %s", cpu, json_text(peer, "kernel"),
+			json_text(peer, "qemu"));
+	}
 	if (json_is_true(json_object_get(run, "synthetic")))
 		page_wrap(page, 0, 2, "SYNTHETIC: made for a test, measured nowhere.");
 	if (json_is_true(json_object_get(run, "altered")))
