@@ -24,7 +24,8 @@ Q     := $(if $(filter 1,$(V)),,@)
 brief  = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
-CFLAGS   ?= -O2 -g
+# Sanitizers find at -O1 what they find at -O2, and compile in half the time.
+CFLAGS   ?= $(if $(filter 1,$(SANITIZE)),-O1,-O2) -g
 CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
 ALL_CFLAGS = -std=gnu17 $(WARNINGS) $(CFLAGS) $(if $(filter 1,$(SANITIZE)),$(SAN_FLAGS)) $(PKG_CFLAGS)
 SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
