@@ -12,6 +12,9 @@ widest() {
 fits() { [ "$(widest "$SCRATCH/out")" -le "$1" ]; }
 is_plain() { ! grep -q "$(printf '[\033\b]')" "$SCRATCH/out"; }
 
+# Which verdict it is depends on how quiet the host is.
+graded='^ *N1  *\(reproduced\|direction-only\|inconclusive\) '
+
 fl --help
 check 'the overview fits 80 columns' fits 80
 check 'and tells where to start' out_has 'start here'
@@ -29,7 +32,7 @@ check '--version' out_has '^fleetlab [0-9]'
 
 fl -q run null --profile smoke -e effect
 check '-q: nothing on standard error' [ ! -s "$SCRATCH/err" ]
-check 'a run ends with claims and published tables' out_has '^ *N1  *reproduced'
+check 'a run ends with claims and published tables' out_has "$graded"
 check 'of the rest it is told how to get it' out_has '^also measured, [1-9][0-9]* tables*: fleetlab report [0-9]'
 check 'but not shown' not out_has '^  also measured: '
 check 'a report without terminal is plain' is_plain
@@ -78,7 +81,7 @@ for columns in 80 100 120; do
 	script -qec "stty cols $columns rows 40; '$FLEETLAB' report" /dev/null </dev/null >"$SCRATCH/tty" 2>&1
 	sed "s/$(printf '\033')\[[0-9;]*m//g; s/$(printf '\r')//g" "$SCRATCH/tty" >"$SCRATCH/out"
 	: >"$SCRATCH/err"
-	check 'shows its claims' out_has '^ *N1  *reproduced'
+	check 'shows its claims' out_has "$graded"
 	check "fits $columns columns" fits "$((columns > 100 ? 100 : columns))"
 done
 finish
