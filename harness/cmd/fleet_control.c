@@ -20,6 +20,7 @@ struct keeper {
 	struct fleet *fleet;
 	const json_t *about;
 	pthread_mutex_t guest_locks[MAX_GUESTS];
+	pthread_rwlock_t moving; /* held for writing while guests change their stack */
 };
 
 struct client {
@@ -54,6 +55,10 @@ static struct error *op_status(struct keeper *keeper, json_t *answer)
 			guests, fleet_guest_status(keeper->fleet, i,
 					(unsigned int)json_integer_value(
 						json_object_get(keeper->about, "vcpus"))));
+	if (pthread_rwlock_tryrdlock(&keeper->moving) == 0) {
+		fleet_add_balloons(keeper->fleet, guests);
+		pthread_rwlock_unlock(&keeper->moving);
+	}
 	return NULL;
 }
 
@@ -181,7 +186,9 @@ static struct error *op_rejuvenate(
 		deadline_after_ms(json_integer_value(json_object_get(request, "timeout_ms"))));
 	if (err)
 		return err;
+	pthread_rwlock_wrlock(&keeper->moving);
 	err = fleet_rejuvenate(keeper->fleet, request, fd, answer);
+	pthread_rwlock_unlock(&keeper->moving);
 	for (unsigned int i = 0; i < count; i++)
 		pthread_mutex_unlock(&keeper->guest_locks[i]);
 	return err;
@@ -235,6 +242,17 @@ static void *serve_client(void *context)
 	return NULL;
 }
 
+/* Clients that ask for the status in turns must not keep guests from being moved. */
+static void make_moving_lock(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attributes;
+
+	pthread_rwlockattr_init(&attributes);
+	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(lock, &attributes);
+	pthread_rwlockattr_destroy(&attributes);
+}
+
 struct error *fleet_control_serve(int listen_fd, struct fleet *fleet, const json_t *about)
 {
 	static struct keeper keeper; /* too large for a stack; one keeper a process */
@@ -243,6 +261,7 @@ struct error *fleet_control_serve(int listen_fd, struct fleet *fleet, const json
 		return error_new(ERROR_USAGE, "a fleet has at most %d guests", MAX_GUESTS);
 	keeper.fleet = fleet;
 	keeper.about = about;
+	make_moving_lock(&keeper.moving);
 	for (size_t i = 0; i < MAX_GUESTS; i++)
 		pthread_mutex_init(&keeper.guest_locks[i], NULL);
 	for (;;) {
@@ -332,9 +351,8 @@ struct error *fleet_control_request(
 
 DEFINE_CLEANUP(dir, DIR *, closedir)
 
-/* Calls for every socket file; alive tells whether somebody serves it. */
-static void each_socket(
-	void (*body)(const char *path, const char *name, bool alive, void *context), void *context)
+void fleet_control_each_socket(
+	void (*body)(const char *path, const char *name, void *context), void *context)
 {
 	_cleanup_free_ char *directory = fleets_dir();
 	_cleanup_(cleanup_dir) DIR *dir = opendir(directory);
@@ -343,39 +361,44 @@ static void each_socket(
 	while (dir && (entry = readdir(dir))) {
 		size_t length = strlen(entry->d_name);
 		_cleanup_free_ char *path = format_string("%s/%s", directory, entry->d_name);
-		int fd;
 
 		if (length <= 5 || strcmp(entry->d_name + length - 5, ".sock") != 0)
 			continue;
-		struct error *err = unix_connect(path, &fd);
 		_cleanup_free_ char *name = format_string("%.*s", (int)length - 5, entry->d_name);
 
-		if (!err)
-			close(fd);
-		body(path, name, err == NULL, context);
-		error_destroy(err);
+		body(path, name, context);
 	}
 }
 
-static void collect_alive(const char *path, const char *name, bool alive, void *context)
+/* A keeper that hangs serves its socket all the same. */
+static bool is_served(const char *path)
 {
-	(void)path;
-	if (alive)
+	int fd;
+	_cleanup_error_ struct error *err = unix_connect(path, &fd);
+
+	if (!err)
+		close(fd);
+	return !err || error_kind(err) == ERROR_TIMEOUT;
+}
+
+static void collect_alive(const char *path, const char *name, void *context)
+{
+	if (is_served(path))
 		json_array_append_new(context, json_string(name));
 }
 
 struct error *fleet_control_list(json_t **names)
 {
 	*names = json_array();
-	each_socket(collect_alive, *names);
+	fleet_control_each_socket(collect_alive, *names);
 	return NULL;
 }
 
-static void remove_stale(const char *path, const char *name, bool alive, void *context)
+static void remove_stale(const char *path, const char *name, void *context)
 {
 	_cleanup_free_ char *note = fleet_control_note(name);
 
-	if (alive || unlink(path) < 0)
+	if (is_served(path) || unlink(path) < 0)
 		return;
 	unlink(note);
 	(*(size_t *)context)++;
@@ -384,6 +407,6 @@ static void remove_stale(const char *path, const char *name, bool alive, void *c
 struct error *fleet_control_sweep(size_t *removed)
 {
 	*removed = 0;
-	each_socket(remove_stale, removed);
+	fleet_control_each_socket(remove_stale, removed);
 	return NULL;
 }
