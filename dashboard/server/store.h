@@ -27,8 +27,8 @@ void store_destroy(struct store *store);
 DEFINE_CLEANUP(store, struct store *, store_destroy)
 #define _cleanup_store_ _cleanup_(cleanup_store)
 
-/* Grows with every change of the index, of the nights' records, and of what follows; 0 while there
- * is no index. */
+/* Grows with every change of the index, of the nights' records, and of what follows; 0 before
+ * anything is known. */
 int64_t store_generation(const struct store *store);
 
 struct store_progress {

@@ -29,12 +29,14 @@ export function Overview({ query }) {
 			kicker="Overview"
 			aside={
 				<>
-					{count(totals.runs, 'run')}
-					{totals.refused ? (
-						<>
-							, <Link to={['files']}>{count(totals.refused, 'file')} refused</Link>
-						</>
-					) : null}
+					<span>
+						{count(totals.runs, 'run')}
+						{totals.refused ? (
+							<>
+								, <Link to={['files']}>{count(totals.refused, 'file')} refused</Link>
+							</>
+						) : null}
+					</span>
 					{hosts.length > 1 && (
 						<label>
 							Host{' '}
