@@ -64,11 +64,11 @@ $(B)/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 # The dashboard's pages: bundled by esbuild from pinned npm packages (dashboard/web), embedded below.
-WEB         := $(addprefix build/web/,app.js app.css index.html icon.svg)
+WEB         := build/web/files.S
 WEB_MODULES := dashboard/web/node_modules/.package-lock.json
 .PHONY: web
 web: $(WEB)
-$(WEB) &: $(shell find dashboard/web/src -type f 2>/dev/null) dashboard/web/build.js $(WEB_MODULES)
+$(WEB): $(shell find dashboard/web/src -type f 2>/dev/null) dashboard/web/build.js $(WEB_MODULES)
 	$(call brief,WEB,build/web)
 	$(Q)node dashboard/web/build.js build/web
 

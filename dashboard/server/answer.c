@@ -170,6 +170,12 @@ bool answer_is_ok(const struct answer *answer)
 	return answer->status == MHD_HTTP_OK;
 }
 
+const char *answer_content(const struct answer *answer, size_t *size)
+{
+	*size = answer->size;
+	return answer->data;
+}
+
 size_t answer_size(const struct answer *answer)
 {
 	return sizeof(*answer) + (answer->owned ? answer->size : 0) + answer->packed_size + 2048;
@@ -218,6 +224,17 @@ static struct MHD_Response *packed_response(struct answer *answer)
 	}
 	pthread_mutex_unlock(&answer->lock);
 	return answer->packed_response ? answer->packed_response : answer->plain_response;
+}
+
+static bool is_packable(const struct answer *answer)
+{
+	return answer->size >= LEAST_COMPRESSED && is_text(answer->type);
+}
+
+void answer_pack(struct answer *answer)
+{
+	if (is_packable(answer))
+		packed_response(answer);
 }
 
 static struct MHD_Response *unchanged_response(struct answer *answer)
@@ -277,8 +294,7 @@ enum MHD_Result answer_send(struct answer *answer, struct MHD_Connection *connec
 	if (tags && *answer->etag && etag_matches(tags, answer->etag))
 		return MHD_queue_response(
 			connection, MHD_HTTP_NOT_MODIFIED, unchanged_response(answer));
-	if (encodings && answer->size >= LEAST_COMPRESSED && is_text(answer->type) &&
-		accepts_gzip(encodings))
+	if (encodings && is_packable(answer) && accepts_gzip(encodings))
 		return MHD_queue_response(connection, answer->status, packed_response(answer));
 	return MHD_queue_response(connection, answer->status, answer->plain_response);
 }

@@ -42,6 +42,12 @@ DEFINE_CLEANUP(answer, struct answer *, answer_unref)
 /* True of one that is no error. */
 bool answer_is_ok(const struct answer *answer);
 
+/* Compresses it now, where it can be: the first client need not wait for that. */
+void answer_pack(struct answer *answer);
+
+/* Its content, without an end mark; *size is set. Borrowed. */
+const char *answer_content(const struct answer *answer, size_t *size);
+
 /* Bytes that it holds in memory, for who keeps answers. */
 size_t answer_size(const struct answer *answer);
 

@@ -75,10 +75,12 @@ static struct error *handle(const struct route *route, struct ask *ask, struct a
 	struct error *err = reader_open(ask->reader);
 
 	if (err && !(route->flags & ROUTE_WITHOUT_INDEX)) {
-		/* the first update has not got to it yet */
+		_cleanup_free_ char *trouble = store_trouble(ask->store);
+
+		/* the first update has not got to it yet, or cannot */
 		if (error_kind(err) == ERROR_USAGE)
 			ask->status = MHD_HTTP_SERVICE_UNAVAILABLE;
-		return err;
+		return trouble ? error_prefix(err, "%s", trouble) : err;
 	}
 	error_destroy(err);
 	return route->handle(ask, answer);

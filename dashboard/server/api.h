@@ -5,6 +5,7 @@
 #pragma once
 
 #include "dashboard/server/answer.h"
+#include "dashboard/server/fleets.h"
 #include "dashboard/server/live.h"
 #include "dashboard/server/request.h"
 #include "dashboard/server/store.h"
@@ -16,6 +17,8 @@
 struct ask {
 	struct store *store;
 	struct live *live;
+	struct fleets *fleets;
+	int64_t generation;    /* of the store, that the answer is for */
 	struct reader *reader; /* this thread's; its index is open but for routes without one */
 	const struct request *request;
 	const char *captured[3]; /* what stands for the "*" of the route */

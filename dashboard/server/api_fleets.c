@@ -1,80 +1,74 @@
 /* Running fleets, as their keepers tell: see api.h. */
 #include "dashboard/server/api.h"
 
-#include "harness/cmd/fleet_control.h"
 #include "harness/record/samples.h"
 
 #include <string.h>
-#include <unistd.h>
-
-/* A keeper that moves its guests answers late; a page asks again. */
-#define KEEPER_MS 4000
-
-static struct error *status_of(const char *name, json_t **status)
-{
-	_cleanup_(jsonline_deinit) struct jsonline connection = {.fd = -1};
-	struct error *err;
-
-	try_(fleet_control_connect(name, &connection));
-	err = fleet_control_request(&connection, json_pack("{s:s}", "op", "status"),
-		deadline_after_ms(KEEPER_MS), status);
-	close(connection.fd);
-	return err;
-}
 
 /* One row of the list: sums over the guests. */
-static json_t *summary(const char *name, const json_t *status)
+static json_t *summary(const json_t *fleet)
 {
-	static const char *const fields[] = {"image", "accelerator", "movable"};
-	const json_t *guests = json_object_get(status, "guests"), *guest;
+	static const char *const fields[] = {
+		"image", "accelerator", "movable", "stale", "age_s", "trouble"};
+	const json_t *guests = json_object_get(fleet, "guests"), *guest;
 	json_int_t alive = 0, pss = 0;
-	json_t *row;
+	json_t *row = json_pack("{s:O}", "name", json_object_get(fleet, "name"));
 	size_t i;
 
 	json_array_foreach (guests, i, guest) {
 		alive += json_is_true(json_object_get(guest, "alive"));
 		pss += json_integer_value(json_object_get(guest, "pss_bytes"));
 	}
-	row = json_pack("{s:s, s:I, s:I, s:I}", "name", name, "guests",
-		(json_int_t)json_array_size(guests), "alive", alive, "pss_bytes", pss);
+	if (guests)
+		json_object_update_new(row,
+			json_pack("{s:I, s:I, s:I}", "guests", (json_int_t)json_array_size(guests),
+				"alive", alive, "pss_bytes", pss));
 	for (size_t f = 0; f < ARRAY_SIZE(fields); f++)
-		json_object_set(row, fields[f], json_object_get(status, fields[f]));
+		json_object_set(row, fields[f], json_object_get(fleet, fields[f]));
 	return row;
+}
+
+static struct error *asked_just_now(void)
+{
+	return error_hint(
+		error_new(ERROR_TIMEOUT, "the fleets are being asked just now"), "ask again");
 }
 
 struct error *api_fleets_get(struct ask *ask, struct answer **answer)
 {
-	_cleanup_json_ json_t *names = NULL;
-	json_t *fleets = json_array();
-	const json_t *name;
+	bool under_way;
+	_cleanup_json_ json_t *fleets = fleets_now(ask->fleets, &under_way);
+	json_t *rows, *fleet;
 	size_t i;
 
-	(void)ask;
-	try_(fleet_control_list(&names));
-	json_array_foreach (names, i, name) {
-		_cleanup_json_ json_t *status = NULL;
-		_cleanup_error_ struct error *err = status_of(json_string_value(name), &status);
-
-		json_array_append_new(fleets,
-			err ? json_pack("{s:O, s:s}", "name", name, "trouble", error_message(err))
-			    : summary(json_string_value(name), status));
-	}
-	*answer = answer_json(json_pack("{s:o}", "fleets", fleets), ANSWER_REVALIDATE);
+	if (under_way && json_array_size(fleets) == 0)
+		return asked_just_now();
+	rows = json_array();
+	json_array_foreach (fleets, i, fleet)
+		json_array_append_new(rows, summary(fleet));
+	*answer = answer_json(json_pack("{s:o}", "fleets", rows), ANSWER_REVALIDATE);
 	return NULL;
 }
 
 struct error *api_fleet_get(struct ask *ask, struct answer **answer)
 {
-	const char *name = ask->captured[0];
-	json_t *status;
-	struct error *err = request_is_name(name) ? status_of(name, &status)
-						  : error_new(ERROR_USAGE, "that is no fleet");
+	bool under_way;
+	_cleanup_json_ json_t *fleets = fleets_now(ask->fleets, &under_way);
+	json_t *fleet;
+	size_t i;
 
-	if (err && error_kind(err) == ERROR_USAGE)
-		return api_not_found(ask, err);
-	if (err)
-		return err;
-	json_object_set_new(status, "name", json_string(name));
-	*answer = answer_json(status, ANSWER_REVALIDATE);
-	return NULL;
+	json_array_foreach (fleets, i, fleet) {
+		if (strcmp(json_text(fleet, "name"), ask->captured[0]) != 0)
+			continue;
+		if (!json_object_get(fleet, "guests"))
+			return error_new(ERROR_TIMEOUT, "fleet '%s': %s", ask->captured[0],
+				json_text(fleet, "trouble"));
+		*answer = answer_json(json_incref(fleet), ANSWER_REVALIDATE);
+		return NULL;
+	}
+	if (under_way)
+		return asked_just_now();
+	return api_not_found(ask,
+		error_hint(error_new(ERROR_USAGE, "no fleet '%s' is running", ask->captured[0]),
+			"fleetlab fleet list"));
 }

@@ -90,8 +90,10 @@ struct error *api_night_get(struct ask *ask, struct answer **answer)
 	if (!known)
 		return api_not_found(ask, error_new(ERROR_USAGE, "there is no such night"));
 	night = night_load(store_root(ask->store), id, &why);
-	if (!night)
+	if (!night) {
+		ask->status = MHD_HTTP_INTERNAL_SERVER_ERROR; /* whatever kind it is of */
 		return take_ptr(why);
+	}
 	drop_memory(night);
 	*answer = answer_json(night, ANSWER_REVALIDATE);
 	return NULL;

@@ -136,13 +136,14 @@ struct error *api_overview_get(struct ask *ask, struct answer **answer)
 	_cleanup_json_ json_t *totals = NULL;
 	_cleanup_json_ json_t *rows = NULL;
 	_cleanup_json_ json_t *overview = NULL;
-	int64_t generation = store_generation(ask->store);
+	_cleanup_free_ char *trouble = store_trouble(ask->store);
 
 	try_(index_totals(ask->reader->index, &totals));
 	try_(index_overview(ask->reader->index, host, &rows));
-	overview = json_pack("{s:I, s:O, s:{s:b, s:I, s:I}}", "generation", (json_int_t)generation,
-		"totals", totals, "indexing", "running", (int)progress.running, "done",
-		(json_int_t)progress.done, "total", (json_int_t)progress.total);
+	overview = json_pack("{s:I, s:O, s:{s:b, s:I, s:I, s:s*}}", "generation",
+		(json_int_t)ask->generation, "totals", totals, "indexing", "running",
+		(int)progress.running, "done", (json_int_t)progress.done, "total",
+		(json_int_t)progress.total, "trouble", trouble);
 	try_(add_runs(ask->reader->index, host, overview));
 	try_(add_papers(rows, overview));
 	try_(add_hosts(ask->reader->index, overview));

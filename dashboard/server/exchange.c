@@ -199,7 +199,7 @@ static enum MHD_Result ask_page(struct exchange *exchange)
 
 	if (!answer)
 		return send_error(exchange, MHD_HTTP_NOT_FOUND, "there is no such file", NULL);
-	return send_answer(exchange, answer_ref(answer));
+	return send_answer(exchange, answer);
 }
 
 static bool begins_with(const struct request *request, const char *segment)

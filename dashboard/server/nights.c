@@ -1,9 +1,10 @@
-/* Records of nights: see nights.h. They are hostile input: bounded, and checked where used. */
+/* Records of nights: see nights.h. They are hostile input: bounded, and checked when read. */
 #include "dashboard/server/nights.h"
 
 #include "dashboard/server/request.h"
 #include "harness/base/fs.h"
 #include "harness/record/samples.h"
+#include "harness/record/schema.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,6 +13,8 @@
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <xxhash.h>
 
 /* That many files are listed; a hundred years. */
 #define NIGHTS_MAX 40000
@@ -40,10 +43,17 @@ static char *id_of(const char *name)
 	return NULL;
 }
 
-json_t *nights_list(int root)
+/* NULL when there is none. */
+static DIR *open_nights(int root)
 {
 	int fd = openat(root, "nightly", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	_cleanup_(cleanup_dir) DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+	return fd >= 0 ? fdopendir(fd) : NULL;
+}
+
+json_t *nights_list(int root)
+{
+	_cleanup_(cleanup_dir) DIR *dir = open_nights(root);
 	GPtrArray *ids = g_ptr_array_new_with_free_func(free);
 	json_t *list = json_array();
 	struct dirent *entry;
@@ -62,22 +72,45 @@ json_t *nights_list(int root)
 	return list;
 }
 
+uint64_t nights_stamp(int root)
+{
+	_cleanup_(cleanup_dir) DIR *dir = open_nights(root);
+	const struct dirent *entry;
+	uint64_t stamp = 0;
+	struct stat status;
+
+	for (size_t i = 0; dir && i < NIGHTS_MAX && (entry = readdir(dir)); i++) {
+		if (fstatat(dirfd(dir), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		const uint64_t fields[] = {XXH64(entry->d_name, strlen(entry->d_name), 0),
+			status.st_ino, (uint64_t)status.st_size, (uint64_t)status.st_mtim.tv_sec,
+			(uint64_t)status.st_mtim.tv_nsec};
+
+		if (entry->d_name[0] != '.')
+			stamp += XXH64(fields, sizeof(fields), 0); /* whatever their order */
+	}
+	return stamp;
+}
+
 json_t *night_load(int root, const char *id, struct error **why)
 {
 	_cleanup_free_ char *path = format_string("nightly/%s.json", id);
 	_cleanup_free_ char *text = NULL;
 	_cleanup_json_ json_t *night = NULL;
+	json_error_t syntax;
 	size_t size;
 
 	*why = fs_read_beneath(root, path, NIGHT_MAX_BYTES, &text, &size, NULL);
 	if (*why)
 		return NULL;
-	night = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-	if (json_is_object(night) && strcmp(json_text(night, "schema"), "fleetlab.night/1") == 0 &&
-		strcmp(json_text(night, "id"), id) == 0)
-		return take_ptr(night);
-	*why = error_new(ERROR_SETUP, "%s is no record of a night", path);
-	return NULL;
+	night = json_loadb(text, size, JSON_REJECT_DUPLICATES, &syntax);
+	if (!night)
+		*why = error_new(ERROR_SETUP, "%s: line %d: %s", path, syntax.line, syntax.text);
+	else if ((*why = schema_check("night", night)))
+		*why = error_prefix(*why, "%s", path);
+	else if (strcmp(json_text(night, "id"), id) != 0)
+		*why = error_new(ERROR_SETUP, "%s is the record of another night", path);
+	return *why ? NULL : take_ptr(night);
 }
 
 /* ---- the A/A noise ---- */

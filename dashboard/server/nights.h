@@ -4,6 +4,7 @@
 #include "harness/base/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Larger ones are left out: a night of all mechanisms is below a tenth of it. */
 #define NIGHT_MAX_BYTES ((size_t)16 << 20)
@@ -12,8 +13,11 @@
  * directory. */
 json_t *nights_list(int root);
 
-/* The record of a night; NULL when there is none, or it is damaged: *why is then the error, owned
- * by the caller. */
+/* Changes whenever a night comes, goes or is written anew. */
+uint64_t nights_stamp(int root);
+
+/* The record of a night, which is as results/schema/night.schema.json wants it; NULL when there is
+ * none, or it is damaged: *why is then the error, owned by the caller. */
 json_t *night_load(int root, const char *id, struct error **why);
 
 /*

@@ -3,14 +3,20 @@
 
 #include "harness/base/embedded.h"
 
-#include <ctype.h>
 #include <glib.h>
+#include <pthread.h>
 #include <string.h>
 
 #define PREFIX "web/"
+#define INDEX "index.html"
+
+/* Where index.html has a place for answers. It is data: the policy lets no script be there. */
+#define ANSWERS "<script type=\"application/json\" id=\"answers\">"
 
 struct pages {
-	GHashTable *files; /* answers, by path below build/web */
+	pthread_mutex_t lock;		   /* of index.html in `files` */
+	GHashTable *files;		   /* answers, by path below build/web */
+	const struct embedded_file *index; /* as it was built; NULL: it was not */
 	struct answer *login;
 };
 
@@ -37,20 +43,13 @@ static const char *type_of(const char *name)
 	return "application/octet-stream";
 }
 
-/* "app-3fA91c0b.js": a name that changes with the content: eight characters or more, of letters and
- * digits and with a digit among them, between the last - or . and the ending. */
+/* A file whose name changes with its content. */
 static bool is_hashed(const char *name)
 {
-	const char *dot = strrchr(name, '.');
-	const char *start = dot;
-	bool digit = false;
-
-	while (dot && start > name && isalnum((unsigned char)start[-1])) {
-		start--;
-		digit = digit || isdigit((unsigned char)*start);
-	}
-	return dot && start > name && strchr("-.", start[-1]) && dot - start >= 8 && digit;
+	return strncmp(name, "assets/", 7) == 0;
 }
+
+static const char html[] = "text/html; charset=utf-8";
 
 static void unref(void *answer)
 {
@@ -72,23 +71,26 @@ static const char no_pages[] = "<!doctype html><html lang=\"en\"><meta charset=\
 
 struct pages *pages_create(void)
 {
-	static const char html[] = "text/html; charset=utf-8";
 	struct pages *pages = calloc(1, sizeof(*pages));
 	const struct embedded_file *file;
 
 	if (!pages)
 		abort();
+	pthread_mutex_init(&pages->lock, NULL);
+	pages->index = embedded_find(PREFIX INDEX);
 	pages->files = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, unref);
-	g_hash_table_insert(pages->files, "index.html",
+	g_hash_table_insert(pages->files, INDEX,
 		answer_static(html, no_pages, sizeof(no_pages) - 1, ANSWER_REVALIDATE));
 	for (size_t i = 0; (file = embedded_at(i)); i++) {
 		const char *name = file->name + sizeof(PREFIX) - 1;
 
 		if (strncmp(file->name, PREFIX, sizeof(PREFIX) - 1) != 0)
 			continue;
-		g_hash_table_replace(pages->files, (void *)name,
-			answer_static(type_of(name), file->data, file->size,
-				is_hashed(name) ? ANSWER_FOREVER : ANSWER_REVALIDATE));
+		struct answer *answer = answer_static(type_of(name), file->data, file->size,
+			is_hashed(name) ? ANSWER_FOREVER : ANSWER_REVALIDATE);
+
+		answer_pack(answer);
+		g_hash_table_replace(pages->files, (void *)name, answer);
 	}
 	pages->login = answer_static(html, login_page, sizeof(login_page) - 1, ANSWER_REVALIDATE);
 	return pages;
@@ -99,6 +101,7 @@ void pages_destroy(struct pages *pages)
 	if (!pages)
 		return;
 	g_hash_table_destroy(pages->files);
+	pthread_mutex_destroy(&pages->lock);
 	answer_unref(pages->login);
 	free(pages);
 }
@@ -108,6 +111,42 @@ struct answer *pages_login(struct pages *pages)
 	return pages->login;
 }
 
+/* JSON within HTML: "<" is only in its strings, and would end or begin something there. */
+static void append_harmless(GString *text, const char *json)
+{
+	for (; *json; json++) {
+		if (*json == '<')
+			g_string_append(text, "\\u003c");
+		else
+			g_string_append_c(text, *json);
+	}
+}
+
+void pages_give(struct pages *pages, const char *json)
+{
+	const char *place = pages->index ? memmem(pages->index->data, pages->index->size, ANSWERS,
+						   sizeof(ANSWERS) - 1)
+					 : NULL;
+	GString *text;
+	size_t before;
+
+	if (!place)
+		return;
+	before = (size_t)(place - (const char *)pages->index->data) + sizeof(ANSWERS) - 1;
+	text = g_string_new_len(pages->index->data, (gssize)before);
+	append_harmless(text, json);
+	g_string_append_len(
+		text, place + sizeof(ANSWERS) - 1, (gssize)(pages->index->size - before));
+	size_t size = text->len;
+	struct answer *answer =
+		answer_new(MHD_HTTP_OK, html, g_string_free(text, FALSE), size, ANSWER_REVALIDATE);
+
+	answer_pack(answer);
+	pthread_mutex_lock(&pages->lock);
+	g_hash_table_replace(pages->files, INDEX, answer);
+	pthread_mutex_unlock(&pages->lock);
+}
+
 struct answer *pages_find(struct pages *pages, const struct request *request)
 {
 	GString *path = g_string_new("");
@@ -115,9 +154,13 @@ struct answer *pages_find(struct pages *pages, const struct request *request)
 
 	for (size_t i = 0; i < request->count; i++)
 		g_string_append_printf(path, "%s%s", i ? "/" : "", request->segments[i]);
+	pthread_mutex_lock(&pages->lock);
 	answer = g_hash_table_lookup(pages->files, path->str);
 	if (!answer && (request->count == 0 || !strchr(request->segments[request->count - 1], '.')))
-		answer = g_hash_table_lookup(pages->files, "index.html");
+		answer = g_hash_table_lookup(pages->files, INDEX);
+	if (answer)
+		answer_ref(answer);
+	pthread_mutex_unlock(&pages->lock);
 	g_string_free(path, TRUE);
 	return answer;
 }

@@ -224,7 +224,7 @@ static struct error *start(struct server *server, const struct server_options *o
 	try_(server_random_hex(server->access.cookie));
 	server->url = format_string("http%s://%s:%u/", server->access.tls ? "s" : "",
 		server->access.address, server->access.port);
-	try_(store_create(options->results_dir, &server->store));
+	try_(store_create(options->results_dir, ready_make, server, &server->store));
 	server->live = live_create(server->store);
 	try_(events_create(server->store, server->live, &server->events));
 	try_(workers_start(server));
@@ -249,6 +249,7 @@ struct error *server_create(const struct server_options *options, struct server 
 	made->workers = g_ptr_array_new();
 	made->pages = pages_create();
 	made->kept = kept_create(KEPT_BYTES);
+	made->fleets = fleets_create();
 	made->token = copy_of(options->token);
 	made->cert = copy_of(options->cert);
 	made->key = copy_of(options->key);
@@ -286,6 +287,7 @@ void server_destroy(struct server *server)
 	store_destroy(server->store);
 	pages_destroy(server->pages);
 	kept_destroy(server->kept);
+	fleets_destroy(server->fleets);
 	g_ptr_array_free(server->workers, TRUE);
 	if (server->listen_fd >= 0)
 		close(server->listen_fd);

@@ -43,6 +43,7 @@ struct server {
 
 	struct store *store;
 	struct live *live;
+	struct fleets *fleets;
 	struct events *events;
 	struct pages *pages;
 	struct kept *kept;
@@ -86,6 +87,11 @@ struct error *clients_start(struct server *server);
 void clients_stop(struct server *server);
 /* Cuts all clients off and waits, for a while, until the daemon has let go of them. */
 void clients_drain(struct server *server);
+
+/* ---- ready.c ---- */
+
+/* A store_changed: keeps the answers that the first view needs, and gives them to the pages. */
+void ready_make(struct store *store, int64_t generation, void *server);
 
 /* ---- workers.c ---- */
 

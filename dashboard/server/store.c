@@ -1,6 +1,7 @@
 /* The dashboard's store: see store.h. */
 #include "dashboard/server/store.h"
 
+#include "dashboard/server/nights.h"
 #include "dashboard/server/store_internal.h"
 #include "harness/base/fs.h"
 #include "harness/base/log.h"
@@ -12,11 +13,15 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 
-/* How often another process's changes of the index are looked for. */
+/* How often another process's changes of the index, and directories that inotify says nothing of,
+ * are looked at. */
 #define TICK_MS 2000
+/* How often all files are, since a file system of another host tells nothing. */
+#define RESCAN_MS 30000
 /* Files arrive in bunches: an import, an interrupted copy. */
 #define SETTLE_MS 150
 #define LOCK_WAIT_MS 60000
+/* … and where there is no inotify, or the index could not be brought up to date. */
 #define RETRY_MS 5000
 
 int64_t store_generation(const struct store *store)
@@ -74,28 +79,82 @@ struct error *reader_open(struct reader *reader)
 
 /* ---- keeping the index up to date ---- */
 
+/* What is asked from now on is answered anew. */
+static void publish(struct store *store)
+{
+	int64_t next = atomic_load(&store->generation) + 1;
+
+	if (store->changed)
+		store->changed(store, next, store->context);
+	atomic_store(&store->generation, next);
+}
+
+/* Whether the index is another than when it was last seen. */
+static bool index_has_changed(struct store *store)
+{
+	_cleanup_error_ struct error *err = reader_open(&store->watcher);
+	int64_t generation;
+	bool changed;
+
+	if (!err)
+		err = index_generation(store->watcher.index, &generation);
+	if (err)
+		return false;
+	/* another file has generations of its own */
+	changed =
+		generation != store->index_generation || store->watcher.inode != store->index_inode;
+	store->index_generation = generation;
+	store->index_inode = store->watcher.inode;
+	return changed;
+}
+
+static bool nights_have_changed(struct store *store)
+{
+	uint64_t stamp = nights_stamp(store_root(store));
+	bool changed = stamp != store->nights;
+
+	store->nights = stamp;
+	return changed;
+}
+
 static void say_progress(size_t done, size_t total, void *context)
 {
 	struct store *store = context;
 
 	atomic_store(&store->done, done);
 	atomic_store(&store->total, total);
+	atomic_store(&store->indexing, true);
+	if (index_has_changed(store))
+		publish(store);
 }
 
-/* The same trouble is told once, not every few seconds. */
-static void complain(struct store *store, struct error *err)
+char *store_trouble(struct store *store)
 {
-	if (!err) {
-		free(store->complaint);
-		store->complaint = NULL;
-		return;
-	}
-	if (!store->complaint || strcmp(store->complaint, error_message(err)) != 0) {
-		free(store->complaint);
-		store->complaint = format_string("%s", error_message(err));
-		log_warning("the index is not up to date: %s", store->complaint);
-	}
-	error_destroy(err);
+	char *trouble;
+
+	pthread_mutex_lock(&store->trouble_lock);
+	trouble = store->trouble ? format_string("%s", store->trouble) : NULL;
+	pthread_mutex_unlock(&store->trouble_lock);
+	return trouble;
+}
+
+/* Notes why the index is not up to date; NULL: it is. The same trouble is logged once, not every
+ * few seconds. True when it is another than before. */
+static bool note_trouble(struct store *store, const struct error *err)
+{
+	char *trouble = err ? format_string("%s", error_message(err)) : NULL;
+	char *before = store->trouble;
+	bool changed = !trouble != !before || (trouble && strcmp(trouble, before) != 0);
+
+	if (trouble && changed)
+		log_warning("the index is not up to date: %s", trouble);
+	if (!trouble && changed)
+		log_info("the index is up to date again");
+	pthread_mutex_lock(&store->trouble_lock);
+	store->trouble = trouble;
+	pthread_mutex_unlock(&store->trouble_lock);
+	free(before);
+	return changed;
 }
 
 static struct error *update(struct store *store)
@@ -112,34 +171,48 @@ static struct error *update(struct store *store)
 	return index_update(index, &options, &changes);
 }
 
-static void look_at_generation(struct store *store)
-{
-	_cleanup_error_ struct error *err = reader_open(&store->watcher);
-	int64_t generation;
+static const char *const places[STORE_PLACES] = {"runs", "reference", "nightly"};
 
-	if (!err)
-		err = index_generation(store->watcher.index, &generation);
-	if (err)
-		return;
-	/* another file has generations of its own */
-	if (generation != store->index_generation || store->watcher.inode != store->index_inode)
-		atomic_fetch_add(&store->generation, 1);
-	store->index_generation = generation;
-	store->index_inode = store->watcher.inode;
+/* Notes what the directories are; false when they are what they were. A file that comes or goes
+ * changes its directory. */
+static bool places_have_changed(struct store *store)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < STORE_PLACES; i++) {
+		struct store_place *place = &store->places[i];
+		struct stat status = {0};
+
+		if (fstatat(store_root(store), places[i], &status, AT_SYMLINK_NOFOLLOW) < 0)
+			status = (struct stat){0};
+		changed = changed || status.st_ino != place->inode ||
+			  status.st_mtim.tv_sec != place->modified.tv_sec ||
+			  status.st_mtim.tv_nsec != place->modified.tv_nsec;
+		*place = (struct store_place){status.st_ino, status.st_mtim};
+	}
+	return changed;
 }
 
-static void watch_directories(const struct store *store, int notify)
+/* False when not all of them could be. */
+static bool watch(int notify, const char *path)
 {
-	static const char *const names[] = {"", "/runs", "/reference"};
+	/* one that is not there yet is watched for in its parent */
+	return inotify_add_watch(notify, path,
+		       IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CLOSE_WRITE |
+			       IN_ONLYDIR) >= 0 ||
+	       errno == ENOENT || errno == ENOTDIR;
+}
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		_cleanup_free_ char *path = format_string("%s%s", store->results_dir, names[i]);
+static bool watch_directories(const struct store *store, int notify)
+{
+	bool all = watch(notify, store->results_dir);
 
-		/* one that is not there yet is watched for in its parent */
-		inotify_add_watch(notify, path,
-			IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CLOSE_WRITE |
-				IN_ONLYDIR);
+	for (size_t i = 0; i < STORE_PLACES; i++) {
+		_cleanup_free_ char *path = format_string("%s/%s", store->results_dir, places[i]);
+
+		all = watch(notify, path) && all;
 	}
+	return all;
 }
 
 static bool is_ours(const char *name)
@@ -165,12 +238,12 @@ static bool drain(int notify)
 	return changed;
 }
 
-/* Waits until the store may have changed; false at the end of the dashboard. */
-static bool wait_for_change(struct store *store, int notify, bool retry)
+/* Waits until the store may have changed, or the time is over; false at the end of the dashboard.
+ */
+static bool wait_for_change(struct store *store, int notify, struct deadline until)
 {
 	struct pollfd pfds[2] = {
 		{.fd = store->stop_fd, .events = POLLIN}, {.fd = notify, .events = POLLIN}};
-	struct deadline until = deadline_after_ms(RETRY_MS);
 
 	for (;;) {
 		if (poll(pfds, 2, TICK_MS) < 0 && errno != EINTR)
@@ -182,35 +255,50 @@ static bool wait_for_change(struct store *store, int notify, bool retry)
 			drain(notify);
 			return !pfds[0].revents;
 		}
-		look_at_generation(store);
-		if (retry && deadline_passed(until))
+		if (index_has_changed(store))
+			publish(store);
+		if (places_have_changed(store) || deadline_passed(until))
 			return true;
 	}
+}
+
+/* Brings the index up to date; false when it could not be. */
+static bool refresh(struct store *store)
+{
+	_cleanup_error_ struct error *err = update(store);
+	bool changed = note_trouble(store, err);
+
+	changed = atomic_exchange(&store->indexing, false) || changed;
+	changed = index_has_changed(store) || changed;
+	changed = nights_have_changed(store) || changed;
+	if (changed)
+		publish(store);
+	return !err;
 }
 
 static void *keep_up(void *context)
 {
 	struct store *store = context;
 	_cleanup_close_ int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	bool failed;
+	bool seeing, up_to_date;
 
+	/* what is there can be shown before it is up to date */
+	if (index_has_changed(store))
+		publish(store);
 	do {
 		/* before the look, so that nothing between the two is missed */
-		watch_directories(store, notify);
-		atomic_store(&store->indexing, true);
-		struct error *err = update(store);
-
-		failed = err != NULL;
-		complain(store, err);
-		atomic_store(&store->indexing, false);
-		look_at_generation(store);
-	} while (wait_for_change(store, notify, failed));
+		seeing = notify >= 0 && watch_directories(store, notify);
+		places_have_changed(store);
+		up_to_date = refresh(store);
+	} while (wait_for_change(
+		store, notify, deadline_after_ms(seeing && up_to_date ? RESCAN_MS : RETRY_MS)));
 	return NULL;
 }
 
 /* ---- the store ---- */
 
-struct error *store_create(const char *results_dir, struct store **store)
+struct error *store_create(
+	const char *results_dir, store_changed *changed, void *context, struct store **store)
 {
 	_cleanup_store_ struct store *made = calloc(1, sizeof(*made));
 
@@ -218,9 +306,13 @@ struct error *store_create(const char *results_dir, struct store **store)
 		abort();
 	atomic_init(&made->root, -1);
 	made->results_dir = format_string("%s", results_dir);
+	made->changed = changed;
+	made->context = context;
 	made->watcher.store = made;
+	pthread_mutex_init(&made->trouble_lock, NULL);
 	pthread_mutex_init(&made->records_lock, NULL);
 	g_queue_init(&made->records);
+	atomic_init(&made->indexing, true);
 	made->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (made->stop_fd < 0)
 		return error_errno(errno, "cannot make an event descriptor");
@@ -247,6 +339,7 @@ void store_destroy(struct store *store)
 		close(atomic_load(&store->root));
 	pthread_mutex_destroy(&store->records_lock);
 	free(store->results_dir);
-	free(store->complaint);
+	pthread_mutex_destroy(&store->trouble_lock);
+	free(store->trouble);
 	free(store);
 }

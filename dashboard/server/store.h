@@ -15,13 +15,20 @@
 
 struct store;
 
-/* Opens the results directory, which need not exist yet, and begins to index it. */
-struct error *store_create(const char *results_dir, struct store **store);
+/* Called by the store's thread when what it shows has changed, before store_generation() says so:
+ * what is likely to be asked first can be made ready for that generation. */
+typedef void store_changed(struct store *store, int64_t generation, void *context);
+
+/* Opens the results directory, which need not exist yet, and begins to index it. `changed` may be
+ * NULL. */
+struct error *store_create(
+	const char *results_dir, store_changed *changed, void *context, struct store **store);
 void store_destroy(struct store *store);
 DEFINE_CLEANUP(store, struct store *, store_destroy)
 #define _cleanup_store_ _cleanup_(cleanup_store)
 
-/* Grows with every change of the index; 0 while there is none. */
+/* Grows with every change of the index, of the nights' records, and of what follows; 0 before
+ * anything is known. */
 int64_t store_generation(const struct store *store);
 
 struct store_progress {
@@ -29,6 +36,9 @@ struct store_progress {
 	size_t done, total; /* files to read */
 };
 struct store_progress store_progress(const struct store *store);
+
+/* Why the index is not up to date; NULL when it is. Caller frees. */
+char *store_trouble(struct store *store);
 
 /* The results directory, for fs_open_beneath(); -1 while there is none. Borrowed. */
 int store_root(struct store *store);

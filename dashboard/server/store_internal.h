@@ -6,6 +6,14 @@
 #include <glib.h>
 #include <pthread.h>
 
+/* What a directory was when it was last read. */
+struct store_place {
+	ino_t inode; /* 0: it was not there */
+	struct timespec modified;
+};
+
+enum { STORE_PLACES = 3 };
+
 struct store {
 	char *results_dir;
 	atomic_int root; /* of results_dir; -1: not there yet */
@@ -14,8 +22,13 @@ struct store {
 	pthread_t thread;
 	bool started;
 	int stop_fd;
-	struct reader watcher;		 /* its own */
-	char *complaint;		 /* the last trouble that was told */
+	store_changed *changed;
+	void *context;
+	struct reader watcher; /* its own */
+	pthread_mutex_t trouble_lock;
+	char *trouble; /* why the index is not up to date; NULL: it is */
+	struct store_place places[STORE_PLACES];
+	uint64_t nights;		 /* nights_stamp(), when last seen */
 	atomic_int_least64_t generation; /* of what is shown */
 	int64_t index_generation;	 /* of the index, and which file that was, when last seen */
 	uint64_t index_inode;

@@ -26,6 +26,8 @@ static struct answer *make_answer(struct exchange *exchange, struct reader *read
 	struct ask ask = {
 		.store = server->store,
 		.live = server->live,
+		.fleets = server->fleets,
+		.generation = generation,
 		.reader = reader,
 		.request = &exchange->request,
 		.captured = {exchange->captured[0], exchange->captured[1], exchange->captured[2]},

@@ -1,32 +1,39 @@
-/* Files compiled into the binary; embedded.h declares them. */
+/* Files compiled into the binary, as a table of struct embedded_file; embedded.h declares it. */
 #define EMBED(name, file)                                                                          \
 	.section .rodata;                                                                          \
 	.balign 16;                                                                                \
-	.global name##_start;                                                                      \
-	name##_start : .incbin file;                                                               \
-	.global name##_end;                                                                        \
-	name##_end : .byte 0;
+	1 : .incbin file;                                                                          \
+	2 : .byte 0;                                                                               \
+	3 : .asciz name;                                                                           \
+	.section .data.rel.ro, "aw";                                                               \
+	.quad 3b, 1b, 2b - 1b
 
-EMBED(embedded_guest, "build/guest/fleetlab-guest")
-EMBED(embedded_tiny_init, "workloads/tiny-init/init")
-EMBED(embedded_tiny_load_modules, "workloads/tiny-init/load-modules")
-EMBED(embedded_tiny_agent, "workloads/tiny-init/agent")
-EMBED(embedded_tiny_shutdown, "workloads/tiny-init/shutdown")
-EMBED(embedded_l1_setup, "workloads/tiny-init/l1-setup")
-EMBED(embedded_tiny_disk_init, "workloads/tiny-init/disk-init")
-EMBED(embedded_paper_A, "results/papers/A.json")
-EMBED(embedded_paper_B, "results/papers/B.json")
-EMBED(embedded_paper_C, "results/papers/C.json")
-EMBED(embedded_paper_D, "results/papers/D.json")
-EMBED(embedded_paper_E, "results/papers/E.json")
-EMBED(embedded_paper_null, "results/papers/null.json")
-EMBED(embedded_schema_paper, "results/schema/paper.schema.json")
-EMBED(embedded_schema_run, "results/schema/run.schema.json")
-EMBED(embedded_schema_night, "results/schema/night.schema.json")
-EMBED(embedded_report_night, "harness/report/night.html")
-EMBED(embedded_web_index, "build/web/index.html")
-EMBED(embedded_web_app_js, "build/web/app.js")
-EMBED(embedded_web_app_css, "build/web/app.css")
-EMBED(embedded_web_icon, "build/web/icon.svg")
+	.section .data.rel.ro, "aw"
+	.balign 8
+	.global embedded_files
+embedded_files:
 
+EMBED("fleetlab-guest", "build/guest/fleetlab-guest")
+EMBED("tiny-init/init", "workloads/tiny-init/init")
+EMBED("tiny-init/load-modules", "workloads/tiny-init/load-modules")
+EMBED("tiny-init/agent", "workloads/tiny-init/agent")
+EMBED("tiny-init/shutdown", "workloads/tiny-init/shutdown")
+EMBED("tiny-init/l1-setup", "workloads/tiny-init/l1-setup")
+EMBED("tiny-init/disk-init", "workloads/tiny-init/disk-init")
+EMBED("papers/A.json", "results/papers/A.json")
+EMBED("papers/B.json", "results/papers/B.json")
+EMBED("papers/C.json", "results/papers/C.json")
+EMBED("papers/D.json", "results/papers/D.json")
+EMBED("papers/E.json", "results/papers/E.json")
+EMBED("papers/null.json", "results/papers/null.json")
+EMBED("schema/paper.schema.json", "results/schema/paper.schema.json")
+EMBED("schema/run.schema.json", "results/schema/run.schema.json")
+EMBED("schema/night.schema.json", "results/schema/night.schema.json")
+EMBED("report/night.html", "harness/report/night.html")
+/* the dashboard's pages, whose names dashboard/web/build.js makes */
+#include "build/web/files.S"
+
+	.section .data.rel.ro, "aw"
+	.global embedded_files_end
+embedded_files_end:
 	.section .note.GNU-stack, "", @progbits

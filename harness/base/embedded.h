@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 struct embedded_file {
-	const char *name; /* "fleetlab-guest", "papers/C.json", "web/app.js", … */
+	const char *name; /* "fleetlab-guest", "papers/C.json", "web/index.html", … */
 	const void *data; /* not NUL-terminated; static */
 	size_t size;
 };

@@ -10,6 +10,9 @@
 #include <sys/time.h>
 #include <sys/un.h>
 
+/* A peer that stops reading, or never accepts, must not block us for ever. */
+#define CONNECT_MS 30000
+
 void jsonline_deinit(struct jsonline *reader)
 {
 	free(reader->buffer);
@@ -154,19 +157,28 @@ static struct error *unix_address(const char *path, struct sockaddr_un *address)
 	return NULL;
 }
 
-struct error *unix_connect(const char *path, int *fd)
+struct error *unix_connect_within(const char *path, unsigned int wait_ms, int *fd)
 {
+	const struct timeval patience = {
+		.tv_sec = wait_ms / 1000, .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000)};
 	_cleanup_close_ int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un address;
 
 	try_(unix_address(path, &address));
-	/* A peer that stops reading, or never accepts, must not block us for ever. */
-	setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){.tv_sec = 30},
-		sizeof(struct timeval));
-	if (s < 0 || connect(s, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return error_errno(errno, "cannot connect to %s", path);
-	*fd = take_fd(&s);
-	return NULL;
+	setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (s >= 0 && connect(s, (struct sockaddr *)&address, sizeof(address)) == 0) {
+		*fd = take_fd(&s);
+		return NULL;
+	}
+	if (errno == EAGAIN)
+		return error_new(ERROR_TIMEOUT,
+			"deadline passed while waiting for who listens on %s to accept", path);
+	return error_errno(errno, "cannot connect to %s", path);
+}
+
+struct error *unix_connect(const char *path, int *fd)
+{
+	return unix_connect_within(path, CONNECT_MS, fd);
 }
 
 struct error *unix_listen(const char *path, int *fd)

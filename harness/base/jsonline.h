@@ -32,7 +32,11 @@ struct error *jsonline_receive(
  * SIGPIPE on a socket; a closed peer is an error. */
 struct error *jsonline_send(int fd, json_t *value, const char *what);
 
-/* A UNIX stream socket connected to `path`, close-on-exec. */
+/* A UNIX stream socket connected to `path`, close-on-exec. Connecting, and sending later on, waits
+ * 30 s at most for a peer that does not accept or does not read. */
 struct error *unix_connect(const char *path, int *fd);
+/* The same with a limit of the caller's, at least 1 ms; ERROR_TIMEOUT is only of who does not
+ * accept. */
+struct error *unix_connect_within(const char *path, unsigned int wait_ms, int *fd);
 /* A listening UNIX stream socket at `path`, close-on-exec. */
 struct error *unix_listen(const char *path, int *fd);

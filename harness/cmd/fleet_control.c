@@ -4,7 +4,6 @@
 #include "harness/cmd/fleet_rejuvenate.h"
 #include "harness/cmd/fleet_status.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
@@ -20,6 +19,7 @@ struct keeper {
 	struct fleet *fleet;
 	const json_t *about;
 	pthread_mutex_t guest_locks[MAX_GUESTS];
+	pthread_rwlock_t moving; /* held for writing while guests change their stack */
 };
 
 struct client {
@@ -54,6 +54,10 @@ static struct error *op_status(struct keeper *keeper, json_t *answer)
 			guests, fleet_guest_status(keeper->fleet, i,
 					(unsigned int)json_integer_value(
 						json_object_get(keeper->about, "vcpus"))));
+	if (pthread_rwlock_tryrdlock(&keeper->moving) == 0) {
+		fleet_add_balloons(keeper->fleet, guests);
+		pthread_rwlock_unlock(&keeper->moving);
+	}
 	return NULL;
 }
 
@@ -181,7 +185,9 @@ static struct error *op_rejuvenate(
 		deadline_after_ms(json_integer_value(json_object_get(request, "timeout_ms"))));
 	if (err)
 		return err;
+	pthread_rwlock_wrlock(&keeper->moving);
 	err = fleet_rejuvenate(keeper->fleet, request, fd, answer);
+	pthread_rwlock_unlock(&keeper->moving);
 	for (unsigned int i = 0; i < count; i++)
 		pthread_mutex_unlock(&keeper->guest_locks[i]);
 	return err;
@@ -235,6 +241,17 @@ static void *serve_client(void *context)
 	return NULL;
 }
 
+/* Clients that ask for the status in turns must not keep guests from being moved. */
+static void make_moving_lock(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attributes;
+
+	pthread_rwlockattr_init(&attributes);
+	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(lock, &attributes);
+	pthread_rwlockattr_destroy(&attributes);
+}
+
 struct error *fleet_control_serve(int listen_fd, struct fleet *fleet, const json_t *about)
 {
 	static struct keeper keeper; /* too large for a stack; one keeper a process */
@@ -243,6 +260,7 @@ struct error *fleet_control_serve(int listen_fd, struct fleet *fleet, const json
 		return error_new(ERROR_USAGE, "a fleet has at most %d guests", MAX_GUESTS);
 	keeper.fleet = fleet;
 	keeper.about = about;
+	make_moving_lock(&keeper.moving);
 	for (size_t i = 0; i < MAX_GUESTS; i++)
 		pthread_mutex_init(&keeper.guest_locks[i], NULL);
 	for (;;) {
@@ -269,33 +287,14 @@ struct error *fleet_control_serve(int listen_fd, struct fleet *fleet, const json
 
 /* ---- the commands' side ---- */
 
-static char *fleets_dir(void)
-{
-	_cleanup_free_ char *runtime = fs_runtime_dir();
-
-	return format_string("%s/fleets", runtime);
-}
-
-char *fleet_control_path(const char *name)
-{
-	_cleanup_free_ char *dir = fleets_dir();
-
-	return format_string("%s/%s.sock", dir, name);
-}
-
-char *fleet_control_note(const char *name)
-{
-	_cleanup_free_ char *dir = fleets_dir();
-
-	return format_string("%s/%s.pid", dir, name);
-}
-
 struct error *fleet_control_connect(const char *name, struct jsonline *connection)
 {
 	_cleanup_free_ char *path = fleet_control_path(name);
 	int fd;
 	struct error *err = unix_connect(path, &fd);
 
+	if (err && error_kind(err) == ERROR_TIMEOUT)
+		return error_prefix(err, "fleet '%s' hangs", name);
 	if (err) {
 		error_destroy(err);
 		return error_hint(error_new(ERROR_USAGE, "no fleet '%s' is running", name),
@@ -327,63 +326,5 @@ struct error *fleet_control_request(
 	try_(fleet_control_error(received));
 	if (answer)
 		*answer = take_ptr(received);
-	return NULL;
-}
-
-DEFINE_CLEANUP(dir, DIR *, closedir)
-
-/* Calls for every socket file; alive tells whether somebody serves it. */
-static void each_socket(
-	void (*body)(const char *path, const char *name, bool alive, void *context), void *context)
-{
-	_cleanup_free_ char *directory = fleets_dir();
-	_cleanup_(cleanup_dir) DIR *dir = opendir(directory);
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir))) {
-		size_t length = strlen(entry->d_name);
-		_cleanup_free_ char *path = format_string("%s/%s", directory, entry->d_name);
-		int fd;
-
-		if (length <= 5 || strcmp(entry->d_name + length - 5, ".sock") != 0)
-			continue;
-		struct error *err = unix_connect(path, &fd);
-		_cleanup_free_ char *name = format_string("%.*s", (int)length - 5, entry->d_name);
-
-		if (!err)
-			close(fd);
-		body(path, name, err == NULL, context);
-		error_destroy(err);
-	}
-}
-
-static void collect_alive(const char *path, const char *name, bool alive, void *context)
-{
-	(void)path;
-	if (alive)
-		json_array_append_new(context, json_string(name));
-}
-
-struct error *fleet_control_list(json_t **names)
-{
-	*names = json_array();
-	each_socket(collect_alive, *names);
-	return NULL;
-}
-
-static void remove_stale(const char *path, const char *name, bool alive, void *context)
-{
-	_cleanup_free_ char *note = fleet_control_note(name);
-
-	if (alive || unlink(path) < 0)
-		return;
-	unlink(note);
-	(*(size_t *)context)++;
-}
-
-struct error *fleet_control_sweep(size_t *removed)
-{
-	*removed = 0;
-	each_socket(remove_stale, removed);
 	return NULL;
 }

@@ -30,6 +30,10 @@ struct error *fleet_control_request(
 /* The error that an answer tells, or NULL. */
 struct error *fleet_control_error(const json_t *answer);
 
+/* Calls `body` for every fleet's socket, served or not. */
+void fleet_control_each_socket(
+	void (*body)(const char *path, const char *name, void *context), void *context);
+
 /* Names of the fleets whose keeper answers, as an array of strings; stale sockets are left out. */
 struct error *fleet_control_list(json_t **names);
 

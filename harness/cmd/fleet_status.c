@@ -1,7 +1,9 @@
-/* A guest seen from the lab: see fleet_status.h. Must never ask the guest: it may hang. */
+/* A guest seen from the lab: see fleet_status.h. Must never ask the guest, which may hang, nor wait
+ * long for its QEMU, which may too. */
 #include "harness/cmd/fleet_status.h"
 #include "harness/base/fs.h"
 #include "harness/fleet/guest_spec.h"
+#include "harness/fleet/stack.h"
 #include "harness/lab/cpu_time.h"
 #include "harness/lab/network.h"
 
@@ -9,6 +11,11 @@
 
 /* More NICs than any guest of ours has. */
 enum { NICS_MOST = 8 };
+
+/* For the balloons of all guests, and for one of them; QEMU tells in less than a millisecond. */
+#define BALLOONS_MS 500
+#define BALLOON_MS 200
+#define CONNECT_MS 50
 
 static void set_bytes(json_t *status, const char *key, uint64_t value)
 {
@@ -42,14 +49,6 @@ static void add_process(json_t *status, const struct fleet *fleet, unsigned int 
 		json_object_set_new(status, "cpu_s", json_real(seconds));
 }
 
-/* "g0.3" sits in seat 3. */
-static unsigned int seat_number(const struct fleet *fleet, unsigned int guest)
-{
-	const char *dot = strrchr(fleet_guest_seat(fleet, guest), '.');
-
-	return dot ? (unsigned int)strtoul(dot + 1, NULL, 10) : 0;
-}
-
 /* What a tap sends its guest receives. False when there is no such tap. */
 static bool add_link(json_t *links, const char *tap)
 {
@@ -77,8 +76,8 @@ static json_t *links_of(const struct fleet *fleet, unsigned int guest)
 	bool more = true;
 
 	for (size_t nic = 0; nic < NICS_MOST && more; nic++) {
-		_cleanup_free_ char *tap =
-			guest_tap(fleet_guest_name(fleet, guest), seat_number(fleet, guest), nic);
+		_cleanup_free_ char *tap = guest_tap(
+			fleet_guest_name(fleet, guest), fleet_guest_seat_number(fleet, guest), nic);
 
 		more = add_link(links, tap);
 	}
@@ -102,4 +101,48 @@ json_t *fleet_guest_status(const struct fleet *fleet, unsigned int guest, unsign
 	add_process(status, fleet, guest);
 	json_object_set_new(status, "links", links_of(fleet, guest));
 	return status;
+}
+
+/* ---- balloons ---- */
+
+static struct error *ask_balloon(const struct fleet *fleet, unsigned int guest, struct stack *stack,
+	struct deadline deadline, json_t *status)
+{
+	_cleanup_json_ json_t *answer = NULL;
+
+	try_(stack_request(stack,
+		json_pack("{s:s, s:s, s:i}", "op", "balloon", "name",
+			fleet_guest_seat(fleet, guest), "timeout_ms", deadline_left_ms(deadline)),
+		deadline, &answer));
+	json_object_set(status, "balloon_bytes", json_object_get(answer, "bytes"));
+	return NULL;
+}
+
+void fleet_add_balloons(const struct fleet *fleet, json_t *guests)
+{
+	struct deadline deadline = deadline_after_ms(BALLOONS_MS);
+	_cleanup_(cleanup_stack) struct stack *stack = NULL;
+	unsigned int connected = 0; /* number of that stack */
+	json_t *status;
+	size_t i;
+
+	json_array_foreach (guests, i, status) {
+		unsigned int number = fleet_guest_stack(fleet, (unsigned int)i);
+		struct error *err = NULL;
+
+		if (deadline_passed(deadline))
+			return;
+		if (stack && connected != number) {
+			stack_disconnect(stack);
+			stack = NULL;
+		}
+		if (!stack)
+			err = stack_connect_within(
+				fleet_stack_socket(fleet, number), CONNECT_MS, &stack);
+		connected = number;
+		if (!err)
+			err = ask_balloon(fleet, (unsigned int)i, stack,
+				deadline_min(deadline, deadline_after_ms(BALLOON_MS)), status);
+		error_destroy(err); /* it is not known, then */
+	}
 }

@@ -279,6 +279,11 @@ const char *fleet_guest_seat(const struct fleet *fleet, unsigned int guest)
 	return fleet->guests[guest].seat;
 }
 
+unsigned int fleet_guest_seat_number(const struct fleet *fleet, unsigned int guest)
+{
+	return fleet->guests[guest].seat_number;
+}
+
 const char *fleet_guest_dir(const struct fleet *fleet, unsigned int guest)
 {
 	return fleet->guests[guest].dir;

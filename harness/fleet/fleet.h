@@ -141,6 +141,8 @@ const char *fleet_guest_name(const struct fleet *fleet, unsigned int guest);
  * and its QEMU. Strings are borrowed until the guest is moved. */
 unsigned int fleet_guest_stack(const struct fleet *fleet, unsigned int guest);
 const char *fleet_guest_seat(const struct fleet *fleet, unsigned int guest);
+/* "g0.3" sits in seat 3; "g0" in 0. */
+unsigned int fleet_guest_seat_number(const struct fleet *fleet, unsigned int guest);
 const char *fleet_guest_dir(const struct fleet *fleet, unsigned int guest);
 pid_t fleet_guest_pid(const struct fleet *fleet, unsigned int guest);
 uint64_t fleet_guest_memory(const struct fleet *fleet, unsigned int guest);

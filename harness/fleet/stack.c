@@ -12,19 +12,34 @@ struct stack {
 	int64_t session;
 };
 
+static struct stack *make(int fd)
+{
+	struct stack *stack = calloc(1, sizeof(*stack));
+
+	if (!stack)
+		abort();
+	stack->fd = fd;
+	stack->reader.fd = fd;
+	stack->id = clock_now_ns() & INT64_C(0xffffffffffff);
+	return stack;
+}
+
 struct error *stack_connect(const char *socket_path, struct stack **stack)
 {
-	struct stack *connected;
 	int fd;
 
 	try_(unix_connect(socket_path, &fd));
-	connected = calloc(1, sizeof(*connected));
-	if (!connected)
-		abort();
-	connected->fd = fd;
-	connected->reader.fd = fd;
-	connected->id = clock_now_ns() & INT64_C(0xffffffffffff);
-	*stack = connected;
+	*stack = make(fd);
+	return NULL;
+}
+
+struct error *stack_connect_within(
+	const char *socket_path, unsigned int wait_ms, struct stack **stack)
+{
+	int fd;
+
+	try_(unix_connect_within(socket_path, wait_ms, &fd));
+	*stack = make(fd);
 	return NULL;
 }
 

@@ -67,8 +67,9 @@
  *   populate  name, from                      {"next", "done"}   fills QEMU's page tables where
  *                                                         there is data, for 200 ms at most
  *   statistics  [name]                        {"cpu_s", "children_cpu_s", "vcpu_s",
- *                                             "minor_faults", "major_faults", "rss_bytes", "pss_bytes"}
- *   clock                                     {"boot_id", "monotonic_ns", "realtime_ns"}
+ *                                             "minor_faults", "major_faults", "rss_bytes",
+ * "pss_bytes"} balloon   name, timeout_ms                {"bytes"}   of RAM that the guest's
+ * balloon leaves it; an error when it has none clock {"boot_id", "monotonic_ns", "realtime_ns"}
  *   room                                      {"available_bytes"}
  *   revoke    session_id, timeout_ms          {}          refuses requests with this "session"
  *                                                         from now on, and returns when none is
@@ -98,6 +99,9 @@ struct stack;
 struct error *stack_connect(const char *socket_path, struct stack **stack);
 void stack_disconnect(struct stack *stack);
 DEFINE_CLEANUP(stack, struct stack *, stack_disconnect)
+/* The same, but waits so long at most for a stack that does not accept. */
+struct error *stack_connect_within(
+	const char *socket_path, unsigned int wait_ms, struct stack **stack);
 
 /* Sends `request` (taken over) and waits for its answer, owned by the caller (may be NULL). */
 struct error *stack_request(

@@ -87,8 +87,8 @@ struct error *stack_cpr_migrate(const char *uri, const char *cpr_path, json_t **
 stack_operation stack_op_channel_format, stack_op_channel_listen, stack_op_channel_connect,
 	stack_op_channel_flood, stack_op_channel_drain;
 /* ---- stack_process.c ---- */
-stack_operation stack_op_end, stack_op_adopt, stack_op_status, stack_op_statistics, stack_op_clock,
-	stack_op_room, stack_op_machine;
+stack_operation stack_op_end, stack_op_adopt, stack_op_status, stack_op_statistics,
+	stack_op_balloon, stack_op_clock, stack_op_room, stack_op_machine;
 /* ---- stack_memory.c ---- */
 stack_operation stack_op_memory, stack_op_populate;
 /* ---- stack_digest.c ---- */

@@ -277,6 +277,42 @@ struct error *stack_op_statistics(struct server *server, json_t *request, json_t
 	return process_memory(pid, answer);
 }
 
+/* The guest's lock, by the deadline. */
+static struct error *lock_guest(struct stack_guest *guest, struct deadline deadline)
+{
+	const struct timespec until = {
+		deadline.at_ns / NSEC_PER_SEC, deadline.at_ns % NSEC_PER_SEC};
+
+	return pthread_mutex_clocklock(&guest->lock, CLOCK_MONOTONIC, &until) == 0
+		       ? NULL
+		       : error_new(ERROR_TIMEOUT,
+				 "deadline passed while waiting for the monitor of %s",
+				 guest->name);
+}
+
+/* QEMU tells; the guest is not asked. */
+struct error *stack_op_balloon(struct server *server, json_t *request, json_t *answer)
+{
+	json_int_t timeout_ms = json_integer_value(json_object_get(request, "timeout_ms"));
+	_cleanup_json_ json_t *balloon = NULL;
+	struct stack_guest *guest;
+	struct deadline deadline;
+	struct error *err;
+
+	if (timeout_ms <= 0 || timeout_ms > STACK_REQUEST_MS)
+		timeout_ms = STACK_REQUEST_MS;
+	deadline = deadline_after_ms(timeout_ms);
+	try_(stack_find_guest(server, request, &guest));
+	try_(lock_guest(guest, deadline));
+	err = stack_open_monitor(guest, deadline);
+	if (!err)
+		err = qmp_execute(guest->qmp, "query-balloon", NULL, deadline, &balloon);
+	pthread_mutex_unlock(&guest->lock);
+	if (!err)
+		json_object_set(answer, "bytes", json_object_get(balloon, "actual"));
+	return err;
+}
+
 static json_int_t now_ns(clockid_t clock)
 {
 	struct timespec now;

@@ -177,6 +177,7 @@ static struct error *handle(struct server *server, json_t *request, json_t *answ
 		{"adopt", stack_op_adopt},
 		{"status", stack_op_status},
 		{"statistics", stack_op_statistics},
+		{"balloon", stack_op_balloon},
 		{"machine", stack_op_machine},
 		{"memory", stack_op_memory},
 		{"sample", stack_op_sample},

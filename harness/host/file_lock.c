@@ -19,13 +19,20 @@ bool file_is_locked(int fd)
 	return fcntl(fd, F_OFD_GETLK, &all) == 0 && all.l_type != F_UNLCK;
 }
 
-/* Waits until somebody closes the file (a holder's death closes it too) or the deadline. */
+/* How often the lock is tried where nothing tells when it is given back: without inotify, and when
+ * its holder is another host's. */
+#define LOOK_MS 50
+#define LOOK_SELDOM_MS 1000
+
+/* Waits until somebody closes the file (a holder's death closes it too), it is time to look, or the
+ * deadline. */
 static struct error *wait_for_close(int notify, const char *path, struct deadline deadline)
 {
+	struct deadline look = deadline_after_ms(notify < 0 ? LOOK_MS : LOOK_SELDOM_MS);
 	struct pollfd pfd = {.fd = notify, .events = POLLIN};
 	char events[4096];
 
-	if (poll(&pfd, 1, deadline_left_ms(deadline)) < 0 && errno == EINTR)
+	if (poll(&pfd, 1, deadline_left_ms(deadline_min(look, deadline))) < 0 && errno == EINTR)
 		return error_new(ERROR_INTERRUPTED, "interrupted while waiting for %s", path);
 	while (read(notify, events, sizeof(events)) > 0)
 		;
@@ -37,8 +44,10 @@ struct error *file_lock(int fd, const char *path, struct deadline deadline)
 {
 	_cleanup_close_ int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
-	if (notify < 0 || inotify_add_watch(notify, path, IN_CLOSE_WRITE) < 0)
-		return error_errno(errno, "cannot watch %s", path);
+	if (notify >= 0 && inotify_add_watch(notify, path, IN_CLOSE_WRITE) < 0) {
+		close(notify);
+		notify = -1;
+	}
 	for (;;) {
 		if (file_try_lock(fd))
 			return NULL;

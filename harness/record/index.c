@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* "flix": whose file this is. The version changes with the tables; another is made anew. */
 #define APPLICATION_ID 0x666c6978
@@ -149,10 +150,12 @@ static struct error *not_there(const struct index *index)
 
 static struct error *open_for_reading(struct index *index)
 {
+	struct stat status;
 	bool usable = false;
 	int code;
 
-	if (access(index->path, F_OK) < 0)
+	/* an empty one is all that a full disk had room for */
+	if (stat(index->path, &status) < 0 || status.st_size == 0)
 		return not_there(index);
 	try_(connect_file(index, SQLITE_OPEN_READONLY));
 	try_(look(index, &usable, &code));

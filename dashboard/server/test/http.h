@@ -4,6 +4,7 @@
 
 #include "dashboard/server/server.h"
 #include "harness/base/clock.h"
+#include "harness/base/embedded.h"
 #include "harness/record/samples.h"
 
 #include <arpa/inet.h>
@@ -151,17 +152,35 @@ static inline json_t *get_json(const char *path, int status)
 	return json;
 }
 
-/* Waits until the store's runs are indexed. */
+/* The target of a page's file whose name has `end` at its end and changes with its content. */
+static inline char *asset(const char *end)
+{
+	const struct embedded_file *file;
+
+	for (size_t i = 0; (file = embedded_at(i)); i++) {
+		size_t length = strlen(file->name);
+
+		if (strncmp(file->name, "web/assets/", 11) == 0 && length > strlen(end) &&
+			strcmp(file->name + length - strlen(end), end) == 0)
+			return format_string("%s", file->name + 3);
+	}
+	fail_msg("no page has a file *%s", end);
+	return NULL;
+}
+
+/* Waits until the store's runs are indexed, all of them. */
 static inline void wait_for_runs(json_int_t count)
 {
 	struct deadline deadline = deadline_after_ms(TEST_TIMEOUT_MS);
 
 	for (;;) {
-		_cleanup_reply_ struct reply reply = get("/api/v1/runs");
-		_cleanup_json_ json_t *runs = json_loads(reply.body, 0, NULL);
+		_cleanup_reply_ struct reply reply = get("/api/v1/overview");
+		_cleanup_json_ json_t *overview = json_loads(reply.body, 0, NULL);
+		const json_t *indexing = json_object_get(overview, "indexing");
 
-		if (reply.status == 200 &&
-			json_integer_value(json_object_get(runs, "total")) == count)
+		if (reply.status == 200 && json_is_false(json_object_get(indexing, "running")) &&
+			json_number(json_object_get(overview, "totals"), "runs", -1) ==
+				(double)count)
 			return;
 		if (deadline_passed(deadline))
 			fail_msg("not indexed: %d %.200s", reply.status, reply.body);

@@ -64,7 +64,7 @@ static const char *const good[] = {"GET /api/v1/overview HTTP/1.1\r\nHost: local
 	"GET /api/v1/runs/latest/events HTTP/1.1\r\nHost: localhost:%u\r\nLast-Event-ID: 3\r\n\r\n",
 	"POST /api/v1/runs HTTP/1.1\r\nHost: localhost:%u\r\nTransfer-Encoding: chunked\r\n\r\n"
 	"5\r\nhello\r\n0\r\n\r\n",
-	"GET /app.js HTTP/1.0\r\nHost: localhost:%u\r\nConnection: keep-alive\r\n\r\n"};
+	"GET /icon.svg HTTP/1.0\r\nHost: localhost:%u\r\nConnection: keep-alive\r\n\r\n"};
 
 static const char *const bits[] = {"%00", "%2e%2e/", "../", "//", "\r\n", "\n", "\r", " ", "\t",
 	"?", "&", "=", "#", "%", "%%", "\"", "{", "[[[[", "-1", "99999999999999999999",

@@ -1,6 +1,7 @@
 /* The server as its clients see it: a real one on loopback, with records in its store. */
 #include "harness/base/test/support.h"
 
+#include "dashboard/server/pages.h"
 #include "dashboard/server/test/http.h"
 #include "harness/engine/journal.h"
 #include "harness/record/record.h"
@@ -247,7 +248,7 @@ static void test_only_get_and_head(void **state)
 
 static void test_every_answer_is_guarded(void **state)
 {
-	static const char *const targets[] = {"/", "/login", "/app.js", "/api/v1/overview",
+	static const char *const targets[] = {"/", "/login", "/icon.svg", "/api/v1/overview",
 		"/api/v1/nothing", "/nothing.js", "/%"};
 	static const char *const headers[] = {"Content-Security-Policy", "X-Content-Type-Options",
 		"Referrer-Policy", "Cross-Origin-Resource-Policy"};
@@ -348,7 +349,8 @@ static void test_pages_are_one_file_for_all_views(void **state)
 {
 	_cleanup_reply_ struct reply index = get("/");
 	_cleanup_reply_ struct reply view = get("/runs/20260131T201512Z-3f9a1c");
-	_cleanup_reply_ struct reply script = get("/app.js");
+	_cleanup_free_ char *target = asset(".js");
+	_cleanup_reply_ struct reply script = get(target);
 	_cleanup_reply_ struct reply missing = get("/missing.js");
 
 	(void)state;
@@ -356,6 +358,8 @@ static void test_pages_are_one_file_for_all_views(void **state)
 	assert_string_equal(index.body, view.body);
 	assert_non_null(strstr(reply_header(&index, "Content-Type"), "text/html"));
 	assert_int_equal(strncmp(reply_header(&script, "Content-Type"), "text/javascript", 15), 0);
+	assert_int_equal(strncmp(reply_header(&script, "Cache-Control"), "public, max-age", 15), 0);
+	assert_int_equal(strncmp(reply_header(&index, "Cache-Control"), "no-cache", 8), 0);
 	assert_int_equal(missing.status, 404);
 }
 
@@ -503,15 +507,47 @@ static void test_damaged_files_are_listed(void **state)
 	json_decref(get_json("overview", 200));
 }
 
+/* A metric of a night; takes the verdict's state. */
+static json_t *metric_of(const char *name, const char *verdict, double aa)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:{s:i}, s:f, s:i, s:f,"
+			 " s:{s:s, s:s, s:s, s:b, s:i}}",
+		"name", name, "mechanism", "shmipc", "experiment", "roundtrip", "variant",
+		"tcp-naive", "metric", "roundtrip", "at", "ints", 8192, "value", 1.0, "pairs", 8,
+		"aa", aa, "verdict", "state", verdict, "kind", "none", "reason", "", "alert",
+		strcmp(verdict, "confirmed") == 0, "nights", 20);
+}
+
+/* A night as fleetlab nightly writes it; takes the metrics over. */
+static json_t *night_of(const char *id, json_t *metrics)
+{
+	static const char *const totals[] = {"metrics", "learning", "quiet", "suspect", "confirmed",
+		"recovered", "regressions", "improvements", "changes"};
+	json_t *night = json_pack("{s:s, s:s, s:s, s:s, s:s, s:{s:[]}, s:[], s:o, s:{}, s:{s:i}}",
+		"schema", "fleetlab.night/1", "id", id, "started", "2026-01-02T01:00:00Z", "state",
+		"complete", "reason", "", "host", "changed", "runs", "metrics", metrics, "totals",
+		"memory", "m", 1);
+
+	for (size_t i = 0; i < ARRAY_SIZE(totals); i++)
+		json_object_set_new(json_object_get(night, "totals"), totals[i], json_integer(0));
+	return night;
+}
+
+/* Takes the night over. */
+static void write_night(json_t *night)
+{
+	_cleanup_json_ json_t *owned = night;
+	_cleanup_free_ char *name = format_string("nightly/%s.json", json_text(night, "id"));
+	_cleanup_free_ char *text = json_dumps(night, 0);
+
+	write_below(name, text);
+}
+
 static void test_nights_are_told(void **state)
 {
 	(void)state;
-	write_below("nightly/20260102T010000Z-aaaaaa.json",
-		"{\"schema\":\"fleetlab.night/1\",\"id\":\"20260102T010000Z-aaaaaa\","
-		"\"state\":\"complete\",\"metrics\":[{\"name\":\"m\",\"verdict\":{\"state\":"
-		"\"confirmed\",\"alert\":true}},{\"name\":\"q\",\"verdict\":{\"state\":\"quiet\"}}]"
-		","
-		"\"memory\":{\"m\":1}}");
+	write_night(night_of("20260102T010000Z-aaaaaa",
+		json_pack("[o, o]", metric_of("m", "confirmed", 1), metric_of("q", "quiet", 1))));
 	write_below("nightly/20260103T010000Z-bbbbbb.json", "{\"schema\":");
 	_cleanup_json_ json_t *nights = get_json("nights", 200);
 	_cleanup_json_ json_t *night = get_json("nights/20260102T010000Z-aaaaaa", 200);
@@ -523,6 +559,128 @@ static void test_nights_are_told(void **state)
 	assert_int_equal(json_array_size(json_object_get(json_array_get(rows, 1), "notable")), 1);
 	assert_int_equal(json_array_size(json_object_get(night, "metrics")), 2);
 	assert_null(json_object_get(night, "memory"));
+}
+
+/* Each is a night but for one thing. */
+static void test_a_night_is_checked_whole(void **state)
+{
+	static const struct {
+		const char *path, *value, *reason;
+	} wrong[] = {
+		{"state", "\"splendid\"", "state"},
+		{"totals", "[]", "totals"},
+		{"surprise", "1", "surprise"},
+		{"id", "\"20260102T010000Z-bbbbbb\"", "another night"},
+		{"runs", "[{\"id\":\"20260102T010000Z-c\",\"purpose\":\"fun\"}]", "runs[0]"},
+		{"metrics", "[{\"name\":{\"a\":1}}]", "metrics[0]"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		_cleanup_free_ char *id = format_string("2026010%zuT010000Z-aaaaaa", i + 1);
+		_cleanup_free_ char *path = format_string("nightly/%s.json", id);
+		_cleanup_free_ char *target = format_string("nights/%s", id);
+		_cleanup_json_ json_t *night = night_of(id, json_array());
+		_cleanup_json_ json_t *answer = NULL;
+
+		json_object_set_new(
+			night, wrong[i].path, json_loads(wrong[i].value, JSON_DECODE_ANY, NULL));
+		_cleanup_free_ char *text = json_dumps(night, 0);
+
+		write_below(path, text);
+		answer = get_json(target, 500);
+		const char *message = json_text(json_object_get(answer, "error"), "message");
+
+		if (!strstr(message, path) || !strstr(message, wrong[i].reason))
+			fail_msg("%s: '%s'", wrong[i].path, message);
+	}
+	_cleanup_json_ json_t *nights = get_json("nights", 200);
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach (json_object_get(nights, "nights"), i, row)
+		assert_string_equal(json_text(row, "state"), "damaged");
+	assert_int_equal(i, ARRAY_SIZE(wrong));
+}
+
+/* A trend is kept until the index changes, and its noise does not come from there. */
+static void test_new_nights_change_a_trend(void **state)
+{
+	static const char trend[] =
+		"trends?mechanism=shmipc&experiment=roundtrip&variant=tcp-naive&metric=roundtrip"
+		"&at=%7B%22ints%22%3A8192%7D";
+	struct deadline deadline = deadline_after_ms(TEST_TIMEOUT_MS);
+	_cleanup_json_ json_t *before = get_json(trend, 200);
+
+	(void)state;
+	assert_null(json_object_get(before, "noise"));
+	for (int i = 1; i <= 5; i++) {
+		_cleanup_free_ char *id = format_string("2026010%dT010000Z-aaaaaa", i);
+
+		write_night(
+			night_of(id, json_pack("[o]", metric_of("m", "quiet", 1.0 + i / 10.0))));
+	}
+	for (;;) {
+		_cleanup_json_ json_t *now = get_json(trend, 200);
+
+		if (json_number(json_object_get(now, "noise"), "nights", 0) == 5)
+			break;
+		assert_false(deadline_passed(deadline));
+		poll(NULL, 0, 20);
+	}
+}
+
+/* ---- the first view ---- */
+
+/* What index.html has for its script. */
+static json_t *answers_in(const char *page)
+{
+	static const char mark[] = "<script type=\"application/json\" id=\"answers\">";
+	const char *at = strstr(page, mark);
+
+	assert_non_null(at);
+	at += strlen(mark);
+	return json_loadb(at, (size_t)(strstr(at, "</script>") - at), 0, NULL);
+}
+
+static void test_the_page_comes_with_its_first_answers(void **state)
+{
+	_cleanup_reply_ struct reply page = get("/");
+	_cleanup_json_ json_t *answers = answers_in(page.body);
+	_cleanup_json_ json_t *overview = get_json("overview", 200);
+	_cleanup_json_ json_t *about = get_json("", 200);
+
+	(void)state;
+	assert_true(json_equal(json_object_get(answers, "/overview"), overview));
+	assert_true(json_equal(json_object_get(answers, "/"), about));
+}
+
+static void test_answers_in_a_page_are_only_data(void **state)
+{
+	static const char hostile[] = "{\"/overview\":\"</script><script>alert(1)</script><!--\"}";
+	struct request request = {0};
+	struct pages *pages = pages_create();
+	struct answer *answer;
+	const char *why, *text;
+	size_t size;
+
+	(void)state;
+	assert_true(request_parse("/", &request, &why));
+	pages_give(pages, hostile);
+	answer = pages_find(pages, &request);
+	text = answer_content(answer, &size);
+	_cleanup_free_ char *page = format_string("%.*s", (int)size, text);
+	_cleanup_json_ json_t *given = json_loads(hostile, 0, NULL);
+	_cleanup_json_ json_t *answers = answers_in(page);
+
+	assert_true(json_equal(answers, given));
+	assert_null(strstr(page, "<script>alert"));
+	assert_null(strstr(page, "<!--"));
+	/* what was given before is not in the way, and goes when its last reader has gone */
+	pages_give(pages, "{}");
+	answer_unref(answer);
+	pages_destroy(pages);
+	request_deinit(&request);
 }
 
 int main(void)
@@ -549,6 +707,10 @@ int main(void)
 		server_test(test_logs_are_read_and_nothing_else),
 		server_test(test_damaged_files_are_listed),
 		server_test(test_nights_are_told),
+		server_test(test_a_night_is_checked_whole),
+		server_test(test_new_nights_change_a_trend),
+		server_test(test_the_page_comes_with_its_first_answers),
+		cmocka_unit_test(test_answers_in_a_page_are_only_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,8 +6,17 @@ const BASE = '/api/v1';
 const KEPT = 60; // answers
 
 const cache = new Map(); // path → {data, error, generation}
-let generation = 0;
+let generation = 0; // of what the cache has, counted here
+let seen; // the server's generation that is the newest one here
 const watchers = new Set();
+
+// The page comes with the answers that its first view needs.
+const given = document.getElementById('answers')?.textContent;
+if (given) {
+	const answers = JSON.parse(given);
+	for (const [path, data] of Object.entries(answers)) cache.set(path, { data, generation });
+	seen = answers['/overview']?.generation;
+}
 
 export function url(path, query = {}) {
 	const words = Object.entries(query)
@@ -143,7 +152,6 @@ function stream(path, handlers) {
 }
 
 export function listen() {
-	let seen;
 	stream('/events', {
 		index: (data) => {
 			if (seen !== undefined && data.generation !== seen) changed();

@@ -80,7 +80,7 @@ export function duration(seconds) {
 }
 
 export function count(n, one, many = `${one}s`) {
-	return `${known(n) ? n.toLocaleString('en-US').replace(/,/g, '\u202f') : 0} ${n === 1 ? one : many}`;
+	return `${known(n) ? String(n).replace(/\B(?=(\d{3})+$)/g, '\u202f') : 0} ${n === 1 ? one : many}`;
 }
 
 // "+12.3 %": a relative change, 0.123.

@@ -1,32 +1,30 @@
 // The shell of all pages: which view an address shows, navigation, and what every page must have.
 import { render } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
-import 'uplot/dist/uPlot.min.css';
-import './style.css';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { listen, useApi, useLive } from './api.js';
-import { Link, Notice } from './parts/basics.jsx';
+import { Link, Notice, Waiting } from './parts/basics.jsx';
 import { useRoute } from './route.js';
 import { Overview } from './pages/overview.jsx';
-import { Paper } from './pages/paper.jsx';
-import { Claim } from './pages/claim.jsx';
-import { Run } from './pages/run.jsx';
-import { Runs } from './pages/runs.jsx';
-import { Trends } from './pages/trends.jsx';
-import { Compare } from './pages/compare.jsx';
-import { Fleet } from './pages/fleet.jsx';
-import { Files } from './pages/files.jsx';
 
-const PAGES = {
-	'': Overview,
-	paper: Paper,
-	claim: Claim,
-	run: Run,
-	runs: Runs,
-	trends: Trends,
-	compare: Compare,
-	fleet: Fleet,
-	files: Files,
-};
+// The front page comes with the shell; all others are loaded together when the first of them is
+// asked for.
+const PAGES = { '': Overview };
+for (const name of ['Paper', 'Claim', 'Run', 'Runs', 'Trends', 'Compare', 'Fleet', 'Files']) PAGES[name.toLowerCase()] = later(name);
+
+let pages; // once they are there
+const load = () => import('./pages/others.js').then((module) => (pages = module));
+
+function later(name) {
+	return function Later(props) {
+		const [state, set] = useState({});
+		useEffect(() => {
+			if (!pages) load().then(() => set({}), (error) => set({ error }));
+		}, []);
+		if (!pages) return <Waiting state={state} what="the page" />;
+		const View = pages[name];
+		return <View {...props} />;
+	};
+}
 
 const NAVIGATION = [
 	['', 'Overview'],
@@ -68,6 +66,13 @@ function App() {
 	const View = Object.hasOwn(PAGES, name) ? PAGES[name] : Missing;
 	const place = `${name}/${words[1] ?? ''}`;
 	const first = useRef(true);
+
+	// What is shown first does not wait for what comes later.
+	useEffect(() => {
+		const idle = window.requestIdleCallback ?? setTimeout;
+		idle(listen);
+		idle(() => load().catch(() => {}));
+	}, []);
 
 	// A new page begins at its top, and a screen reader is told.
 	useEffect(() => {
@@ -116,5 +121,4 @@ function App() {
 	);
 }
 
-listen();
 render(<App />, document.getElementById('app'));

@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
 export const FLEETLAB = process.env.FLEETLAB ?? new URL('../../../build/release/fleetlab', import.meta.url).pathname;
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 export const WAIT_MS = 15000;
 
-const FLAGS = [
+export const FLAGS = [
 	'--disable-gpu',
 	'--disable-quic',
 	'--no-first-run',

@@ -79,9 +79,13 @@ test('a running fleet: its guests, their memory and CPU, and its end', { timeout
 		await page.waitForSelector('main:has-text("2 of 2 alive")');
 		const told = await page.evaluate(async (path) => (await fetch(path)).json(), `/api/v1/fleets/${name}`);
 		if (told.guests[0].cpu_s !== undefined) await page.waitForSelector('td:has-text("%")');
+		assert.equal(told.guests[0].balloon_bytes, told.guests[0].memory_bytes);
 		const text = await page.textContent('main table');
 		assert.match(text, /g0/);
 		assert.match(text, /MiB/);
+		const column = await page.locator('main table').first().locator('thead th, thead td').allTextContents();
+		const cells = await page.locator('main table').first().locator('tbody tr').first().locator('th, td').allTextContents();
+		assert.match(cells[column.indexOf('balloon')], /^\d+ MiB$/);
 		assert.deepEqual(wrong, []);
 		await fleetlab('fleet', 'down', '--name', name);
 		await page.waitForSelector('.notice:has-text("does not answer any more")');

@@ -17,7 +17,6 @@ browse() {
 		ok=$(sed -n 's/^# pass //p' "$SCRATCH/tap") bad=$(sed -n 's/^# fail //p' "$SCRATCH/tap")
 		cancelled=$(sed -n 's/^# cancelled //p' "$SCRATCH/tap")
 		passed=$((passed + ${ok:-0})) failed=$((failed + ${bad:-1} + ${cancelled:-0}))
-		grep -o '# first view .*' "$SCRATCH/tap"
 		if [ "${bad:-1}" != 0 ] || [ "${cancelled:-1}" != 0 ]; then
 			printf '  FAILED: %s\n' "$file"
 			grep -A 25 -E '^ *not ok' "$SCRATCH/tap" | head -n 150

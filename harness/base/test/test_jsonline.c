@@ -279,6 +279,23 @@ static void sockets_have_paths_of_bounded_length(void **state)
 	assert_int_equal(untouched, -7);
 }
 
+static void who_does_not_accept_is_not_waited_for(void **state)
+{
+	(void)state;
+	_cleanup_free_ char *path = scratch_path("socket");
+	_cleanup_close_ int listener = -1;
+	int clients[1024], count = 0;
+	struct error *err = NULL;
+
+	assert_ok(unix_listen(path, &listener));
+	while (count < (int)ARRAY_SIZE(clients) &&
+		!(err = unix_connect_within(path, 1, &clients[count])))
+		count++;
+	while (count > 0)
+		close(clients[--count]);
+	assert_fails(err, ERROR_TIMEOUT, path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +311,7 @@ int main(void)
 		cmocka_unit_test(what_is_sent_arrives),
 		cmocka_unit_test(a_closed_peer_is_an_error_and_no_signal),
 		scratch_test(sockets_have_paths_of_bounded_length),
+		scratch_test(who_does_not_accept_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

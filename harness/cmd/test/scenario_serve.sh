@@ -41,7 +41,14 @@ serve plain --listen 127.0.0.1:0
 check 'the address is all of its output' [ "$(wc -l <"$SCRATCH/plain.out")" = 1 ]
 check 'the records are indexed' wait_until 30 all_indexed "$records"
 for path in api/v1/overview api/v1/papers/C api/v1/papers/D api/v1/claims/C1 api/v1/claims/D2a \
-	api/v1/runs/latest api/v1/runs/latest/topology api/v1/runs/latest/report.md '' runs app.js app.css icon.svg; do
+	api/v1/runs/latest api/v1/runs/latest/topology api/v1/runs/latest/report.md '' runs icon.svg; do
+	get "$path"
+	check "there is /$path" answers 200
+done
+get ''
+files=$(grep -o 'assets/[^"]*' "$SCRATCH/out")
+check 'the page names its files' [ "$(echo "$files" | wc -w)" -ge 2 ]
+for path in $files; do
 	get "$path"
 	check "there is /$path" answers 200
 done
@@ -92,7 +99,33 @@ get api/v1/fleets/default
 check 'its guests are told' out_has '"name":"g1"'
 check 'with their memory' out_has '"rss_bytes":[1-9]'
 check 'their CPU' out_has '"cpu_s":[0-9]'
-check 'and their links' out_has '"links":\[{"name":"g0n0","rx_bytes":'
+check 'their links' out_has '"links":\[{"name":"g0n0","rx_bytes":'
+check 'and what their balloons leave them' [ "$(grep -o '"balloon_bytes":134217728[,}]' "$SCRATCH/out" | wc -l)" = 2 ]
+
+says() {
+	get "$1"
+	out_has "$2"
+}
+balloons() {
+	get api/v1/fleets/default
+	[ "$(grep -o '"balloon_bytes"' "$SCRATCH/out" | wc -l)" = "$1" ]
+}
+qemu=$(processes '^qemu.*guest=g0')
+check 'the QEMU of a guest is found' [ "$(echo "$qemu" | wc -w)" = 1 ]
+kill -STOP "$qemu"
+check 'one that hangs costs but its own balloon' wait_until 20 balloons 1
+check 'all else is told' out_has '"name":"g0".*"name":"g1"'
+kill -CONT "$qemu"
+check 'until it goes on' wait_until 20 balloons 2
+keeper=$(processes '^fleetlab-body')
+check 'the keeper is found' [ "$(echo "$keeper" | wc -w)" = 1 ]
+kill -STOP "$keeper"
+check 'of a keeper that hangs its last word is told, as such' wait_until 20 says api/v1/fleets/default '"stale":true'
+check 'with the reason' out_has '"trouble":"its keeper does not answer"'
+check 'also in the list' wait_until 20 says api/v1/fleets '"name":"default","guests":2,.*"stale":true'
+kill -CONT "$keeper"
+told_anew() { says api/v1/fleets/default '"name":"g1"' && not out_has stale; }
+check 'until it goes on' wait_until 20 told_anew
 fl fleet down
 get api/v1/fleets/default
 check 'until it is down' answers 404

@@ -20,7 +20,7 @@ function usePoll(path) {
 				try {
 					const data = await ask(path);
 					if (gone) return;
-					set((old) => ({ data, history: [...old.history, { at: performance.now() / 1000, data }].slice(-KEPT) }));
+					set((old) => ({ data, history: data.stale ? old.history : [...old.history, { at: performance.now() / 1000, data }].slice(-KEPT) }));
 				} catch (error) {
 					if (gone) return;
 					set((old) => ({ ...old, error }));
@@ -60,9 +60,9 @@ function All() {
 					{fleets.map((fleet) => (
 						<tr key={fleet.name}>
 							<th scope="row">
-								<Link to={['fleet', fleet.name]}>{fleet.name}</Link>
+								<Link to={['fleet', fleet.name]}>{fleet.name}</Link> {fleet.stale && <span class="flag bad">{age(fleet)}</span>}
 							</th>
-							{fleet.trouble ? (
+							{fleet.guests === undefined ? (
 								<td colSpan={4}>
 									<span class="bad">{fleet.trouble}</span>
 								</td>
@@ -84,6 +84,7 @@ function All() {
 	);
 }
 
+const age = (fleet) => `${duration(Math.ceil(fleet.age_s))} ago`;
 const sum = (guests, field) => guests.reduce((all, g) => all + (g[field] ?? 0), 0);
 
 function One({ name }) {
@@ -113,6 +114,11 @@ function One({ name }) {
 	return (
 		<Page kicker={crumbs} title={`Fleet ${name}`}>
 			{error && <Notice kind="bad">It does not answer any more: {error.message}</Notice>}
+			{!error && data.stale && (
+				<Notice kind="bad">
+					What is below is from {age(data)}{data.trouble ? `: ${data.trouble}` : ''}.
+				</Notice>
+			)}
 			<Facts
 				rows={[
 					['guests', `${guests.filter((g) => g.alive).length} of ${guests.length} alive`],

@@ -1,5 +1,5 @@
 // The front page: does each claim hold here, what changed, and what runs now.
-import { useEffect } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { useApi, useLive, url } from '../api.js';
 import { Bar, BarAxis, BarLegend, scaleOf } from '../parts/bar.jsx';
 import { Command, Facts, Link, Notice, Page, RunFlags, RunLink, Table, Waiting } from '../parts/basics.jsx';
@@ -11,6 +11,7 @@ import { count, duration, interval, number, time, value } from '../format.js';
 export function Overview({ query }) {
 	const state = useApi(url('/overview', { host: query.host }));
 	const live = useLive();
+	const painted = usePainted();
 	if (!state.data) {
 		return (
 			<Page title="Overview">
@@ -28,12 +29,14 @@ export function Overview({ query }) {
 			kicker="Overview"
 			aside={
 				<>
-					{count(totals.runs, 'run')}
-					{totals.refused ? (
-						<>
-							, <Link to={['files']}>{count(totals.refused, 'file')} refused</Link>
-						</>
-					) : null}
+					<span>
+						{count(totals.runs, 'run')}
+						{totals.refused ? (
+							<>
+								, <Link to={['files']}>{count(totals.refused, 'file')} refused</Link>
+							</>
+						) : null}
+					</span>
 					{hosts.length > 1 && (
 						<label>
 							Host{' '}
@@ -51,6 +54,7 @@ export function Overview({ query }) {
 			}
 		>
 			{state.error && <Notice kind="bad">Not up to date: {state.error.message}</Notice>}
+			{indexing.trouble && <Notice kind="bad">Newer records may be missing, the index is not up to date: {indexing.trouble}</Notice>}
 			{totals.synthetic ? <Notice>This store holds synthetic records: made for tests, not measured.</Notice> : null}
 			{indexing.running && (
 				<Notice>
@@ -72,7 +76,6 @@ export function Overview({ query }) {
 					Papers and claims
 				</h2>
 				<Matrix papers={papers} />
-				<Drawn />
 			</section>
 			<div class="columns">
 				<section aria-labelledby="last">
@@ -120,7 +123,7 @@ export function Overview({ query }) {
 					)}
 				</section>
 			</div>
-			{!empty && <Claims papers={papers} />}
+			{!empty && painted && <Claims papers={papers} />}
 		</Page>
 	);
 }
@@ -130,12 +133,11 @@ export function trialsText(run) {
 	return [`${run.ok ?? 0} of ${run.planned ?? 0} ok`, ...rest].join(', ');
 }
 
-// When the matrix is on the screen: what the benchmark reads.
-function Drawn() {
-	useEffect(() => {
-		performance.mark('first-view');
-	}, []);
-	return null;
+// False for the first frame: what is below the first screen does not hold it up.
+function usePainted() {
+	const [painted, set] = useState(false);
+	useEffect(() => set(true), []);
+	return painted;
 }
 
 function Empty() {

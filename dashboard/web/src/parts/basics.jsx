@@ -125,7 +125,7 @@ export function Facts({ rows }) {
 	return (
 		<dl class="facts">
 			{rows
-				.filter(([, v]) => v !== undefined && v !== null && v !== '')
+				.filter(([, v]) => v !== undefined && v !== null && v !== false && v !== '')
 				.map(([name, v]) => (
 					<div key={name}>
 						<dt>{name}</dt>

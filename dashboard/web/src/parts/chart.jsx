@@ -12,6 +12,7 @@ const SHAPES = ['circle', 'square', 'triangle', 'diamond', 'cross', 'down', 'plu
 const DASHES = [[], [6, 4], [2, 3], [8, 3, 2, 3], [12, 4], [4, 2, 1, 2], [1, 3], [10, 2]];
 const COLOURS = 8;
 const NEAR_PX = 28;
+const CHARACTER_PX = 8; // of an axis, with some room
 const NONE = []; // one for all renders: a new one would draw the chart anew
 
 const DAY_S = 86400;
@@ -275,7 +276,7 @@ export function Chart({ id, title, series, x, y, marks = NONE, bands = NONE, que
 					...(x.categories
 						? {
 								splits: () => x.categories.map((_, i) => i),
-								values: (u, splits) => splits.map((i) => shorten(x.categories[i] ?? '', (u.bbox.width / (devicePixelRatio || 1) / x.categories.length) / 6.5)),
+								values: (u, splits) => splits.map((i) => shorten(x.categories[i] ?? '', u.bbox.width / (devicePixelRatio || 1) / (x.categories.length + 0.2) / CHARACTER_PX)),
 								grid: { show: false },
 							}
 						: x.time
