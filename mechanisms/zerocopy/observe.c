@@ -2,7 +2,10 @@
  * reads a stream from it, the kernel's accounts, and the mover's report. */
 #include "mechanisms/zerocopy/observe.h"
 #include "harness/base/fs.h"
+#include "harness/host/memory_counters.h"
 #include "harness/host/proc.h"
+
+#include <math.h>
 
 /* How long replies and records have to come in to show that a client is served, before a move and
  * after it. */
@@ -122,6 +125,14 @@ static struct error *read_links(struct trial *trial, uint64_t *network, uint64_t
 	return topology->control ? topology->control(trial, control) : NULL;
 }
 
+static struct error *read_counters(struct trial *trial, double *bytes)
+{
+	const struct zerocopy *state = trial_state(trial);
+
+	*bytes = NAN;
+	return state->counters ? memory_counters_read(state->counters, bytes) : NULL;
+}
+
 static struct error *move_them(
 	struct trial *trial, const unsigned int guests[], size_t count, struct move_seen *seen)
 {
@@ -132,9 +143,11 @@ static struct error *move_them(
 		try_(find_placement(trial, guests[i], &seen->before[i]));
 	try_(read_links(trial, &seen->network_before, &seen->control_before));
 	try_(topology->cpu(trial, seen->from, &seen->cpu_before));
+	try_(read_counters(trial, &seen->counted_before));
 	seen->begin_ns = clock_now_ns();
 	try_(topology->move(trial, guests, count, &options, seen->reports));
 	seen->end_ns = clock_now_ns();
+	try_(read_counters(trial, &seen->counted_after));
 	try_(topology->cpu(trial, seen->from, &seen->cpu_after));
 	return read_links(trial, &seen->network_after, &seen->control_after);
 }

@@ -29,7 +29,8 @@ struct move_seen {
 	struct cpu_reading cpu_before, cpu_after;
 	uint64_t network_before, network_after; /* of the link between the machines */
 	uint64_t control_before, control_after;
-	unsigned int from; /* the source's stack */
+	double counted_before, counted_after; /* by the memory controllers, where they count */
+	unsigned int from;		      /* the source's stack */
 	int64_t begin_ns, end_ns;
 };
 

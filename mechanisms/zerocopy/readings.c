@@ -123,6 +123,8 @@ struct error *read_costs(
 			(double)(seen->network_after - seen->network_before + seen->control_after -
 				 seen->control_before)));
 	try_(put_cpu_time(trial, count, seen, at));
+	try_(put(trial, "memory_traffic_counted", at,
+		(seen->counted_after - seen->counted_before) / (double)memory));
 	try_(put(trial, "memory_traffic", at, traffic.total));
 	try_(put(trial, "memory_traffic_source", at, traffic.source));
 	return put(trial, "memory_traffic_destination", at, traffic.destination);

@@ -6,6 +6,7 @@
 #include "mechanisms/zerocopy/zerocopy.h"
 #include "harness/base/log.h"
 #include "harness/fleet/ram.h"
+#include "harness/host/memory_counters.h"
 #include "harness/host/qemu.h"
 #include "workloads/host/sshd.h"
 #include "workloads/host/web.h"
@@ -99,6 +100,9 @@ static const struct metric metrics[] = {
 	{"cpu_time_destination", "s", BETTER_LESS, "the same of the destination's machine"},
 	{"memory_traffic", "x RAM", BETTER_LESS,
 		"estimate as in the paper: bytes sent times how often each is touched"},
+	{"memory_traffic_counted", "x RAM", BETTER_LESS,
+		"what the memory controllers' own counters say of the whole host, from command to "
+		"end; where there are such counters"},
 	{"memory_traffic_source", "x RAM", BETTER_LESS, "its share at the source"},
 	{"memory_traffic_destination", "x RAM", BETTER_LESS, "its share at the destination"},
 	{"passes", "passes", BETTER_LESS, "over memory that copying took"},
@@ -392,6 +396,7 @@ static struct error *zerocopy_setup(struct trial *trial)
 {
 	const struct topology *topology = zerocopy_topology(trial);
 
+	try_(memory_counters_open(&((struct zerocopy *)trial_state(trial))->counters));
 	if (topology->emulated)
 		trial_effective(trial, "emulated", json_string(topology->emulated));
 	if (topology->open)
@@ -409,6 +414,7 @@ static void zerocopy_teardown(struct trial *trial)
 	if (zerocopy_topology(trial)->close)
 		zerocopy_topology(trial)->close(trial);
 	guests_deinit(state);
+	memory_counters_close(state->counters);
 }
 
 const struct mechanism mechanism_zerocopy = {

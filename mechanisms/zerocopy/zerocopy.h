@@ -103,8 +103,9 @@ struct proof {
 struct zerocopy {
 	struct zerocopy_guest guests[ZEROCOPY_GUESTS_MAX];
 	struct proof proof;
-	void *topology;		  /* the topology's own */
-	struct nested_plan *plan; /* nested only; kept by the trial */
+	struct memory_counters *counters; /* NULL: this host has none */
+	void *topology;			  /* the topology's own */
+	struct nested_plan *plan;	  /* nested only; kept by the trial */
 	struct nested *nested;
 };
 
