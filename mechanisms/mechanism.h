@@ -100,9 +100,12 @@ struct mechanism {
 	/* The fleet that this trial's parameters ask for. Pure: called before the lab exists. What
 	 * the spec points at must live as long as the trial (static, or in trial_keep()). */
 	struct error *(*fleet)(struct trial *trial, struct fleet_spec *spec);
-	/* Before any trial of a run, with the host's network, which labs have not: downloads what
-	 * this trial's lab will need beside images, into the cache. May be NULL. */
-	struct error *(*provide)(const struct trial *trial);
+	/* What this trial's lab will need beside images and may have to be downloaded: a static
+	 * name, the same for the same thing; NULL: nothing. May be NULL. */
+	const char *(*needs)(const struct trial *trial);
+	/* Downloads it into the cache: before any trial of a run, with the host's network, which
+	 * labs have not. Once for each need; in a process of its own, that ^C ends. */
+	struct error *(*provide)(const char *need);
 	/* In the lab, before guests start: services that they connect to. Also called when a
 	 * template of this fleet is made. */
 	struct error *(*prepare)(struct trial *trial);

@@ -175,7 +175,7 @@ static struct error *put_decision(
 struct error *api_claim_get(struct ask *ask, struct answer **answer)
 {
 	_cleanup_held_ struct held_record *held = NULL;
-	_cleanup_json_ json_t *paper = NULL;
+	const json_t *paper = NULL;
 	_cleanup_json_ json_t *shown = NULL;
 	const json_t *claim;
 	const char *paper_id;
@@ -331,7 +331,7 @@ struct error *api_paper_get(struct ask *ask, struct answer **answer)
 	static const char *const fields[] = {"id", "mechanism", "short", "title", "original_title",
 		"authors", "idea", "setup", "host"};
 	_cleanup_held_ struct held_record *held = NULL;
-	_cleanup_json_ json_t *paper = NULL;
+	const json_t *paper = NULL;
 	_cleanup_json_ json_t *shown = NULL;
 	json_t *about = json_object();
 	struct error *err = paper_load(ask->captured[0], &paper);

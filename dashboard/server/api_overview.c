@@ -121,7 +121,7 @@ static struct error *add_papers(const json_t *rows, json_t *overview)
 	json_object_set_new(overview, "papers", papers);
 	json_object_set_new(overview, "changes", changes_of(rows));
 	for (size_t i = 0; paper_id_at(i); i++) {
-		_cleanup_json_ json_t *paper = NULL;
+		const json_t *paper = NULL;
 
 		try_(paper_load(paper_id_at(i), &paper));
 		json_array_append_new(papers, paper_row(paper, rows));
@@ -159,7 +159,7 @@ struct error *api_papers_get(struct ask *ask, struct answer **answer)
 
 	(void)ask;
 	for (size_t i = 0; paper_id_at(i); i++) {
-		_cleanup_json_ json_t *paper = NULL;
+		const json_t *paper = NULL;
 		json_t *shown = json_object();
 
 		try_(paper_load(paper_id_at(i), &paper));
@@ -182,7 +182,7 @@ struct error *api_claims_get(struct ask *ask, struct answer **answer)
 
 struct error *api_history_get(struct ask *ask, struct answer **answer)
 {
-	_cleanup_json_ json_t *paper = NULL;
+	const json_t *paper = NULL;
 	struct index_filter filter;
 	struct index_page page;
 	const char *paper_id;

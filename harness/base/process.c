@@ -1,6 +1,7 @@
 /* Running other programs: see process.h. */
 #include "harness/base/process.h"
 #include "harness/base/fs.h"
+#include "harness/base/process_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,15 +59,8 @@ bool process_wait(pid_t pid, struct deadline deadline, int *status)
 	return true;
 }
 
-struct stream {
-	int fd;
-	char *data;
-	size_t used, room, max;
-	bool overflow;
-};
-
 /* Reads what is there; closes the stream at its end. What exceeds `max` is dropped and noted. */
-static void stream_read(struct stream *stream)
+static void stream_read(struct process_stream *stream)
 {
 	char chunk[16384];
 	ssize_t n = read(stream->fd, chunk, sizeof(chunk));
@@ -145,9 +139,8 @@ static void pipes_close(struct pipes *pipes)
 	}
 }
 
-/* Moves bytes until both output streams have ended; false when the deadline passed first. */
-static bool pump(
-	int in, const char *input, struct stream *out, struct stream *err, struct deadline deadline)
+bool process_pump(int in, const char *input, struct process_stream *out, struct process_stream *err,
+	struct deadline deadline)
 {
 	size_t left = input ? strlen(input) : 0;
 
@@ -189,7 +182,7 @@ struct error *process_run(const char *const argv[], const char *input, size_t ma
 	struct deadline deadline, struct process_result *result)
 {
 	_cleanup_(pipes_close) struct pipes pipes = {{-1, -1}, {-1, -1}, {-1, -1}};
-	struct stream out = {.max = max_output}, err = {.max = MAX_ERRORS};
+	struct process_stream out = {.max = max_output}, err = {.max = MAX_ERRORS};
 	int status = 0;
 	pid_t pid;
 
@@ -211,7 +204,8 @@ struct error *process_run(const char *const argv[], const char *input, size_t ma
 
 	pipes_close(&pipes);
 	pipes = (struct pipes){{-1, -1}, {-1, -1}, {-1, -1}};
-	bool ended = pump(in, input, &out, &err, deadline) && process_wait(pid, deadline, &status);
+	bool ended = process_pump(in, input, &out, &err, deadline) &&
+		     process_wait(pid, deadline, &status);
 
 	if (!ended) {
 		kill(-pid, SIGKILL);

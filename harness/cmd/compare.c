@@ -57,7 +57,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	_cleanup_free_ char *results = fs_results_dir();
 	_cleanup_record_ struct record *a = NULL;
 	_cleanup_record_ struct record *b = NULL;
-	_cleanup_json_ json_t *paper = NULL;
+	const json_t *paper = NULL;
 	enum report_format format = REPORT_TEXT;
 	struct report_options options = {0};
 	const char *id;

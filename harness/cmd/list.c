@@ -22,7 +22,7 @@ static struct error *names_of_mechanisms(void)
 static struct error *names_of_claims(void)
 {
 	for (size_t i = 0; paper_id_at(i); i++) {
-		_cleanup_json_ json_t *paper = NULL;
+		const json_t *paper = NULL;
 		json_t *claim;
 		size_t j;
 
@@ -106,7 +106,7 @@ static struct error *print_papers(void)
 {
 	puts("paper  mechanism   here  title");
 	for (size_t i = 0; paper_id_at(i); i++) {
-		_cleanup_json_ json_t *paper = NULL;
+		const json_t *paper = NULL;
 		const char *name;
 
 		try_(paper_load(paper_id_at(i), &paper));

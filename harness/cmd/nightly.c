@@ -2,7 +2,7 @@
 #include "harness/base/clock.h"
 #include "harness/base/fs.h"
 #include "harness/base/log.h"
-#include "harness/base/nearest.h"
+#include "harness/cmd/choose.h"
 #include "harness/cmd/command.h"
 #include "harness/cmd/nightly_summary.h"
 #include "harness/engine/handicap.h"
@@ -14,25 +14,21 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_MECHANISMS = 16 };
-
-#define DEFAULT_BUDGET_S (6 * 3600)
 #define DEFAULT_LOAD 0.5
 #define DEFAULT_SLOWDOWN 1.3
-/* No night is longer: a budget beyond it is a slip. */
-#define MOST_BUDGET_MS (24 * 3600 * 1000LL)
+/* A budget beyond it is a slip. */
+#define MOST_BUDGET_MS (NIGHT_MOST_S * 1000LL)
 
 struct nightly_words {
 	struct night_options options;
-	const struct mechanism *mechanisms[MAX_MECHANISMS];
-	json_t *overrides;
+	struct chosen chosen;
 	char *results_dir, *drill_target, *hook, *summary_dir;
 	bool json;
 };
 
 static void nightly_words_deinit(struct nightly_words *words)
 {
-	json_decref(words->overrides);
+	chosen_deinit(&words->chosen);
 	free(words->results_dir);
 	free(words->drill_target);
 	free(words->hook);
@@ -113,66 +109,13 @@ static struct error *take_number(
 		"fleetlab nightly --help");
 }
 
-static struct error *add_mechanism(struct nightly_words *words, const char *name)
-{
-	size_t *count = &words->options.mechanism_count;
-	const struct mechanism *mechanism = mechanism_find(name);
-	const char *names[64], *near;
-	size_t known = 0;
-
-	if (mechanism) {
-		for (size_t i = 0; i < *count; i++) {
-			if (words->mechanisms[i] == mechanism)
-				return NULL;
-		}
-		if (*count == MAX_MECHANISMS)
-			return error_new(ERROR_USAGE, "more than %d mechanisms", MAX_MECHANISMS);
-		words->mechanisms[(*count)++] = mechanism;
-		return NULL;
-	}
-	for (; mechanism_at(known) && known < ARRAY_SIZE(names); known++)
-		names[known] = mechanism_at(known)->name;
-	near = nearest_name(name, names, known);
-	struct error *err = error_new(ERROR_USAGE, "there is no mechanism '%s'", name);
-
-	return near ? error_hint(err, "--mechanisms %s", near) : error_hint(err, "fleetlab list");
-}
-
 static struct error *take_mechanisms(struct nightly_words *words, const char *text)
 {
 	_cleanup_free_ char *copy = format_string("%s", text);
 	char *rest = copy;
 
 	for (char *name; (name = strsep(&rest, ","));)
-		try_(add_mechanism(words, name));
-	return NULL;
-}
-
-/* All that implement a paper and have a nightly profile. */
-static void add_all(struct nightly_words *words)
-{
-	for (size_t i = 0; mechanism_at(i) && i < MAX_MECHANISMS; i++) {
-		const struct mechanism *mechanism = mechanism_at(i);
-		bool nightly = false;
-
-		for (const struct experiment *e = mechanism->experiments; e->name; e++)
-			nightly = nightly || e->sizes[PROFILE_NIGHTLY].blocks > 0;
-		if (nightly && strcmp(mechanism->name, "null") != 0)
-			words->mechanisms[words->options.mechanism_count++] = mechanism;
-	}
-}
-
-static struct error *take_param(struct nightly_words *words, const char *text)
-{
-	const char *equals = strchr(text, '=');
-
-	if (!equals || equals == text || !equals[1])
-		return error_hint(
-			error_new(ERROR_USAGE, "-p %s: a parameter is set as name=value", text),
-			"fleetlab show MECHANISM lists the parameters");
-	_cleanup_free_ char *name = format_string("%.*s", (int)(equals - text), text);
-
-	json_object_set_new(words->overrides, name, json_string(equals + 1));
+		try_(choose_mechanism(&words->chosen, name, "--mechanisms %s"));
 	return NULL;
 }
 
@@ -194,16 +137,6 @@ static struct error *take_target(struct nightly_words *words, const char *text)
 			"name a subject: fleetlab show %s", name);
 	free(words->drill_target);
 	words->drill_target = format_string("%s", text);
-	return NULL;
-}
-
-static struct error *take_directory(const char *option, char **dir)
-{
-	if (!optarg[0])
-		return error_hint(
-			error_new(ERROR_USAGE, "%s '': not a directory", option), "%s DIR", option);
-	free(*dir);
-	*dir = format_string("%s", optarg);
 	return NULL;
 }
 
@@ -255,7 +188,7 @@ static struct error *take_option(struct nightly_words *words, int option, int ar
 	case OPT_MECHANISMS:
 		return take_mechanisms(words, optarg);
 	case 'p':
-		return take_param(words, optarg);
+		return choose_parameter(&words->chosen, optarg);
 	case OPT_DRILL:
 		options->drill = true;
 		return optarg ? take_target(words, optarg) : NULL;
@@ -266,9 +199,9 @@ static struct error *take_option(struct nightly_words *words, int option, int ar
 		options->resume_only = true;
 		return NULL;
 	case OPT_RESULTS:
-		return take_directory("--results", &words->results_dir);
+		return choose_directory("--results", optarg, &words->results_dir);
 	case OPT_SUMMARY:
-		return take_directory("--summary", &words->summary_dir);
+		return choose_directory("--summary", optarg, &words->summary_dir);
 	case OPT_HOOK:
 		free(words->hook);
 		words->hook = format_string("%s", optarg);
@@ -302,42 +235,57 @@ static struct error *run_trials(
 	return run_execute(options, record, path);
 }
 
-static struct error *run(int argc, char **argv, int *exit_status)
+static struct error *tell(void *context, json_t *night)
 {
-	_cleanup_(nightly_words_deinit) struct nightly_words words = {
-		.overrides = json_object(),
-		.results_dir = fs_results_dir(),
-		.options = {.most_load = DEFAULT_LOAD,
-			.slowdown = DEFAULT_SLOWDOWN,
-			.end_by = time(NULL) + DEFAULT_BUDGET_S,
-			.argc = argc,
-			.argv = argv,
-			.proc = "/proc",
-			.run = run_trials},
-	};
-	_cleanup_json_ json_t *night = NULL;
+	const struct nightly_words *words = context;
+	const struct summary_options summary = {
+		words->results_dir, words->summary_dir, words->hook};
+
+	return summary_write(&summary, night);
+}
+
+static struct error *parse(int argc, char **argv, struct nightly_words *words)
+{
 	int option;
 
 	while ((option = getopt_long(argc, argv, "p:", long_options, NULL)) != -1)
-		try_(take_option(&words, option, argc, argv));
+		try_(take_option(words, option, argc, argv));
 	if (optind < argc)
 		return error_hint(
 			error_new(ERROR_USAGE, "nightly takes no word '%s'", argv[optind]),
 			"--mechanisms %s", argv[optind]);
-	if (words.options.mechanism_count == 0)
-		add_all(&words);
-	words.options.mechanisms = words.mechanisms;
-	words.options.overrides = words.overrides;
-	words.options.results_dir = words.results_dir;
-	words.options.drill_target = words.drill_target;
+	if (words->chosen.count == 0)
+		choose_all(&words->chosen, PROFILE_NIGHTLY);
+	words->options.mechanisms = words->chosen.mechanisms;
+	words->options.mechanism_count = words->chosen.count;
+	words->options.overrides = words->chosen.overrides;
+	words->options.results_dir = words->results_dir;
+	words->options.drill_target = words->drill_target;
+	words->options.context = words;
+	return NULL;
+}
+
+static struct error *run(int argc, char **argv, int *exit_status)
+{
+	_cleanup_(nightly_words_deinit) struct nightly_words words = {
+		.results_dir = fs_results_dir(),
+		.options = {.most_load = DEFAULT_LOAD,
+			.slowdown = DEFAULT_SLOWDOWN,
+			.argc = argc,
+			.argv = argv,
+			.proc = "/proc",
+			.run = run_trials,
+			.tell = tell},
+	};
+	_cleanup_json_ json_t *night = NULL;
+
+	chosen_init(&words.chosen);
+	try_(parse(argc, argv, &words));
 	try_(night_run(&words.options, &night));
 	if (!night) {
 		log_info("there is no night to go on with");
 		return NULL;
 	}
-	const struct summary_options summary = {words.results_dir, words.summary_dir, words.hook};
-
-	try_(summary_write(&summary, night));
 	try_(show(&words, night));
 	*exit_status = (int)json_integer_value(json_object_get(night, "exit_status"));
 	return NULL;

@@ -73,6 +73,7 @@ static struct error *tell(
 	};
 
 	hook_run(&hook, night);
+	json_object_del(night, "untold");
 	const json_t *said = json_object_get(night, "hook");
 
 	if (!json_is_true(json_object_get(said, "ok")))

@@ -74,7 +74,7 @@ static struct error *parse(int argc, char **argv, struct words *words)
 /* Unknown papers and claims are errors, not empty reports. */
 static struct error *check(const struct words *words)
 {
-	_cleanup_json_ json_t *paper = NULL;
+	const json_t *paper = NULL;
 	const char *id = NULL;
 
 	if (words->options.paper)

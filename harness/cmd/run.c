@@ -1,4 +1,5 @@
 /* fleetlab run: runs mechanisms against their baselines and prints the verdicts. */
+#include "harness/cmd/choose.h"
 #include "harness/cmd/command.h"
 #include "harness/base/clock.h"
 #include "harness/base/fs.h"
@@ -13,68 +14,17 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { MAX_MECHANISMS = 16 };
-
 struct run_words {
 	struct run_options options;
-	const struct mechanism *mechanisms[MAX_MECHANISMS];
-	json_t *overrides;
+	struct chosen chosen;
 	char *results_dir;
 	bool json, strict;
 };
 
 static void run_words_deinit(struct run_words *words)
 {
-	json_decref(words->overrides);
+	chosen_deinit(&words->chosen);
 	free(words->results_dir);
-}
-
-static struct error *add_mechanism(struct run_words *words, const char *name)
-{
-	size_t *count = &words->options.plan.mechanism_count;
-	const char *names[64];
-	size_t known = 0;
-
-	for (; mechanism_at(known) && known < ARRAY_SIZE(names); known++)
-		names[known] = mechanism_at(known)->name;
-	if (*count == MAX_MECHANISMS)
-		return error_new(ERROR_USAGE, "more than %d mechanisms", MAX_MECHANISMS);
-	words->mechanisms[*count] = mechanism_find(name);
-	for (size_t i = 0; i < *count; i++) {
-		if (words->mechanisms[i] == words->mechanisms[*count])
-			return NULL; /* named twice: run once */
-	}
-	if (words->mechanisms[*count]) {
-		(*count)++;
-		return NULL;
-	}
-	const char *near = nearest_name(name, names, known);
-	struct error *err = error_new(ERROR_USAGE, "there is no mechanism '%s'", name);
-
-	return near ? error_hint(err, "fleetlab run %s", near) : error_hint(err, "fleetlab list");
-}
-
-/* Without a name: every mechanism that implements a paper. */
-static void add_all(struct run_words *words)
-{
-	for (size_t i = 0; mechanism_at(i) && i < MAX_MECHANISMS; i++) {
-		if (strcmp(mechanism_at(i)->name, "null") != 0)
-			words->mechanisms[words->options.plan.mechanism_count++] = mechanism_at(i);
-	}
-}
-
-static struct error *add_override(struct run_words *words, const char *text)
-{
-	const char *equals = strchr(text, '=');
-
-	if (!equals || equals == text || !equals[1])
-		return error_hint(
-			error_new(ERROR_USAGE, "-p %s: a parameter is set as name=value", text),
-			"fleetlab show MECHANISM lists the parameters");
-	_cleanup_free_ char *name = format_string("%.*s", (int)(equals - text), text);
-
-	json_object_set_new(words->overrides, name, json_string(equals + 1));
-	return NULL;
 }
 
 static struct error *parse_seed(const char *text, uint64_t *seed)
@@ -164,7 +114,7 @@ static struct error *take_option(struct run_words *words, int option, int argc, 
 	case 'P':
 		return parse_profile(optarg, &options->plan.profile);
 	case 'p':
-		return add_override(words, optarg);
+		return choose_parameter(&words->chosen, optarg);
 	case 'e':
 		options->plan.only_experiment = optarg;
 		return NULL;
@@ -197,12 +147,7 @@ static struct error *take_option(struct run_words *words, int option, int argc, 
 		options->resume = optarg ? optarg : "latest";
 		return NULL;
 	case OPT_RESULTS:
-		if (!optarg[0])
-			return error_hint(error_new(ERROR_USAGE, "--results '': not a directory"),
-				"--results DIR");
-		free(words->results_dir);
-		words->results_dir = format_string("%s", optarg);
-		return NULL;
+		return choose_directory("--results", optarg, &words->results_dir);
 	case OPT_WAIT:
 		return parse_time("--wait", optarg, &options->wait_ms);
 	case OPT_JSON:
@@ -304,7 +249,6 @@ static struct error *show(const struct run_words *words, json_t *record_json, co
 static struct error *run(int argc, char **argv, int *exit_status)
 {
 	_cleanup_(run_words_deinit) struct run_words words = {
-		.overrides = json_object(),
 		.results_dir = fs_results_dir(),
 		.options = {.plan = {.profile = PROFILE_QUICK}, .argc = argc, .argv = argv},
 	};
@@ -314,6 +258,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	bool planned = false;
 	int option;
 
+	chosen_init(&words.chosen);
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		abort();
 	words.options.plan.seed = random;
@@ -333,11 +278,13 @@ static struct error *run(int argc, char **argv, int *exit_status)
 			"fleetlab run --resume, or --resume=ID");
 	try_(check_until_decided(&words.options));
 	for (int i = optind; i < argc; i++)
-		try_(add_mechanism(&words, argv[i]));
+		try_(choose_mechanism(&words.chosen, argv[i], "fleetlab run %s"));
+	/* Without a name: every mechanism that implements a paper. */
 	if (optind == argc)
-		add_all(&words);
-	words.options.plan.mechanisms = words.mechanisms;
-	words.options.plan.overrides = words.overrides;
+		choose_all(&words.chosen, words.options.plan.profile);
+	words.options.plan.mechanisms = words.chosen.mechanisms;
+	words.options.plan.mechanism_count = words.chosen.count;
+	words.options.plan.overrides = words.chosen.overrides;
 	words.options.results_dir = words.results_dir;
 	try_(check_names(&words));
 	try_(run_execute(&words.options, &record, &path));

@@ -47,7 +47,7 @@ static void print_experiments(const struct mechanism *mechanism)
 
 static struct error *print_claims(const char *paper_id)
 {
-	_cleanup_json_ json_t *paper = NULL;
+	const json_t *paper = NULL;
 	json_t *claim;
 	size_t i;
 
@@ -76,7 +76,7 @@ static struct error *show_mechanism(const struct mechanism *mechanism)
 
 static struct error *show_claim(const char *id)
 {
-	_cleanup_json_ json_t *paper = NULL;
+	const json_t *paper = NULL;
 	const char *paper_id;
 	json_t *claim;
 

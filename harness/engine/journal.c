@@ -139,6 +139,17 @@ struct error *journal_read(const char *dir, json_t **header, json_t **trials)
 	return parse(path, text, size, &complete, header, trials);
 }
 
+bool journal_has_begun(const char *dir)
+{
+	_cleanup_free_ char *path = format_string("%s/journal.jsonl", dir);
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	_cleanup_error_ struct error *err = fs_read(path, JOURNAL_MAX_BYTES, &text, &size);
+
+	/* One that cannot be read has something in it: it is not ours to begin anew. */
+	return err || memchr(text, '\n', size);
+}
+
 struct error *journal_resume(
 	const char *dir, struct journal **journal, json_t **header, json_t **trials)
 {

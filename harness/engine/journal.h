@@ -23,6 +23,9 @@ struct error *journal_resume(
 /* Reads a journal without opening it for writing, also while a run is in progress. */
 struct error *journal_read(const char *dir, json_t **header, json_t **trials);
 
+/* False when the run ended before its header was whole: there is nothing to go on with. */
+bool journal_has_begun(const char *dir);
+
 /* Appends a finished trial, or (with key "plan") a changed plan. Either the whole line is on disk
  * when this returns, or nothing of it is. */
 struct error *journal_append(struct journal *journal, const char *key, const json_t *value);

@@ -381,7 +381,7 @@ static void add_blocks(const struct plan_options *options, json_t *trials,
 struct error *plan_create(const struct plan_options *options, json_t **plan)
 {
 	struct planned_experiment chosen[MAX_EXPERIMENTS];
-	_cleanup_json_ json_t *paper = NULL;
+	const json_t *paper = NULL;
 	const json_t *claim = NULL;
 	const char *paper_id = NULL;
 	json_t *made, *trials;

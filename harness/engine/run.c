@@ -188,6 +188,7 @@ static struct error *check_fleets(struct run *run)
 {
 	uint64_t most = 0, available = 0;
 	unsigned int most_guests = 0;
+	struct needs needs = {0};
 	json_t *planned;
 	size_t i;
 
@@ -204,13 +205,14 @@ static struct error *check_fleets(struct run *run)
 			try_(resources_image(run->resources, spec.extra->image, &image));
 		try_(resources_image(run->resources, &spec.image, &image));
 		try_(check_smallest(&spec, image));
-		trial_provide(trial);
+		trial_needs(trial, &needs);
 		need = memory_of(&spec);
 		if (need > most) {
 			most = need;
 			most_guests = spec.count;
 		}
 	}
+	try_(needs_provide(&needs));
 	if (!host_meminfo("MemAvailable", &available) || most <= available)
 		return NULL;
 	return error_hint(

@@ -67,22 +67,15 @@ static bool find_in_plan(const json_t *header, const char *paper, const char *ex
 
 static const char *experiment_of_test(const char *paper_id, const char *claim_id, size_t test)
 {
-	static char name[128];
-	_cleanup_json_ json_t *paper = NULL;
+	const json_t *paper = NULL, *tests;
 	struct error *err = paper_load(paper_id, &paper);
 
 	if (err) {
 		error_destroy(err);
 		return NULL;
 	}
-	const json_t *tests = json_object_get(paper_claim(paper, claim_id), "tests");
-	const char *found =
-		json_string_value(json_object_get(json_array_get(tests, test), "experiment"));
-
-	if (!found)
-		return NULL;
-	snprintf(name, sizeof(name), "%s", found);
-	return name;
+	tests = json_object_get(paper_claim(paper, claim_id), "tests");
+	return json_string_value(json_object_get(json_array_get(tests, test), "experiment"));
 }
 
 bool spare_choose(const json_t *header, json_t *trials, bool undecided_only, const char **mechanism,

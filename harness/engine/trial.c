@@ -1,7 +1,6 @@
 /* The parent's side of a trial: see trial.h. Must survive whatever happens in the lab. */
 #include "harness/engine/trial_internal.h"
 #include "harness/base/fs.h"
-#include "harness/base/log.h"
 #include "harness/engine/clean.h"
 #include "harness/engine/interrupt.h"
 #include "harness/fleet/peer.h"
@@ -77,13 +76,12 @@ struct error *trial_fleet_spec(json_t *planned, struct trial **trial, struct fle
 	return NULL;
 }
 
-void trial_provide(const struct trial *trial)
+void trial_needs(const struct trial *trial, struct needs *needs)
 {
-	struct error *err = trial->mechanism->provide ? trial->mechanism->provide(trial) : NULL;
+	const char *name = trial->mechanism->needs ? trial->mechanism->needs(trial) : NULL;
 
-	if (err)
-		log_warning("%s", error_message(err));
-	error_destroy(err);
+	if (name)
+		needs_add(needs, trial->mechanism, name);
 }
 
 /* ---- collecting what the lab says ---- */

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "harness/engine/provide.h"
 #include "harness/engine/resources.h"
 #include "mechanisms/mechanism.h"
 
@@ -17,8 +18,7 @@ struct error *trial_run(
 
 /* The fleet a planned trial would have, to check for memory and images before anything starts. */
 struct error *trial_fleet_spec(json_t *planned, struct trial **trial, struct fleet_spec *spec);
-/* Has the mechanism download what this trial's lab will need beside images. Where that fails it
- * warns: trials that need it will fail by themselves and say why, others need not. */
-void trial_provide(const struct trial *trial);
+/* Adds what this trial's lab will need beside images. */
+void trial_needs(const struct trial *trial, struct needs *needs);
 void trial_destroy(struct trial *trial);
 DEFINE_CLEANUP(trial, struct trial *, trial_destroy)

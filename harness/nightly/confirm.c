@@ -83,8 +83,9 @@ struct error *night_confirm(void *context, const json_t *rows, json_t **fresh, c
 		return NULL;
 	try_(night_step(confirming->night, &aa, &aa_record, &no_aa));
 	if (no_aa)
-		night_note(confirming->night, "fresh trials of %s %s have no A/A beside them: %s",
-			step.mechanism->name, step.experiment, no_aa);
+		night_note(confirming->night, "%sfresh trials of %s %s have no A/A beside them: %s",
+			confirming->drill ? "DRILL: " : "", step.mechanism->name, step.experiment,
+			no_aa);
 	*fresh = by_name(record, aa_record);
 	return NULL;
 }

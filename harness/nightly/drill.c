@@ -10,12 +10,15 @@
 #include "harness/record/samples.h"
 #include "harness/watch/watch.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Not caught in so many nights is missed. */
 #define MOST_NIGHTS 10
 /* Begun so many nights ago and neither: abandoned, there was no time for it. */
 #define PATIENCE 30
+/* A smaller slowdown cannot be told from noise in one night. */
+#define LEAST_CHECKED 1.1
 
 static bool is_state(const json_t *drill, const char *state)
 {
@@ -74,8 +77,7 @@ static bool is_fit(const struct night *night, const json_t *row, const char *tar
 		strcmp(json_text(row, "better"), "neither") == 0 ||
 		(target && strcmp(name, target) != 0))
 		return false;
-	return judge_nights(&night->before, json_text(row, "name")) >
-	       watch_defaults.change.least_side;
+	return judge_nights(&night->before, row) > watch_defaults.change.least_side;
 }
 
 /* Drawn by the night's own number: another one each time, and the same after a cut. */
@@ -181,22 +183,35 @@ static void take_aa(json_t *rows, const json_t *real)
 	}
 }
 
-/* Alerts of the drill's metrics: the right one catches it, any other is false. */
-static void weigh(json_t *drill)
+static void end_drill(json_t *drill, const char *state, const char *reason)
+{
+	json_object_set_new(drill, "state", json_string(state));
+	json_object_set_new(drill, "reason", json_string(reason));
+}
+
+/* Alerts of the drill's metrics: the right one catches it, any other is false. What has really
+ * changed during the drill is neither control nor proof. */
+static void weigh(const struct night *night, json_t *drill)
 {
 	json_t *false_alarms = json_array();
 	json_int_t controls = 0;
+	const char *confused = NULL;
 	const json_t *row;
 	size_t i;
 
 	json_array_foreach (json_object_get(drill, "metrics"), i, row) {
 		const json_t *verdict = json_object_get(row, "verdict");
+		const char *name = json_text(row, "name");
 		bool slowed = is_slowed(row, drill);
+		bool real = night_really_changed(
+			&night->before, night->json, drill, name, json_text(night->json, "id"));
 
-		controls += !slowed;
+		controls += !slowed && !real;
 		if (!json_is_true(json_object_get(verdict, "alert")))
 			continue;
-		if (!slowed || strcmp(json_text(verdict, "direction"), "better") == 0)
+		if (real)
+			confused = slowed ? name : confused;
+		else if (!slowed || strcmp(json_text(verdict, "direction"), "better") == 0)
 			json_array_append(false_alarms, json_object_get(row, "name"));
 		else if (!json_object_get(drill, "caught_by"))
 			json_object_set(drill, "caught_by", json_object_get(row, "name"));
@@ -204,12 +219,18 @@ static void weigh(json_t *drill)
 	json_object_set_new(drill, "controls", json_integer(controls));
 	json_object_set_new(drill, "false_alarms", false_alarms);
 	if (json_object_get(drill, "caught_by")) {
-		json_object_set_new(drill, "state", json_string("caught"));
+		end_drill(drill, "caught", "");
 		json_object_set(drill, "delay_nights", json_object_get(drill, "night"));
+	} else if (confused) {
+		_cleanup_free_ char *reason = format_string(
+			"%s has really changed meanwhile: that it was found says nothing",
+			confused);
+
+		end_drill(drill, "void", reason);
 	} else if (json_integer_value(json_object_get(drill, "night")) + 1 >= MOST_NIGHTS) {
-		json_object_set_new(drill, "state", json_string("missed"));
+		end_drill(drill, "missed", "");
 	} else {
-		json_object_set_new(drill, "state", json_string("open"));
+		end_drill(drill, "open", "");
 	}
 }
 
@@ -221,11 +242,57 @@ static json_t *own_memory(const json_t *drill, const json_t *memory)
 	size_t i;
 
 	json_array_foreach (json_object_get(drill, "metrics"), i, row) {
-		const char *name = json_text(row, "name");
+		_cleanup_free_ char *key = judge_memory_key(row);
 
-		json_object_set(own, name, json_object_get(memory, name));
+		json_object_set(own, key, json_object_get(memory, key));
 	}
 	return own;
+}
+
+/* How many times as long as in tonight's real runs it can have taken at the most; NaN: not known.
+ */
+static double most_seen(const struct night *night, const json_t *row)
+{
+	const json_t *real = night_row(night->rows, json_text(row, "name"));
+	double without = json_number(real, "value", NAN);
+
+	if (strcmp(json_text(real, "baseline"), json_text(row, "baseline")) != 0)
+		return NAN;
+	if (strcmp(json_text(row, "better"), "less") == 0)
+		return json_number(row, "high", NAN) / without;
+	return strcmp(json_text(row, "better"), "more") == 0
+		       ? without / json_number(row, "low", NAN)
+		       : NAN;
+}
+
+/* What is shorter than the brake's period is hardly ever hit by it: such a drill asks the watch for
+ * what is not there. Void, when no reading can be half as much slower as was asked for. */
+static bool had_no_effect(const struct night *night, json_t *drill, const json_t *rows)
+{
+	double slowdown = json_number(drill, "slowdown", 1), most = NAN;
+	const json_t *row;
+	size_t i;
+
+	if (slowdown < LEAST_CHECKED)
+		return false;
+	json_array_foreach (rows, i, row) {
+		if (!is_slowed(row, drill) || strcmp(json_text(row, "better"), "neither") == 0)
+			continue;
+		double seen = most_seen(night, row);
+
+		if (isnan(seen) || seen >= 1 + (slowdown - 1) / 2)
+			return false;
+		most = fmax(most, seen);
+	}
+	if (isnan(most))
+		return false;
+	_cleanup_free_ char *reason = format_string("what is slowed down took at most %.3g times "
+						    "as long, not %.4g: the slowdown does not "
+						    "reach what is read",
+		most, slowdown);
+
+	end_drill(drill, "void", reason);
+	return true;
 }
 
 static struct error *judge_drill(struct night *night, json_t *drill, const json_t *record)
@@ -251,14 +318,42 @@ static struct error *judge_drill(struct night *night, json_t *drill, const json_
 		.only_experiment = json_text(drill, "experiment"),
 	};
 
+	json_object_set(drill, "metrics", slowed);
+	if (had_no_effect(night, drill, slowed))
+		return NULL;
 	take_aa(slowed, night->rows);
 	json_array_extend(all, slowed);
 	json_object_update(memory, json_object_get(drill, "memory"));
 	try_(judge(&judging));
-	json_object_set(drill, "metrics", slowed);
 	json_object_set_new(drill, "memory", own_memory(drill, memory));
-	weigh(drill);
+	weigh(night, drill);
 	return NULL;
+}
+
+/* A drill whose slowed trials do not count has slowed nothing that anybody could find. False when
+ * there is nothing to judge. */
+static bool has_slowed(json_t *drill, const json_t *record)
+{
+	_cleanup_free_ char *text = NULL;
+	const json_t *trial, *first = NULL;
+	size_t seen = 0, i;
+
+	json_array_foreach (json_object_get(record, "trials"), i, trial) {
+		if (!is_slowed(trial, drill))
+			continue;
+		if (trial_counts(trial, NULL))
+			return true;
+		first = seen++ ? first : trial;
+	}
+	if (seen == 0) {
+		end_drill(drill, "skipped", "there was no time for a trial of what is slowed down");
+		return false;
+	}
+	text = format_string("none of the %zu trials of what is slowed down counts: the first is "
+			     "%s, %.1000s",
+		seen, json_text(first, "outcome"), json_text(first, "reason"));
+	end_drill(drill, "void", text);
+	return false;
 }
 
 static struct error *spend(struct night *night, json_t *drill)
@@ -277,9 +372,10 @@ static struct error *spend(struct night *night, json_t *drill)
 		try_(night_step(night, &step, &record, &why_not));
 	else
 		why_not = format_string("this build does not have its mechanism");
-	if (record)
+	if (!record)
+		end_drill(drill, "skipped", why_not);
+	else if (has_slowed(drill, record))
 		return judge_drill(night, drill, record);
-	json_object_set_new(drill, "reason", json_string(why_not));
 	return NULL;
 }
 
@@ -293,9 +389,7 @@ struct error *night_drill(struct night *night)
 	drill = open ? continue_drill(open) : begin_drill(night);
 	json_object_set_new(night->json, "drill", drill);
 	if (open && nights_since(&night->before, json_text(open, "id")) > PATIENCE) {
-		json_object_set_new(drill, "state", json_string("abandoned"));
-		json_object_set_new(
-			drill, "reason", json_string("too many nights had no time for it"));
+		end_drill(drill, "abandoned", "too many nights had no time for it");
 	} else if (!*json_text(drill, "reason")) {
 		try_(spend(night, drill));
 	}

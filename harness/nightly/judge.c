@@ -43,18 +43,6 @@ static void court_deinit(struct court *court)
 
 /* ---- history ---- */
 
-static const json_t *row_named(const json_t *rows, const char *name)
-{
-	const json_t *row;
-	size_t i;
-
-	json_array_foreach (rows, i, row) {
-		if (strcmp(json_text(row, "name"), name) == 0)
-			return row;
-	}
-	return NULL;
-}
-
 /* What a night has read of a metric; NULL: nothing. */
 static const json_t *row_of_night(const json_t *night, const char *name, const char *drill)
 {
@@ -62,16 +50,25 @@ static const json_t *row_of_night(const json_t *night, const char *name, const c
 	const json_t *row = NULL;
 
 	if (drill && strcmp(json_text(its, "id"), drill) == 0)
-		row = row_named(json_object_get(its, "metrics"), name);
-	return row ? row : row_named(json_object_get(night, "metrics"), name);
+		row = night_row(json_object_get(its, "metrics"), name);
+	return row ? row : night_row(json_object_get(night, "metrics"), name);
 }
 
-/* A ratio to one variant is no reading beside a ratio to another, or beside a bare median. */
+/* A ratio to one variant is no reading beside a ratio to another, or beside a bare median, and what
+ * is remembered of the one is not so of the other. */
 static bool same_baseline(const json_t *a, const json_t *b)
 {
 	const char *x = json_text(a, "baseline"), *y = json_text(b, "baseline");
 
 	return strcmp(x, y) == 0;
+}
+
+char *judge_memory_key(const json_t *row)
+{
+	const char *baseline = json_text(row, "baseline");
+
+	return *baseline ? format_string("%s / %s", json_text(row, "name"), baseline)
+			 : format_string("%s", json_text(row, "name"));
 }
 
 static struct watch_reading reading_of(const json_t *night, const json_t *row)
@@ -83,12 +80,15 @@ static struct watch_reading reading_of(const json_t *night, const json_t *row)
 	};
 }
 
-size_t judge_nights(const struct night_list *before, const char *name)
+size_t judge_nights(const struct night_list *before, const json_t *row)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < before->count; i++)
-		count += row_of_night(before->nights[i], name, NULL) != NULL;
+	for (size_t i = 0; i < before->count; i++) {
+		const json_t *its = row_of_night(before->nights[i], json_text(row, "name"), NULL);
+
+		count += its && same_baseline(its, row);
+	}
 	return count;
 }
 
@@ -96,6 +96,7 @@ static void collect(struct court *court, json_t *row, struct candidate *candidat
 {
 	const struct judging *judging = court->judging;
 	const struct night_list *before = judging->before;
+	_cleanup_free_ char *key = judge_memory_key(row);
 
 	*candidate = (struct candidate){.row = row, .name = json_text(row, "name")};
 	candidate->history = calloc(court->nights, sizeof(*candidate->history));
@@ -109,7 +110,7 @@ static void collect(struct court *court, json_t *row, struct candidate *candidat
 			reading_of(before->nights[i], its && same_baseline(its, row) ? its : NULL);
 	}
 	candidate->history[before->count] = reading_of(judging->night, row);
-	watch_memory_load(json_object_get(judging->memory, candidate->name), &candidate->memory);
+	watch_memory_load(json_object_get(judging->memory, key), &candidate->memory);
 }
 
 /* ---- confirmation ---- */
@@ -337,11 +338,12 @@ static void write_down(struct court *court)
 	for (size_t i = 0; i < court->count; i++) {
 		struct candidate *candidate = &court->candidates[i];
 		json_t *made = verdict_json(court, candidate);
+		_cleanup_free_ char *key = judge_memory_key(candidate->row);
 
 		describe_standing(court, candidate, made);
 		json_object_set_new(candidate->row, "verdict", made);
-		json_object_set_new(court->judging->memory, candidate->name,
-			watch_memory_save(&candidate->memory));
+		json_object_set_new(
+			court->judging->memory, key, watch_memory_save(&candidate->memory));
 	}
 }
 

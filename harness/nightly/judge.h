@@ -14,7 +14,7 @@ struct judging {
 	const char *drill; /* id of a drill: its own readings stand for those of its nights; NULL */
 	const json_t *night; /* tonight's record: its "id", "night", "host" */
 	json_t *rows;	     /* tonight's readings; each gets its "verdict" */
-	json_t *memory;	     /* of each metric by name; what is judged is replaced */
+	json_t *memory;	     /* by judge_memory_key(); what is judged is replaced */
 	/*
 	 * Fresh trials of these rows (of one mechanism and experiment; references to `rows`), still
 	 * tonight: *fresh is an object {NAME: reading row}, with "run" and "aa_run" in each row; a
@@ -29,8 +29,12 @@ struct judging {
 
 struct error *judge(const struct judging *judging);
 
-/* Readings of a metric before tonight. */
-size_t judge_nights(const struct night_list *before, const char *name);
+/* Under what the memory of a row's metric is kept: its name, and the baseline that it is a ratio
+ * to. Caller frees. */
+char *judge_memory_key(const json_t *row);
+
+/* Readings of a row's metric before tonight, to the same baseline. */
+size_t judge_nights(const struct night_list *before, const json_t *row);
 
 /* Which way a metric goes by `effect`: "worse", "better" or "other". */
 const char *judge_direction(const json_t *row, double effect);

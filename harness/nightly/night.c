@@ -28,7 +28,6 @@ static void night_deinit(struct night *night)
 	night_list_deinit(&night->before);
 	json_decref(night->json);
 	json_decref(night->memory_before);
-	json_decref(night->untold);
 	cleanup_close(&night->lock_fd);
 }
 
@@ -281,9 +280,39 @@ static struct error *begin(struct night *night)
 	night_begin_record(night, use, is_used(use) && night->options->force_busy);
 	put_asked(night);
 	night_put_totals(night);
-	json_array_extend(json_object_get(night->json, "notes"), night->untold);
 	return refused ? night_close(night, "not-started", why_not, NIGHT_NOT_STARTED)
 		       : night_keep(night);
+}
+
+/* ---- telling ---- */
+
+/* "untold" stays in the record until people have been told, whatever happens in between. */
+static struct error *tell(struct night *night, json_t *ended)
+{
+	const struct night_options *options = night->options;
+
+	if (!options->tell)
+		return NULL;
+	try_(options->tell(options->context, ended));
+	return json_object_del(ended, "untold") == 0 ? night_save(ended, options->results_dir)
+						     : NULL;
+}
+
+/* Nights that ended, and then the machine did, or somebody's patience. */
+static void tell_earlier(struct night *night)
+{
+	for (size_t i = 0; i < night->before.count; i++) {
+		json_t *ended = night->before.nights[i];
+
+		if (!json_object_get(ended, "untold"))
+			continue;
+		log_info("night %s was not told yet", json_text(ended, "id"));
+		_cleanup_error_ struct error *err = tell(night, ended);
+
+		if (err)
+			log_warning("night %s could not be told: %s", json_text(ended, "id"),
+				error_message(err));
+	}
 }
 
 static struct error *check_store(const struct night_options *options)
@@ -303,7 +332,6 @@ struct error *night_run(const struct night_options *options, json_t **out)
 		.options = options,
 		.lock_fd = -1,
 		.end_by = options->end_by,
-		.untold = json_array(),
 	};
 	struct error *err;
 
@@ -317,8 +345,11 @@ struct error *night_run(const struct night_options *options, json_t **out)
 	try_(night_find_cut(&night));
 	if (night.json)
 		try_(night_go_on(&night));
+	tell_earlier(&night);
 	if (!night.json && options->resume_only)
 		return NULL;
+	if (night.end_by == 0)
+		night.end_by = time(NULL) + NIGHT_USUAL_S;
 	try_(begin(&night));
 	if (night_is(night.json, "in-progress")) {
 		err = spend(&night);
@@ -332,6 +363,7 @@ struct error *night_run(const struct night_options *options, json_t **out)
 	for (size_t i = 0; i < json_array_size(night.before.damaged); i++)
 		log_warning("a damaged night is left out: %s",
 			json_string_value(json_array_get(night.before.damaged, i)));
+	try_(tell(&night, night.json));
 	*out = json_incref(night.json);
 	return NULL;
 }

@@ -14,13 +14,14 @@ struct night_options {
 	const char *results_dir;
 	const struct mechanism *const *mechanisms;
 	size_t mechanism_count;
-	const json_t *overrides;  /* parameters, as plan_options has them; may be NULL */
-	time_t end_by;		  /* nothing runs after it */
-	time_t start_by;	  /* how long it waits for a host that is in use; 0: not at all */
-	double most_load;	  /* per core; more is a host in use */
-	bool force_busy;	  /* run on a host in use; the record says so */
-	bool resume_only;	  /* go on with a night that was cut, or do nothing */
-	bool drill;		  /* begin one, if none is open */
+	const json_t *overrides; /* parameters, as plan_options has them; may be NULL */
+	time_t end_by;	  /* nothing runs after it; 0: a night that goes on has its own, a new one
+			   * NIGHT_USUAL_S */
+	time_t start_by;  /* how long it waits for a host that is in use; 0: not at all */
+	double most_load; /* per core; more is a host in use */
+	bool force_busy;  /* run on a host in use; the record says so */
+	bool resume_only; /* go on with a night that was cut, or do nothing */
+	bool drill;	  /* begin one, if none is open */
 	const char *drill_target; /* "MECHANISM/EXPERIMENT/VARIANT"; NULL: drawn */
 	double slowdown;	  /* of a drill that begins */
 	int argc;		  /* the command line, for the record */
@@ -29,8 +30,15 @@ struct night_options {
 	/* What runs trials: run_execute(), or what a test puts there. */
 	struct error *(*run)(
 		void *context, const struct run_options *options, json_t **record, char **path);
+	/* Tells people of a night, tonight's or an earlier one that ended without their having been
+	 * told: it is called again in the next night until it has returned. May be NULL. */
+	struct error *(*tell)(void *context, json_t *night);
 	void *context;
 };
+
+#define NIGHT_USUAL_S (6 * 3600)
+/* No night is longer. */
+#define NIGHT_MOST_S (24 * 3600)
 
 /* Exit statuses of a night that took place, in the order in which they win; an error is 1. */
 enum night_exit {

@@ -18,52 +18,47 @@ static time_t time_of(const json_t *night, const char *key)
 	return strptime(json_text(night, key), "%Y-%m-%dT%H:%M:%SZ", &tm) ? timegm(&tm) : 0;
 }
 
-/* It had confirmed something, and never told it. */
-static void keep_untold(struct night *night, const json_t *cut)
+/* When the night that was cut has to end: by the same hour, or sooner if that is asked for now.
+ * Over at once where the clock is before its beginning. */
+static time_t end_of(const struct night_options *options, const json_t *cut)
 {
-	const json_t *row;
-	size_t i;
+	time_t started = time_of(cut, "started"), end = time_of(cut, "end_by");
 
-	json_array_foreach (json_object_get(cut, "metrics"), i, row) {
-		const json_t *verdict = json_object_get(row, "verdict");
-
-		if (!json_is_true(json_object_get(verdict, "alert")))
-			continue;
-		_cleanup_free_ char *text = format_string(
-			"night %s was cut after it had confirmed: %s, %+.1f %%, %s",
-			json_text(cut, "id"), json_text(row, "name"),
-			100 * json_number(verdict, "effect", 0), json_text(verdict, "direction"));
-
-		json_array_append_new(night->untold, json_string(text));
-	}
+	if (started > time(NULL))
+		return 0;
+	end = end < started + NIGHT_MOST_S ? end : started + NIGHT_MOST_S;
+	return options->end_by && options->end_by < end ? options->end_by : end;
 }
 
-/* Takes the last night out of the list if it was cut and its time is not over; earlier ones, and
- * one whose time is over, are closed as what they are. */
+static struct error *close_cut(const struct night *night, json_t *cut, size_t before)
+{
+	struct night closing = {.options = night->options,
+		.json = cut,
+		.before = {night->before.nights, before, NULL}};
+
+	log_info("night %s was cut, and its time is over: it is incomplete", json_text(cut, "id"));
+	return night_close(&closing, "incomplete",
+		"it was cut, and its time was over before it could go on", NIGHT_NOTHING);
+}
+
 struct error *night_find_cut(struct night *night)
 {
 	struct night_list *before = &night->before;
-	const struct night_options *options = night->options;
 
 	for (size_t i = before->count; i-- > 0;) {
 		json_t *cut = before->nights[i];
-		struct night closing = {
-			.options = options, .json = cut, .before = {before->nights, i, NULL}};
+		time_t end = end_of(night->options, cut);
 
 		if (!night_is(cut, "in-progress"))
 			continue;
-		if (i + 1 == before->count && time_of(cut, "end_by") > time(NULL) + WORTH_S) {
-			night->json = cut;
-			night->end_by = time_of(cut, "end_by");
-			before->count--;
+		if (i + 1 < before->count || end <= time(NULL) + WORTH_S) {
+			try_(close_cut(night, cut, i));
 			continue;
 		}
-		/* The next night closes it, and tells what it had confirmed. */
-		if (options->resume_only)
-			continue;
-		try_(night_close(&closing, "incomplete",
-			"it was cut, and its time was over before it could go on", NIGHT_NOTHING));
-		keep_untold(night, cut);
+		night->json = cut;
+		night->end_by = end;
+		night_set_time(cut, "end_by", end);
+		before->count--;
 	}
 	return NULL;
 }
@@ -112,13 +107,8 @@ struct error *night_go_on(struct night *night)
 		why_not = "it was cut, and fleetlab was replaced meanwhile";
 	else if (!night->options->resume_only && !same_plan(night))
 		why_not = "it was cut, and another set of mechanisms or parameters was asked for";
-	if (why_not && night->options->resume_only) {
-		night->before.nights[night->before.count++] = take_ptr(night->json);
-		return NULL;
-	}
 	if (why_not) {
 		try_(night_close(night, "incomplete", why_not, NIGHT_NOTHING));
-		keep_untold(night, night->json);
 		night->before.nights[night->before.count++] = take_ptr(night->json);
 		night->end_by = night->options->end_by;
 		return NULL;

@@ -1,4 +1,4 @@
-/* Shared by the parts of a night; nobody else includes this. */
+/* Shared by the parts of a night and their tests; nobody else includes this. */
 #pragma once
 
 #include "harness/nightly/night.h"
@@ -11,7 +11,6 @@ struct night {
 	json_t *json;		  /* the record */
 	json_t *rows;		  /* tonight's readings; borrowed from it */
 	json_t *memory_before;	  /* the watch's, as the last night left it; owned */
-	json_t *untold;		  /* texts: alerts of nights that were cut before they told them */
 	time_t end_by;
 	int lock_fd;
 	/* what `options` points at when the night goes on: as its record says */
@@ -40,7 +39,7 @@ struct error *night_close(
 /* ---- nights that were cut (night_cut.c) ---- */
 
 /* Takes the last night out of the list and into `night` if it was cut and its time is not over;
- * earlier ones, and one whose time is over, are closed. */
+ * earlier ones, and one whose time is over, are closed as incomplete. */
 struct error *night_find_cut(struct night *night);
 /* Goes on with the night found, or closes it when it cannot be: then night->json is NULL. */
 struct error *night_go_on(struct night *night);
@@ -84,6 +83,11 @@ struct error *night_confirm(void *context, const json_t *rows, json_t **fresh, c
 
 /* Goes on with the open drill, or begins one if that is asked for. Sets "drill" in the record. */
 struct error *night_drill(struct night *night);
+
+/* Was a change of this metric told as real, in a night of this drill or later, as one that was
+ * there in the night `by` (an id) already? Then an alert of the drill's is no proof of anything. */
+bool night_really_changed(const struct night_list *before, const json_t *tonight,
+	const json_t *drill, const char *name, const char *by);
 
 /* What all drills of these nights and tonight come to; new reference. */
 json_t *night_ledger(const struct night_list *before, const json_t *tonight);

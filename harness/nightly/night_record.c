@@ -172,6 +172,7 @@ struct error *night_close(
 	night_set_text(night->json, "reason", reason);
 	night_set_time(night->json, "finished", time(NULL));
 	night_set_exit(night, status);
+	json_object_set_new(night->json, "untold", json_true());
 	night_put_totals(night);
 	json_object_set_new(night->json, "ledger", night_ledger(&night->before, night->json));
 	return night_keep(night);

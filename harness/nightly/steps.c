@@ -3,6 +3,7 @@
 #include "harness/base/fs.h"
 #include "harness/base/log.h"
 #include "harness/engine/interrupt.h"
+#include "harness/engine/journal.h"
 #include "harness/nightly/night_internal.h"
 #include "harness/record/record.h"
 #include "harness/record/samples.h"
@@ -150,13 +151,26 @@ static struct run_options options_of(
 	return made;
 }
 
+/* A run that was killed before its journal had a header has left nothing but a directory. */
+static struct error *clear_unbegun(struct night *night, const char *store, const char *id)
+{
+	_cleanup_free_ char *dir = format_string("%s/runs/%s", store, id);
+
+	if (!exists(store, id, "/journal.jsonl") || journal_has_begun(dir))
+		return NULL;
+	night_note(night, "run %s was cut before it had begun: it is begun anew", id);
+	return fs_remove_tree(dir);
+}
+
 static struct error *run_it(struct night *night, const struct step *step, json_t *entry,
 	const char *store, json_t **record)
 {
 	const char *id = json_text(entry, "id");
-	struct run_options options = options_of(night, step, store, id);
+	struct run_options options;
 	_cleanup_free_ char *path = NULL;
 
+	try_(clear_unbegun(night, store, id));
+	options = options_of(night, step, store, id);
 	log_info("%s%s%s%s", step->purpose, step->mechanism ? " " : "",
 		step->mechanism ? step->mechanism->name : "", step->aa ? " (A/A)" : "");
 	return night->options->run(night->options->context, &options, record, &path);
@@ -186,6 +200,38 @@ static struct error *refuse(struct night *night, json_t *entry, struct error *wh
 	return night_keep(night);
 }
 
+/* The record of a run that has ended; NULL: it is to be run, or goes on. A kill may have come
+ * between a run's record and what the night says of it: the record decides, but for what the
+ * night's own end has interrupted, which is over. */
+static struct error *find_done(const json_t *entry, const char *store, json_t **record)
+{
+	_cleanup_json_ json_t *made = NULL;
+
+	*record = NULL;
+	if (!entry || !exists(store, json_text(entry, "id"), ".json"))
+		return NULL;
+	try_(load_done(store, json_text(entry, "id"), &made));
+	if (strcmp(json_text(made, "state"), "interrupted") != 0 ||
+		strcmp(json_text(entry, "state"), "budget") == 0)
+		*record = take_ptr(made);
+	return NULL;
+}
+
+/* *record stays NULL, with *why_not, where there is no time. */
+static struct error *begin_or_go_on(struct night *night, const struct step *step, json_t **entry,
+	const char *store, json_t **record, char **why_not)
+{
+	if (interrupted() && !interrupted_by_time())
+		return error_new(ERROR_INTERRUPTED, "interrupted");
+	if (interrupted() || night_seconds_left(night) * step->share < LEAST_S) {
+		*why_not = format_string("no time was left");
+		return NULL;
+	}
+	*entry = *entry ? *entry : new_entry(night, step);
+	try_(night_keep(night));
+	return run_it(night, step, *entry, store, record);
+}
+
 struct error *night_step(
 	struct night *night, const struct step *step, json_t **record, char **why_not)
 {
@@ -201,21 +247,14 @@ struct error *night_step(
 		*why_not = format_string("%s", json_text(entry, "reason"));
 		return NULL;
 	}
-	if (entry && strcmp(state, "interrupted") != 0 &&
-		exists(store, json_text(entry, "id"), ".json")) {
-		err = load_done(store, json_text(entry, "id"), &made);
-	} else {
-		if (interrupted() && !interrupted_by_time())
-			return error_new(ERROR_INTERRUPTED, "interrupted");
-		if (interrupted() || night_seconds_left(night) * step->share < LEAST_S) {
-			*why_not = format_string("no time was left");
-			return NULL;
-		}
-		entry = entry ? entry : new_entry(night, step);
-		try_(night_keep(night));
-		err = run_it(night, step, entry, store, &made);
+	err = find_done(entry, store, &made);
+	if (!err && made && strcmp(state, "budget") == 0) {
+		*record = take_ptr(made);
+		return NULL;
 	}
-	if (err && error_kind(err) == ERROR_INTERRUPTED && !interrupted_by_time())
+	if (!err && !made)
+		err = begin_or_go_on(night, step, &entry, store, &made, why_not);
+	if (*why_not || (err && error_kind(err) == ERROR_INTERRUPTED && !interrupted_by_time()))
 		return err;
 	if (err)
 		return refuse(night, entry, err, why_not);

@@ -33,6 +33,20 @@ bool night_is(const json_t *night, const char *state)
 	return strcmp(night_state(night), state) == 0;
 }
 
+const json_t *night_row(const json_t *rows, const char *name)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach (rows, i, row) {
+		const char *its = json_string_value(json_object_get(row, "name"));
+
+		if (its && strcmp(its, name) == 0)
+			return row;
+	}
+	return NULL;
+}
+
 static int is_night(const struct dirent *entry)
 {
 	size_t length = strlen(entry->d_name);

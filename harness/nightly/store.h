@@ -36,3 +36,6 @@ char *night_path(const char *results_dir, const char *id, const char *suffix);
 /* "complete", …; "" when it has none. */
 const char *night_state(const json_t *night);
 bool night_is(const json_t *night, const char *state);
+
+/* The row of this name among a night's or a drill's metrics; borrowed, NULL: none. */
+const json_t *night_row(const json_t *rows, const char *name);

@@ -69,7 +69,7 @@ static bool estimate(const json_t *record, const json_t *row, struct ratio_estim
 	_cleanup_free_ double *of_b = NULL;
 	size_t pairs = source_pairs(&source, b, a, &of_b, &of_a);
 
-	return pairs_ratio(of_b, of_a, pairs, source.seed, out);
+	return pairs_ratio(of_b, of_a, pairs, out);
 }
 
 static void put_estimate(json_t *row, const struct ratio_estimate *ratio)

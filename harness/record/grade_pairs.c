@@ -195,7 +195,7 @@ static bool estimate_pairs(const struct source *source, const json_t *test, cons
 		result_conclude(result, "inconclusive", "no pair: never both counted in one block");
 		return false;
 	}
-	if (!pairs_ratio(subject, baseline, pairs, source->seed, estimate)) {
+	if (!pairs_ratio(subject, baseline, pairs, estimate)) {
 		say_no_ratio(source, test, of, to, subject, baseline, pairs, result);
 		return false;
 	}

@@ -164,7 +164,7 @@ struct error *index_overview(struct index *index, const char *host, json_t **cla
 	_cleanup_json_ json_t *answer = json_array();
 
 	for (size_t i = 0; paper_id_at(i); i++) {
-		_cleanup_json_ json_t *paper = NULL;
+		const json_t *paper = NULL;
 		json_t *claim;
 		size_t c;
 

@@ -1,5 +1,6 @@
 /* Bringing the index up to date: see index.h. Files are read and graded in parallel, rows written
- * in batches, so that a kill loses little and readers never wait. */
+ * in batches, so that a kill loses little and readers never wait; one batch is written while the
+ * next is read. */
 #include "harness/record/index_internal.h"
 
 #include "harness/base/embedded.h"
@@ -17,6 +18,11 @@
 /* Files of one transaction. */
 #define BATCH 256
 
+struct batch {
+	struct index_entry entries[BATCH];
+	size_t first, size; /* in stale */
+};
+
 struct update {
 	struct index *index;
 	const struct index_update_options *options;
@@ -24,8 +30,8 @@ struct update {
 	struct index_files files;
 	size_t *stale; /* which of files are to be looked at */
 	size_t stale_count;
-	struct index_entry entries[BATCH];
-	size_t first; /* of the batch, in stale */
+	struct batch batches[2]; /* one is read while the other is written */
+	struct batch *reading, *writing;
 	bool synthetic;
 	bool again; /* copies have to be looked at once more */
 	char *grader;
@@ -35,8 +41,10 @@ static void update_deinit(struct update *update)
 {
 	if (!update)
 		return;
-	for (size_t i = 0; i < BATCH; i++)
-		index_entry_deinit(&update->entries[i]);
+	for (size_t i = 0; i < BATCH; i++) {
+		index_entry_deinit(&update->batches[0].entries[i]);
+		index_entry_deinit(&update->batches[1].entries[i]);
+	}
 	index_files_deinit(&update->files);
 	free(update->stale);
 	free(update->grader);
@@ -175,16 +183,15 @@ static void take_record(
 	entry->id = format_string("%s", json_text(record->json, "id"));
 }
 
-static struct error *examine(size_t item, void *context)
+static struct error *examine(struct update *update, size_t item)
 {
-	struct update *update = context;
-	struct index_entry *entry = &update->entries[item];
+	struct index_entry *entry = &update->reading->entries[item];
 	_cleanup_free_ char *path = NULL;
 	_cleanup_free_ char *text = NULL;
 	_cleanup_error_ struct error *err = NULL;
 	size_t size;
 
-	entry->file = &update->files.items[update->stale[update->first + item]];
+	entry->file = &update->files.items[update->stale[update->reading->first + item]];
 	if (entry->file->foreign) {
 		refuse(entry, "foreign", format_string("%s", entry->file->foreign));
 		return NULL;
@@ -221,11 +228,11 @@ static void count(struct index_changes *changes, const struct index_entry *entry
 		changes->refused++;
 }
 
-static struct error *write_batch(struct update *update, size_t size)
+static struct error *write_entries(struct update *update)
 {
-	for (size_t i = 0; i < size; i++)
-		try_(index_write(
-			update->index, &update->entries[i], update->grader, &update->again));
+	for (size_t i = 0; i < update->writing->size; i++)
+		try_(index_write(update->index, &update->writing->entries[i], update->grader,
+			&update->again));
 	return NULL;
 }
 
@@ -250,22 +257,53 @@ static struct error *finish(struct index *index, struct error *err)
 	return err;
 }
 
-static struct error *do_batch(struct update *update)
+static struct error *write_batch(struct update *update)
 {
-	size_t left = update->stale_count - update->first;
-	size_t size = left < BATCH ? left : BATCH;
+	struct batch *batch = update->writing;
 
-	try_(parallel_for(size, (size_t)get_nprocs(), examine, update));
+	if (batch->size == 0)
+		return NULL;
 	try_(index_exec(update->index, "BEGIN IMMEDIATE"));
-	try_(finish(update->index, write_batch(update, size)));
-	for (size_t i = 0; i < size; i++) {
-		count(&update->changes, &update->entries[i]);
-		index_entry_deinit(&update->entries[i]);
+	try_(finish(update->index, write_entries(update)));
+	for (size_t i = 0; i < batch->size; i++) {
+		count(&update->changes, &batch->entries[i]);
+		index_entry_deinit(&batch->entries[i]);
 	}
-	update->first += size;
-	if (update->options->progress)
-		update->options->progress(
-			update->first, update->stale_count, update->options->context);
+	batch->size = 0;
+	return NULL;
+}
+
+/* The first item is the batch that was read before, the others are files of this one. */
+static struct error *work(size_t item, void *context)
+{
+	struct update *update = context;
+
+	return item == 0 ? write_batch(update) : examine(update, item - 1);
+}
+
+static void tell(const struct update *update, size_t written)
+{
+	if (update->options->progress && written > 0)
+		update->options->progress(written, update->stale_count, update->options->context);
+}
+
+static struct error *read_and_write(struct update *update)
+{
+	update->reading = &update->batches[0];
+	update->writing = &update->batches[1];
+	for (size_t first = 0; first < update->stale_count; first += BATCH) {
+		struct batch *read = update->reading;
+		size_t left = update->stale_count - first;
+
+		read->first = first;
+		read->size = left < BATCH ? left : BATCH;
+		try_(parallel_for(read->size + 1, (size_t)get_nprocs(), work, update));
+		tell(update, first);
+		update->reading = update->writing;
+		update->writing = read;
+	}
+	try_(write_batch(update));
+	tell(update, update->stale_count);
 	return NULL;
 }
 
@@ -290,8 +328,7 @@ static struct error *pass(struct index *index, const struct index_update_options
 		try_(index_exec(index, "BEGIN IMMEDIATE"));
 		try_(finish(index, write_removals(update, gone)));
 	}
-	while (update->first < update->stale_count)
-		try_(do_batch(update));
+	try_(read_and_write(update));
 	*changes = update->changes;
 	*again = update->again;
 	return NULL;

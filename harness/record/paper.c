@@ -7,6 +7,7 @@
 #include "harness/base/nearest.h"
 #include "harness/record/schema.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 #include <strings.h>
@@ -195,36 +196,47 @@ static struct error *unknown_paper(const char *id)
 	return error_hint(err, "the papers are A, B, C, D, E and null (the harness itself)");
 }
 
-struct error *paper_load(const char *id, json_t **paper)
+static struct error *load_embedded(const char *id, json_t **paper)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(papers); i++) {
-		_cleanup_free_ char *path = NULL;
-		const struct embedded_file *file;
+	_cleanup_free_ char *path = format_string("papers/%s.json", id);
+	const struct embedded_file *file = embedded_find(path);
 
-		if (strcasecmp(papers[i].id, id) != 0)
-			continue;
-		path = format_string("papers/%s.json", papers[i].id);
-		file = embedded_find(path);
-		if (!file)
-			return error_new(ERROR_INTERNAL, "%s is not in the binary", path);
-		return paper_parse(papers[i].id, file->data, file->size, paper);
-	}
-	return unknown_paper(id);
+	if (!file)
+		return error_new(ERROR_INTERNAL, "%s is not in the binary", path);
+	return paper_parse(id, file->data, file->size, paper);
+}
+
+struct error *paper_load(const char *id, const json_t **paper)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static json_t *loaded[ARRAY_SIZE(papers)];
+	struct error *err = NULL;
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(papers) && strcasecmp(papers[i].id, id) != 0)
+		i++;
+	if (i == ARRAY_SIZE(papers))
+		return unknown_paper(id);
+	pthread_mutex_lock(&lock);
+	if (!loaded[i])
+		err = load_embedded(papers[i].id, &loaded[i]);
+	if (!err)
+		*paper = loaded[i];
+	pthread_mutex_unlock(&lock);
+	return err;
 }
 
 struct error *paper_find_claim(const char *claim_id, const char **paper_id)
 {
-	_cleanup_json_ json_t *all = json_array(); /* keeps the candidates' names alive */
 	const char *names[256];
 	const char *near;
 	size_t count = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(papers); i++) {
-		json_t *paper = NULL, *claim;
+		const json_t *paper, *claim;
 		size_t c;
 
 		try_(paper_load(papers[i].id, &paper));
-		json_array_append_new(all, paper);
 		if (paper_claim(paper, claim_id)) {
 			*paper_id = papers[i].id;
 			return NULL;

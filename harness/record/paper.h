@@ -18,12 +18,13 @@ const char *paper_id_of_mechanism(const char *mechanism);
 /*
  * The paper, checked against its schema, with every published value resolved: wherever the file
  * refers to a cell ("cell", "less", "over"), the object also has "value" or "low" and "high"
- * (in tests as a plain ratio also when the cell is in per cent). New reference, owned by the
- * caller. `id` may be any case. Unknown id: ERROR_USAGE.
+ * (in tests as a plain ratio also when the cell is in per cent). Read once and then kept for the
+ * life of the process, for all threads: nobody may change it. `id` may be any case. Unknown id:
+ * ERROR_USAGE.
  */
-struct error *paper_load(const char *id, json_t **paper);
+struct error *paper_load(const char *id, const json_t **paper);
 
-/* As paper_load(), from a text of `size` bytes; `name` is for messages. */
+/* The same of a text of `size` bytes; `name` is for messages. *paper is the caller's. */
 struct error *paper_parse(const char *name, const char *text, size_t size, json_t **paper);
 
 /* The claim with this id ("C1", any case) in the paper; borrowed, NULL when there is none. */

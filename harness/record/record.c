@@ -103,7 +103,7 @@ struct error *record_grade(const json_t *json, json_t **claims)
 	json_array_foreach (mechanisms, i, mechanism) {
 		const char *name = json_string_value(mechanism);
 		const char *id = paper_id_of_mechanism(name);
-		_cleanup_json_ json_t *paper = NULL;
+		const json_t *paper = NULL;
 		_cleanup_json_ json_t *graded = NULL;
 
 		if (!id || json_object_get(done, name))

@@ -343,7 +343,7 @@ bool record_ratio(const json_t *record, const char *mechanism, const char *exper
 	settled_of = selector_settle(&source, placed_of);
 	settled_to = selector_settle(&source, placed_to);
 	pairs = source_pairs(&source, settled_of, settled_to, &subject, &baseline);
-	if (!pairs_ratio(subject, baseline, pairs, source.seed, &estimate))
+	if (!pairs_ratio(subject, baseline, pairs, &estimate))
 		return false;
 	*ratio = (struct reading){
 		.median = estimate.median,

@@ -5,6 +5,7 @@
 #include "harness/base/embedded.h"
 #include "harness/base/fs.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
@@ -256,19 +257,26 @@ static struct error *check_reference(const struct checker *checker, const json_t
 	return check(checker, target, value, place);
 }
 
+static bool is_limit(const char *word)
+{
+	static const char *const limits[] = {
+		"minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		if (strcmp(word, limits[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The words of most values come first: there may be a hundred thousand records to check. */
 static struct error *check_word(const struct checker *checker, const char *word,
 	const json_t *schema, const json_t *rule, const json_t *value, const struct place *place)
 {
-	if (strcmp(word, "$comment") == 0 || strcmp(word, "$defs") == 0)
-		return NULL;
 	if (strcmp(word, "$ref") == 0)
 		return check_reference(checker, rule, value, place);
-	if (strcmp(word, "type") == 0)
-		return check_type(rule, value, place);
-	if (strcmp(word, "const") == 0 || strcmp(word, "enum") == 0)
-		return check_choice(rule, value, place);
-	if (strcmp(word, "anyOf") == 0)
-		return check_any(checker, rule, value, place);
+	if (is_limit(word))
+		return check_limit(word, rule, value, place);
 	if (strcmp(word, "required") == 0)
 		return check_required(rule, value, place);
 	if (strcmp(word, "properties") == 0)
@@ -279,10 +287,12 @@ static struct error *check_word(const struct checker *checker, const char *word,
 			       : check_members(checker, schema, value, place);
 	if (strcmp(word, "items") == 0)
 		return check_items(checker, rule, value, place);
-	if (strcmp(word, "minimum") == 0 || strcmp(word, "maximum") == 0 ||
-		strcmp(word, "minLength") == 0 || strcmp(word, "maxLength") == 0 ||
-		strcmp(word, "minItems") == 0 || strcmp(word, "maxItems") == 0)
-		return check_limit(word, rule, value, place);
+	if (strcmp(word, "const") == 0 || strcmp(word, "enum") == 0)
+		return check_choice(rule, value, place);
+	if (strcmp(word, "anyOf") == 0)
+		return check_any(checker, rule, value, place);
+	if (strcmp(word, "$comment") == 0 || strcmp(word, "$defs") == 0)
+		return NULL;
 	return error_new(ERROR_INTERNAL, "the schema uses \"%s\", which is not understood", word);
 }
 
@@ -298,8 +308,10 @@ static struct error *check(const struct checker *checker, const json_t *schema, 
 		return refuse(place, "is nested too deeply");
 	if (type)
 		try_(check_type(type, value, place));
-	json_object_foreach ((json_t *)schema, word, rule)
-		try_(check_word(checker, word, schema, rule, value, place));
+	json_object_foreach ((json_t *)schema, word, rule) {
+		if (rule != type)
+			try_(check_word(checker, word, schema, rule, value, place));
+	}
 	return NULL;
 }
 
@@ -311,18 +323,38 @@ struct error *schema_check_against(const json_t *schema, const json_t *value)
 	return check(&checker, schema, value, &top);
 }
 
-struct error *schema_check(const char *name, const json_t *value)
+/* Parsed once, and kept for all threads. *schema is borrowed. */
+static struct error *find_schema(const char *name, const json_t **schema)
 {
+	static json_t *parsed; /* by name */
 	_cleanup_free_ char *path = format_string("schema/%s.schema.json", name);
 	const struct embedded_file *file = embedded_find(path);
-	_cleanup_json_ json_t *schema = NULL;
 	json_error_t why;
+	json_t *made;
 
+	parsed = parsed ? parsed : json_object();
+	*schema = json_object_get(parsed, name);
+	if (*schema)
+		return NULL;
 	if (!file)
 		return error_new(ERROR_INTERNAL, "there is no schema %s", path);
-	schema = json_loadb(file->data, file->size, JSON_REJECT_DUPLICATES, &why);
-	if (!schema)
+	made = json_loadb(file->data, file->size, JSON_REJECT_DUPLICATES, &why);
+	if (!made)
 		return error_new(
 			ERROR_INTERNAL, "schema %s: line %d: %s", path, why.line, why.text);
-	return schema_check_against(schema, value);
+	json_object_set_new(parsed, name, made);
+	*schema = made;
+	return NULL;
+}
+
+struct error *schema_check(const char *name, const json_t *value)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	const json_t *schema;
+
+	pthread_mutex_lock(&lock);
+	struct error *err = find_schema(name, &schema);
+
+	pthread_mutex_unlock(&lock);
+	return err ? err : schema_check_against(schema, value);
 }

@@ -6,6 +6,7 @@
 #include "harness/report/night_page.h"
 #include "harness/report/xml.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 struct suite {
@@ -99,14 +100,39 @@ static void put_metrics(const json_t *night, const char *mechanism, FILE *out)
 	suite_close(&suite, night, out);
 }
 
-/* The night itself, and its runs: failed trials are errors. */
-static void put_runs(const json_t *night, FILE *out)
+static bool is_drill(const json_t *run)
+{
+	return strncmp(json_text(run, "purpose"), "drill", 5) == 0;
+}
+
+/* The real runs or the drill's: failed trials are errors. */
+static void put_runs(struct suite *suite, const json_t *night, bool drill)
+{
+	const char *mark = drill ? "DRILL " : "";
+	const json_t *run;
+	size_t i;
+
+	json_array_foreach (json_object_get(night, "runs"), i, run) {
+		const json_t *trials = json_object_get(run, "trials");
+		double bad = json_number(trials, "failed", 0) + json_number(trials, "invalid", 0);
+		bool failed = strcmp(json_text(run, "state"), "failed") == 0;
+		_cleanup_free_ char *name = format_string(
+			"%s%s run %s", mark, json_text(run, "purpose"), json_text(run, "id"));
+		_cleanup_free_ char *message =
+			failed ? format_string("%s%s", mark, json_text(run, "reason"))
+			       : format_string("%s%.0f trials failed or invalid", mark, bad);
+
+		if (is_drill(run) == drill)
+			suite_case(suite, name, failed || bad > 0 ? "error" : NULL, NULL, message);
+	}
+}
+
+/* The night itself, and its runs. */
+static void put_night(const json_t *night, FILE *out)
 {
 	_cleanup_free_ char *headline = night_headline(night);
 	const char *state = json_text(night, "state");
 	struct suite suite;
-	const json_t *run;
-	size_t i;
 
 	suite_open(&suite, "night", "fleetlab.nightly.night");
 	suite_case(&suite, "the night took place",
@@ -114,18 +140,7 @@ static void put_runs(const json_t *night, FILE *out)
 		: strcmp(state, "incomplete") == 0 ? "error"
 						   : "skipped",
 		NULL, headline);
-	json_array_foreach (json_object_get(night, "runs"), i, run) {
-		const json_t *trials = json_object_get(run, "trials");
-		double bad = json_number(trials, "failed", 0) + json_number(trials, "invalid", 0);
-		bool failed = strcmp(json_text(run, "state"), "failed") == 0;
-		_cleanup_free_ char *name =
-			format_string("%s run %s", json_text(run, "purpose"), json_text(run, "id"));
-		_cleanup_free_ char *message =
-			failed ? format_string("%s", json_text(run, "reason"))
-			       : format_string("%.0f trials failed or invalid", bad);
-
-		suite_case(&suite, name, failed || bad > 0 ? "error" : NULL, NULL, message);
-	}
+	put_runs(&suite, night, false);
 	suite_close(&suite, night, out);
 }
 
@@ -147,6 +162,7 @@ static void put_drill(const json_t *night, FILE *out)
 		: strcmp(state, "missed") == 0 ? "failure"
 					       : "skipped",
 		NULL, message);
+	put_runs(&suite, night, true);
 	suite_close(&suite, night, out);
 }
 
@@ -158,7 +174,7 @@ void night_junit(const json_t *night, FILE *out)
 	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites", out);
 	xml_attribute(out, "name", json_text(night, "id"));
 	fputs(">\n", out);
-	put_runs(night, out);
+	put_night(night, out);
 	json_array_foreach (json_object_get(night, "mechanisms"), i, name) {
 		if (json_is_string(name))
 			put_metrics(night, json_string_value(name), out);

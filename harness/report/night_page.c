@@ -91,9 +91,14 @@ char *night_headline(const json_t *night)
 		return format_string("not started: %s", json_text(night, "reason"));
 	if (is(night, "state", "in-progress"))
 		return format_string("in progress %s", json_text(night, "reason"));
-	if (is(night, "state", "incomplete"))
-		return format_string("incomplete: %s", json_text(night, "reason"));
 	judged = judged_headline(night);
+	if (is(night, "state", "incomplete"))
+		return total(night, "regressions") + total(night, "improvements") +
+					       total(night, "changes") >
+				       0
+			       ? format_string("incomplete: %s; before: %s",
+					 json_text(night, "reason"), judged)
+			       : format_string("incomplete: %s", json_text(night, "reason"));
 	return format_string("%s (%zu metrics)", judged, total(night, "metrics"));
 }
 
@@ -299,12 +304,13 @@ static void add_drill(json_t *page, const json_t *night)
 					     : format_string("%s", "");
 
 	add_text(texts,
-		format_string("all drills: %.0f begun, %.0f caught, %.0f missed, %.0f open; %.0f "
-			      "false alarms over %.0f control readings; precision %s, recall %s%s",
+		format_string("all drills: %.0f begun, %.0f caught, %.0f missed, %.0f void, %.0f "
+			      "open; %.0f false alarms over %.0f control readings; precision %s, "
+			      "recall %s%s",
 			json_number(ledger, "drills", 0), json_number(ledger, "caught", 0),
-			json_number(ledger, "missed", 0), json_number(ledger, "open", 0),
-			json_number(ledger, "false_alarms", 0), json_number(ledger, "controls", 0),
-			precision, recall, delay));
+			json_number(ledger, "missed", 0), json_number(ledger, "void", 0),
+			json_number(ledger, "open", 0), json_number(ledger, "false_alarms", 0),
+			json_number(ledger, "controls", 0), precision, recall, delay));
 }
 
 static void add_runs(json_t *page, const json_t *night)

@@ -266,7 +266,7 @@ static struct error *view_papers(
 	json_object_set_new(view, "papers", papers);
 	json_object_set_new(view, "not_run", not_run);
 	for (size_t i = 0; (id = paper_id_at(i)); i++) {
-		_cleanup_json_ json_t *paper = NULL;
+		const json_t *paper = NULL;
 		bool synthetic = strcmp(id, "null") == 0;
 
 		if (options->paper && strcasecmp(options->paper, id) != 0)

@@ -1,7 +1,6 @@
 /* Paired ratios by inversion of the signed-rank test: see pairs.h. */
 #include "harness/stats/pairs.h"
 #include "harness/stats/allocate.h"
-#include "harness/stats/bootstrap.h"
 #include "harness/stats/rank.h"
 #include "harness/stats/summary.h"
 #include "harness/base/cleanup.h"
@@ -122,8 +121,8 @@ static struct interval ratio_interval(struct interval logarithms)
 		.level = logarithms.level};
 }
 
-bool pairs_ratio(const double *subject, const double *baseline, size_t n, unsigned long seed,
-	struct ratio_estimate *out)
+bool pairs_ratio(
+	const double *subject, const double *baseline, size_t n, struct ratio_estimate *out)
 {
 	_cleanup_free_ double *logs = NULL;
 	struct interval interval;
@@ -148,8 +147,7 @@ bool pairs_ratio(const double *subject, const double *baseline, size_t n, unsign
 		.median = exp(median),
 		.interval = ratio_interval(interval),
 		.p_value = pairs_p_value(logs, n),
-		.log_scatter = stats_scatter(logs, n),
-		.bootstrap = ratio_interval(bootstrap_median(logs, n, INTERVAL_LEVEL, seed))};
+		.log_scatter = stats_scatter(logs, n)};
 	return true;
 }
 

@@ -23,8 +23,7 @@
  * are then skewed, and the interval is for their pseudomedian, which is not quite the median. Under
  * the worst of it, exponential noise on one side and none on the other, simulation finds the true
  * median ratio in 95 % of the intervals of up to 9 pairs, in 93 % of 12, 91 % of 18 and 85 % of 30.
- * The interval is widened to hold the sample's median, and `bootstrap` beside it, which is for the
- * median proper and has 92 to 95 % there, shows when the two part company.
+ * The interval is widened to hold the sample's median.
  *
  * Six pairs are the least that decide anything at 95 %, eight the least for p < 0.01 (2/2^8).
  */
@@ -43,7 +42,6 @@ struct ratio_estimate {
 	double p_value;		  /* two-sided sign-flip test of ratio == 1 on ranks */
 	double log_scatter; /* standard deviation of one log ratio, robust (Rousseeuw and Croux'
 			     * Qn); about 0.05 for 5 % of noise; NaN for n < 2 */
-	struct interval bootstrap; /* of the median at 95 %, for comparison only: see above */
 };
 
 /* Most pairs accepted: memory and time grow with n^2. */
@@ -52,12 +50,10 @@ struct ratio_estimate {
 /*
  * Estimates subject[i] / baseline[i], i < n: both of the same block, in the same unit. Returns
  * false, and leaves *out alone, if n is 0 or above PAIRS_MAX or any figure is not finite and
- * positive (a ratio to zero is no ratio). `seed` is for the bootstrap only: interval and p-value do
- * not depend on chance. Swapping subject and baseline gives the reciprocals (of the bootstrap:
- * nearly).
+ * positive (a ratio to zero is no ratio). Swapping subject and baseline gives the reciprocals.
  */
-bool pairs_ratio(const double *subject, const double *baseline, size_t n, unsigned long seed,
-	struct ratio_estimate *out);
+bool pairs_ratio(
+	const double *subject, const double *baseline, size_t n, struct ratio_estimate *out);
 
 /* What pairs_forecast() answers for "unlikely, whatever you do". */
 #define PAIRS_UNLIKELY 1000

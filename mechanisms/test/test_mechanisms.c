@@ -111,7 +111,7 @@ static void claims_name_what_their_mechanism_has(void **state)
 	json_t *claim, *test, *selector;
 
 	for (size_t n = 0; (m = mechanism_at(n)); n++) {
-		_cleanup_json_ json_t *paper = NULL;
+		const json_t *paper = NULL;
 
 		assert_string_equal(paper_id_of_mechanism(m->name), m->paper);
 		assert_ok(paper_load(m->paper, &paper));

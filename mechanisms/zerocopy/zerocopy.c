@@ -385,11 +385,16 @@ static void say(void *data, const char *text)
 	log_info("OpenSSH server: %s", text);
 }
 
-static struct error *zerocopy_provide(const struct trial *trial)
+static const char *zerocopy_needs(const struct trial *trial)
 {
-	return zerocopy_topology(trial)->sshd_of_host
-		       ? sshd_provide(deadline_after_ms(PROVIDE_TIMEOUT_MS), say, NULL)
-		       : NULL;
+	return zerocopy_topology(trial)->sshd_of_host ? "OpenSSH server" : NULL;
+}
+
+/* That server is the only thing it ever needs. */
+static struct error *zerocopy_provide(const char *need)
+{
+	(void)need;
+	return sshd_provide(deadline_after_ms(PROVIDE_TIMEOUT_MS), say, NULL);
 }
 
 static struct error *zerocopy_setup(struct trial *trial)
@@ -428,6 +433,7 @@ const struct mechanism mechanism_zerocopy = {
 	.two_machines = (const char *const[]){"phys", NULL},
 	.probe_variant = zerocopy_probe_variant,
 	.fleet = zerocopy_fleet,
+	.needs = zerocopy_needs,
 	.provide = zerocopy_provide,
 	.setup = zerocopy_setup,
 	.measure = zerocopy_measure,

@@ -1,6 +1,7 @@
 /* Running programs: whole input and output, bounds, deadlines, and no survivors. */
 #include "harness/base/test/support.h"
 #include "harness/base/process.h"
+#include "harness/base/process_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -147,6 +148,22 @@ static void a_failure_carries_the_last_line_of_its_errors(void **state)
 	assert_ptr_equal(untouched, scratch);
 }
 
+/* /dev/zero always has more: it is never the lack of something to read that ends it. */
+static void the_deadline_ends_what_never_stops_printing(void **state)
+{
+	struct process_stream out = {.fd = open("/dev/zero", O_RDONLY | O_CLOEXEC), .max = 100};
+	struct process_stream err = {.fd = -1};
+
+	(void)state;
+	assert_true(out.fd >= 0);
+	alarm(TEST_TIMEOUT_MS / 1000); /* it would hang for ever */
+	assert_false(process_pump(-1, NULL, &out, &err, deadline_after_ms(20)));
+	alarm(0);
+	assert_true(out.used <= 100);
+	close(out.fd);
+	free(out.data);
+}
+
 static void waiting_ends_with_the_deadline(void **state)
 {
 	(void)state;
@@ -176,6 +193,7 @@ int main(void)
 		cmocka_unit_test(a_program_starts_with_plain_signals),
 		scratch_test(the_deadline_ends_the_whole_group),
 		cmocka_unit_test(a_failure_carries_the_last_line_of_its_errors),
+		cmocka_unit_test(the_deadline_ends_what_never_stops_printing),
 		cmocka_unit_test(waiting_ends_with_the_deadline),
 	};
 

@@ -16,14 +16,19 @@
 
 struct fake_lab {
 	gsl_rng *rng;
-	double night_scatter; /* of a variant's level from night to night */
-	double trial_scatter; /* of each trial */
-	double slow_delay;    /* what "delay" takes is multiplied by it */
-	const char *kernel;   /* of the host */
-	const char *outcome;  /* of the first trial of each run; NULL: ok */
+	double night_scatter;	    /* of a variant's level from night to night */
+	double trial_scatter;	    /* of each trial */
+	double slow_delay;	    /* what "delay" takes is multiplied by it, … */
+	double slow_control;	    /* … and what "none-again" takes */
+	const char *kernel;	    /* of the host */
+	const char *outcome;	    /* of the first trial of each run; NULL: ok */
+	const char *slowed_outcome; /* of what a drill slows down; NULL: ok */
+	double drill_effect;	    /* of a drill, where it is not what was asked for; 0: it is */
+	const char *aa_state;	    /* of an A/A run's record; NULL: complete */
 	struct error *(*refuse)(
 		const struct run_options *options); /* before anything; may be NULL */
 	size_t runs, resumed, drill_runs;
+	double longest_s;      /* limit of any run */
 	double level_of_delay; /* tonight's */
 };
 
@@ -33,7 +38,8 @@ static inline json_t *fake_host(const struct fake_lab *lab)
 		"SYNTHETIC", "kernel", "release", lab->kernel, "cpu", "model", "SYNTHETIC");
 }
 
-static inline double fake_reading(struct fake_lab *lab, const json_t *planned)
+static inline double fake_reading(
+	struct fake_lab *lab, const json_t *planned, const struct handicap *handicap)
 {
 	const json_t *parameters = json_object_get(planned, "parameters");
 	const char *variant = json_string_value(json_object_get(planned, "variant"));
@@ -42,21 +48,31 @@ static inline double fake_reading(struct fake_lab *lab, const json_t *planned)
 
 	if (strcmp(variant, "delay") == 0)
 		level *= lab->slow_delay * lab->level_of_delay;
+	if (strcmp(variant, "none-again") == 0)
+		level *= lab->slow_control;
+	if (lab->drill_effect > 0 && handicap->variant && strcmp(handicap->variant, variant) == 0)
+		level *= lab->drill_effect / handicap->slowdown;
 	return level * exp(gsl_ran_gaussian(lab->rng, lab->trial_scatter));
 }
 
-static inline json_t *fake_trial(struct fake_lab *lab, const json_t *planned, bool first)
+static inline json_t *fake_trial(
+	struct fake_lab *lab, const json_t *planned, bool first, const struct handicap *handicap)
 {
 	const char *variant = json_string_value(json_object_get(planned, "variant"));
 	bool subject = mechanism_variant(mechanism_find("null"), variant)->role == ROLE_SUBJECT;
 	json_t *made = json_copy((json_t *)planned);
 
 	json_object_set_new(made, "role", json_string(subject ? "subject" : "baseline"));
-	json_object_set_new(
-		made, "outcome", json_string(first && lab->outcome ? lab->outcome : "ok"));
+	const char *outcome = handicap->variant && strcmp(handicap->variant, variant) == 0
+				      ? lab->slowed_outcome
+			      : first ? lab->outcome
+				      : NULL;
+
+	json_object_set_new(made, "outcome", json_string(outcome ? outcome : "ok"));
+	json_object_set_new(made, "reason", json_string(outcome ? "SYNTHETIC reason" : ""));
 	json_object_set_new(made, "samples",
 		json_pack("[{s:s, s:s, s:[f]}]", "metric", "time", "unit", "us", "values",
-			fake_reading(lab, planned)));
+			fake_reading(lab, planned, handicap)));
 	json_object_set_new(made, "evidence", json_pack("[{s:s, s:b}]", "name", "clock", "ok", 1));
 	json_object_set_new(made, "wall_s", json_real(0.1));
 	return made;
@@ -74,6 +90,7 @@ static inline struct error *fake_run(
 	lab->runs++;
 	lab->resumed += options->resume != NULL;
 	lab->drill_runs += options->plan.handicap.variant != NULL;
+	lab->longest_s = fmax(lab->longest_s, options->limit_s);
 	if (lab->refuse) {
 		struct error *err = lab->refuse(options);
 
@@ -84,12 +101,14 @@ static inline struct error *fake_run(
 	}
 	assert_ok(plan_create(&options->plan, &plan));
 	json_array_foreach (json_object_get(plan, "trials"), i, planned)
-		json_array_append_new(trials, fake_trial(lab, planned, i == 0));
+		json_array_append_new(
+			trials, fake_trial(lab, planned, i == 0, &options->plan.handicap));
 	made = json_pack("{s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:[s], s:o, s:O, s:o}", "schema",
 		"fleetlab.run/1", "id", id, "started", "2026-01-01T00:00:00Z", "finished",
-		"2026-01-01T00:00:00Z", "state", "complete", "build", "version", "0", "commit",
-		"SYNTHETIC", "command", "fleetlab", "host", fake_host(lab), "plan", plan, "trials",
-		trials);
+		"2026-01-01T00:00:00Z", "state",
+		options->plan.aa && lab->aa_state ? lab->aa_state : "complete", "build", "version",
+		"0", "commit", "SYNTHETIC", "command", "fleetlab", "host", fake_host(lab), "plan",
+		plan, "trials", trials);
 	assert_ok(record_save(made, options->results_dir, path));
 	*record = made;
 	return NULL;
@@ -102,6 +121,7 @@ static inline void fake_lab_init(struct fake_lab *lab, unsigned long seed)
 		.night_scatter = 0.015,
 		.trial_scatter = 0.02,
 		.slow_delay = 1,
+		.slow_control = 1,
 		.level_of_delay = 1,
 		.kernel = "6.1.0-1",
 	};

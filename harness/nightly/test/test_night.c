@@ -5,7 +5,12 @@
 #include "harness/base/log.h"
 #include "harness/host/use.h"
 #include "harness/nightly/hook.h"
+#include "harness/nightly/judge.h"
+#include "harness/nightly/night_internal.h"
 #include "harness/record/samples.h"
+
+#include <signal.h>
+#include <sys/wait.h>
 
 enum { LEARNED = 12 };
 
@@ -20,6 +25,23 @@ static void load_nights(struct night_list *list)
 	_cleanup_free_ char *results = scratch_path("results");
 
 	assert_ok(night_list_load(results, NULL, list));
+}
+
+/* The last night's record; new reference. */
+static json_t *last_night(void)
+{
+	_cleanup_(night_list_deinit) struct night_list list = {0};
+
+	load_nights(&list);
+	assert_true(list.count > 0);
+	return json_incref(list.nights[list.count - 1]);
+}
+
+static void save_night(const json_t *night)
+{
+	_cleanup_free_ char *results = scratch_path("results");
+
+	assert_ok(night_save(night, results));
 }
 
 static const json_t *run_of(const json_t *night, const char *purpose)
@@ -144,6 +166,212 @@ static void another_plan_is_another_night(void **state)
 	assert_int_equal(list.count, 2);
 	assert_string_equal(json_text(list.nights[0], "state"), "incomplete");
 	assert_string_equal(json_text(list.nights[1], "state"), "complete");
+	gsl_rng_free(lab.rng);
+}
+
+/* The kernel ended it between the journal's file and its first line. */
+static void a_run_that_had_not_begun_is_begun_anew(void **state)
+{
+	_cleanup_json_ json_t *cut = NULL;
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	lab.refuse = interrupt_aa;
+	cut = fake_night(&lab);
+	const char *id = json_text(run_of(cut, "aa"), "id");
+	_cleanup_free_ char *dir = format_string("%s/results/runs/%s", scratch, id);
+	_cleanup_free_ char *journal = format_string("%s/journal.jsonl", dir);
+
+	assert_ok(fs_make_dirs(dir));
+	assert_ok(fs_write_atomic(journal, "{\"run\": {\"id\":", 15));
+	lab.refuse = NULL;
+	night = fake_night(&lab);
+	assert_string_equal(json_text(night, "state"), "complete");
+	assert_int_equal(lab.resumed, 0);
+	assert_true(access(journal, F_OK) < 0);
+	assert_string_equal(json_text(run_of(night, "aa"), "state"), "complete");
+	const json_t *notes = json_object_get(night, "notes");
+
+	assert_int_equal(json_array_size(notes), 1);
+	assert_non_null(strstr(json_string_value(json_array_get(notes, 0)), "begun anew"));
+	gsl_rng_free(lab.rng);
+}
+
+/* A kill between the record of an interrupted run and what the night says of it. */
+static void an_interrupted_run_goes_on_though_it_is_planned(void **state)
+{
+	_cleanup_json_ json_t *cut = NULL;
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	lab.aa_state = "interrupted";
+	cut = fake_night(&lab);
+	assert_string_equal(json_text(run_of(cut, "aa"), "state"), "interrupted");
+	json_object_set_new((json_t *)run_of(cut, "aa"), "state", json_string("planned"));
+	save_night(cut);
+	lab.aa_state = NULL;
+	night = fake_night(&lab);
+	assert_string_equal(json_text(night, "state"), "complete");
+	assert_string_equal(json_text(run_of(night, "aa"), "state"), "complete");
+	gsl_rng_free(lab.rng);
+}
+
+/* What the night's own end has interrupted is over, whoever goes on with the night. */
+static void a_run_that_the_end_interrupted_is_taken_as_it_is(void **state)
+{
+	_cleanup_json_ json_t *cut = NULL;
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	lab.aa_state = "interrupted";
+	cut = fake_night(&lab);
+	json_object_set_new((json_t *)run_of(cut, "aa"), "state", json_string("budget"));
+	save_night(cut);
+	lab.runs = 0;
+	night = fake_night(&lab);
+	assert_string_equal(json_text(night, "state"), "complete");
+	assert_int_equal(lab.runs, 0);
+	gsl_rng_free(lab.rng);
+}
+
+/* ---- the end ---- */
+
+/* Whatever the record says, and sooner if the one who goes on says so. */
+static void a_night_that_goes_on_ends(void **state)
+{
+	_cleanup_json_ json_t *cut = NULL;
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	lab.refuse = interrupt_aa;
+	cut = fake_night(&lab);
+	json_object_set_new(cut, "end_by", json_string("2099-01-01T00:00:00Z"));
+	save_night(cut);
+	json_decref(fake_night_with(&lab, (struct night_options){.force_busy = true,
+						  .end_by = time(NULL) + NIGHT_MOST_S * 3}));
+	assert_true(lab.longest_s <= NIGHT_MOST_S);
+	lab.refuse = NULL;
+	lab.longest_s = 0;
+	night = fake_night_with(
+		&lab, (struct night_options){.force_busy = true, .end_by = time(NULL) + 600});
+	assert_string_equal(json_text(night, "state"), "complete");
+	assert_int_equal(json_number(night, "resumed", 0), 2);
+	assert_true(lab.longest_s > 0 && lab.longest_s <= 600);
+	gsl_rng_free(lab.rng);
+}
+
+/* ---- telling ---- */
+
+static char *told[4];
+static size_t told_count;
+
+static struct error *tell(void *context, json_t *night)
+{
+	(void)context;
+	assert_true(told_count < ARRAY_SIZE(told));
+	told[told_count++] = format_string("%s", json_text(night, "id"));
+	return NULL;
+}
+
+static struct error *die(void *context, json_t *night)
+{
+	(void)context;
+	(void)night;
+	raise(SIGKILL);
+	return NULL;
+}
+
+static void forget_told(void)
+{
+	while (told_count > 0)
+		free(told[--told_count]);
+}
+
+/* Killed when all was done but the telling; returns its id, caller frees. */
+static char *spend_untold_night(struct fake_lab *lab)
+{
+	_cleanup_json_ json_t *night = NULL;
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		fake_night_with(lab, (struct night_options){.force_busy = true, .tell = die});
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	night = last_night();
+	assert_string_equal(json_text(night, "state"), "complete");
+	return format_string("%s", json_text(night, "id"));
+}
+
+static void a_night_is_told_by_the_next_if_it_was_killed_before(void **state)
+{
+	_cleanup_json_ json_t *night = NULL;
+	_cleanup_free_ char *killed = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	killed = spend_untold_night(&lab);
+	night = fake_night_with(&lab, (struct night_options){.force_busy = true, .tell = tell});
+	assert_int_equal(told_count, 2);
+	assert_string_equal(told[0], killed);
+	assert_string_equal(told[1], json_text(night, "id"));
+	forget_told();
+	json_decref(
+		fake_night_with(&lab, (struct night_options){.force_busy = true, .tell = tell}));
+	assert_int_equal(told_count, 1); /* each once */
+	forget_told();
+	gsl_rng_free(lab.rng);
+}
+
+static void resuming_tells_too(void **state)
+{
+	const struct night_options resume = {.force_busy = true, .resume_only = true, .tell = tell};
+	_cleanup_free_ char *killed = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	killed = spend_untold_night(&lab);
+	assert_null(fake_night_with(&lab, resume));
+	assert_int_equal(told_count, 1);
+	assert_string_equal(told[0], killed);
+	assert_null(fake_night_with(&lab, resume));
+	assert_int_equal(told_count, 1);
+	forget_told();
+	gsl_rng_free(lab.rng);
+}
+
+/* A night whose time is over cannot go on, and says so. */
+static void resuming_too_late_closes_the_night(void **state)
+{
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	lab.refuse = interrupt_aa;
+	json_decref(fake_night_with(
+		&lab, (struct night_options){.force_busy = true, .end_by = time(NULL) + 9}));
+	assert_null(fake_night_with(&lab,
+		(struct night_options){.force_busy = true, .resume_only = true, .tell = tell}));
+	night = last_night();
+	assert_string_equal(json_text(night, "state"), "incomplete");
+	assert_non_null(strstr(json_text(night, "reason"), "its time was over"));
+	assert_int_equal(told_count, 1);
+	assert_string_equal(told[0], json_text(night, "id"));
+	forget_told();
 	gsl_rng_free(lab.rng);
 }
 
@@ -300,9 +528,11 @@ static void a_drill_leaves_nothing_behind(void **state)
 	/* What is real is quiet, and so is what the next night is compared with. */
 	assert_string_equal(json_text(json_object_get(real, "verdict"), "state"), "quiet");
 	assert_int_equal(json_number(second, "exit_status", -1), NIGHT_QUIET);
-	assert_null(json_object_get(
-		json_object_get(json_object_get(second, "memory"), json_text(real, "name")),
-		"changed"));
+	_cleanup_free_ char *key = judge_memory_key(real);
+	const json_t *memory = json_object_get(json_object_get(second, "memory"), key);
+
+	assert_non_null(memory);
+	assert_null(json_object_get(memory, "changed"));
 	/* Its records are apart, and say what they are. */
 	_cleanup_free_ char *path = format_string(
 		"%s/results/%s", scratch, json_text(run_of(second, "drill"), "record"));
@@ -354,6 +584,130 @@ static void what_is_not_found_is_missed(void **state)
 	gsl_rng_free(lab.rng);
 }
 
+/* The mechanism did not do what the drill wanted to be found: that says nothing of the watch. */
+static void a_drill_that_slowed_nothing_is_void(void **state)
+{
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 5);
+	spend_nights(&lab, LEARNED);
+	json_decref(fake_night_with(
+		&lab, (struct night_options){.force_busy = true, .drill = true, .slowdown = 1.5}));
+	lab.slowed_outcome = "invalid";
+	night = fake_night(&lab);
+	const json_t *drill = json_object_get(night, "drill");
+	const json_t *ledger = json_object_get(night, "ledger");
+
+	assert_string_equal(json_text(drill, "state"), "void");
+	assert_non_null(strstr(json_text(drill, "reason"), "invalid, SYNTHETIC reason"));
+	assert_int_equal(json_number(ledger, "drills", -1), 1);
+	assert_int_equal(json_number(ledger, "void", -1), 1);
+	assert_int_equal(json_number(ledger, "open", -1), 0);
+	assert_int_equal(json_number(ledger, "missed", -1), 0);
+	json_decref(night);
+	night = fake_night(&lab);
+	assert_true(json_is_null(json_object_get(night, "drill")));
+	gsl_rng_free(lab.rng);
+}
+
+/* The guests were braked, and what is read does not show it: it is too short. */
+static void a_drill_that_does_not_reach_what_is_read_is_void(void **state)
+{
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 5);
+	spend_nights(&lab, LEARNED);
+	lab.drill_effect = 1;
+	night = fake_night_with(
+		&lab, (struct night_options){.force_busy = true, .drill = true, .slowdown = 1.5});
+	const json_t *drill = json_object_get(night, "drill");
+
+	assert_string_equal(json_text(drill, "state"), "void");
+	assert_non_null(strstr(json_text(drill, "reason"), "not 1.5"));
+	assert_null(run_of(night, "drill-confirm"));
+	assert_int_equal(json_number(json_object_get(night, "ledger"), "void", -1), 1);
+	gsl_rng_free(lab.rng);
+}
+
+static struct error *no_aa_in_drills(const struct run_options *options)
+{
+	return options->plan.aa && strstr(options->results_dir, "/drills")
+		       ? error_new(ERROR_SETUP, "no room on the disk")
+		       : NULL;
+}
+
+static void what_a_note_says_of_a_drill_is_marked(void **state)
+{
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 3);
+	spend_nights(&lab, LEARNED);
+	lab.refuse = no_aa_in_drills;
+	night = fake_night_with(
+		&lab, (struct night_options){.force_busy = true, .drill = true, .slowdown = 1.5});
+	const json_t *notes = json_object_get(night, "notes");
+
+	assert_int_equal(json_array_size(notes), 1);
+	const char *note = json_string_value(json_array_get(notes, 0));
+
+	assert_non_null(strstr(note, "have no A/A beside them"));
+	assert_int_equal(strncmp(note, "DRILL: ", 7), 0);
+	gsl_rng_free(lab.rng);
+}
+
+/* What has really changed is told as such, and is no false alarm of the drill's. */
+static void a_control_that_really_changes_is_no_false_alarm(void **state)
+{
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 3);
+	spend_nights(&lab, LEARNED);
+	lab.slow_control = 1.5;
+	json_decref(fake_night_with(&lab, (struct night_options){.force_busy = true,
+						  .drill = true,
+						  .drill_target = "null/effect/delay",
+						  .slowdown = 1.5}));
+	night = fake_night(&lab);
+	const json_t *drill = json_object_get(night, "drill");
+	const json_t *real = row_of(json_object_get(night, "metrics"), "none-again");
+	const json_t *control = row_of(json_object_get(drill, "metrics"), "none-again");
+
+	assert_true(json_is_true(json_object_get(json_object_get(real, "verdict"), "alert")));
+	assert_true(json_is_true(json_object_get(json_object_get(control, "verdict"), "alert")));
+	assert_string_equal(json_text(drill, "state"), "caught");
+	assert_string_equal(json_text(drill, "caught_by"), "null effect delay time");
+	assert_int_equal(json_array_size(json_object_get(drill, "false_alarms")), 0);
+	assert_int_equal(json_number(drill, "controls", -1), 1);
+	gsl_rng_free(lab.rng);
+}
+
+/* … and neither is one that the night after tells as real. */
+static void false_alarms_are_withdrawn(void **state)
+{
+	json_t *nights[] = {json_pack("{s:s, s:{s:s, s:i, s:s, s:i, s:[s]}}", "id", "N1", "drill",
+		"id", "N1", "night", 0, "state", "open", "controls", 2, "false_alarms", "x")};
+	const struct night_list before = {.nights = nights, .count = 1};
+
+	(void)state;
+	for (int real = 0; real < 2; real++) {
+		_cleanup_json_ json_t *tonight =
+			json_pack("{s:s, s:[{s:s, s:{s:b, s:s}}]}", "id", "N2", "metrics", "name",
+				"x", "verdict", "alert", 1, "since", real ? "N1" : "N2");
+		_cleanup_json_ json_t *ledger = night_ledger(&before, tonight);
+
+		assert_int_equal(json_number(ledger, "false_alarms", -1), !real);
+	}
+	json_decref(nights[0]);
+}
+
 /* ---- the hook ---- */
 
 static void the_hook_gets_the_summary(void **state)
@@ -387,6 +741,13 @@ int main(void)
 		scratch_test(resuming_takes_the_nights_own_plan),
 		scratch_test(a_night_whose_time_is_over_is_closed),
 		scratch_test(another_plan_is_another_night),
+		scratch_test(a_run_that_had_not_begun_is_begun_anew),
+		scratch_test(an_interrupted_run_goes_on_though_it_is_planned),
+		scratch_test(a_run_that_the_end_interrupted_is_taken_as_it_is),
+		scratch_test(a_night_that_goes_on_ends),
+		scratch_test(a_night_is_told_by_the_next_if_it_was_killed_before),
+		scratch_test(resuming_tells_too),
+		scratch_test(resuming_too_late_closes_the_night),
 		scratch_test(a_host_in_use_is_left_alone),
 		scratch_test(virtual_machines_are_use),
 		scratch_test(force_says_so),
@@ -396,6 +757,11 @@ int main(void)
 		scratch_test(a_drill_leaves_nothing_behind),
 		scratch_test(a_drill_waits_for_enough_nights),
 		scratch_test(what_is_not_found_is_missed),
+		scratch_test(a_drill_that_slowed_nothing_is_void),
+		scratch_test(a_drill_that_does_not_reach_what_is_read_is_void),
+		scratch_test(what_a_note_says_of_a_drill_is_marked),
+		scratch_test(a_control_that_really_changes_is_no_false_alarm),
+		cmocka_unit_test(false_alarms_are_withdrawn),
 		scratch_test(the_hook_gets_the_summary),
 	};
 

@@ -291,7 +291,7 @@ static void test_all_papers_load(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
-		_cleanup_json_ json_t *paper = NULL;
+		const json_t *paper = NULL;
 		json_t *claim;
 		size_t c;
 
@@ -318,7 +318,7 @@ static void test_all_papers_load(void **state)
 
 static double published(const char *id, size_t test)
 {
-	_cleanup_json_ json_t *paper = NULL;
+	const json_t *paper = NULL;
 	const char *paper_id;
 	json_t *claim, *value;
 
@@ -344,7 +344,7 @@ static void test_published_values_are_computed_from_cells(void **state)
 
 static void test_misspelt_claims_and_papers(void **state)
 {
-	_cleanup_json_ json_t *paper = NULL;
+	const json_t *paper = NULL;
 	const char *id;
 	struct error *err = paper_find_claim("D2aa", &id);
 

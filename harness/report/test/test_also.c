@@ -41,12 +41,10 @@ static void add_sweep(json_t *record, int trials)
 
 static json_t *also_of(const json_t *record)
 {
-	json_t *paper = NULL, *also;
+	const json_t *paper = NULL;
 
 	assert_null(paper_load("C", &paper));
-	also = also_measured(record, paper);
-	json_decref(paper);
-	return also;
+	return also_measured(record, paper);
 }
 
 static const json_t *table_of(const json_t *also, const char *experiment, const char *metric)

@@ -92,7 +92,7 @@ static void markdown_has_it_all(void **state)
 	assert_has(text, "since night 20260101T000000Z-000001");
 	assert_has(text, "kernel.release");
 	assert_has(text, "| DRILL slowed");
-	assert_has(text, "2 begun, 1 caught, 1 missed");
+	assert_has(text, "2 begun, 1 caught, 1 missed, 0 void, 0 open");
 	assert_has(text, "- what is measured was cut by the time");
 }
 
@@ -108,6 +108,39 @@ static void junit_fails_and_skips(void **state)
 	assert_has(text, "tests=\"3\" failures=\"2\" errors=\"0\" skipped=\"1\"");
 	assert_has(text, "<error message=\"1 trials failed or invalid\"");
 	assert_has(text, "name=\"DRILL null effect delay\"><failure");
+}
+
+/* Failed trials of a drill are no failure of what is real. */
+static void junit_marks_what_a_drill_ran(void **state)
+{
+	_cleanup_json_ json_t *night = a_night("slow");
+	_cleanup_free_ char *text = NULL;
+	const char *suite, *run;
+
+	(void)state;
+	json_array_append_new(json_object_get(night, "runs"),
+		json_pack("{s:s, s:s, s:s, s:{s:i}}", "id", "R2", "purpose", "drill-confirm",
+			"state", "complete", "trials", "invalid", 2));
+	text = render(night, NIGHT_JUNIT);
+	suite = strstr(text, "<testsuite name=\"DRILL\"");
+	assert_non_null(suite);
+	run = strstr(text, "R2");
+	assert_true(run > suite);
+	assert_has(suite, "name=\"DRILL drill-confirm run R2\"><error message=\"DRILL 2 trials");
+	assert_has(suite, "tests=\"2\" failures=\"1\" errors=\"1\"");
+}
+
+/* An alert of a night that was cut is not behind the word "incomplete". */
+static void an_incomplete_night_tells_its_alerts(void **state)
+{
+	_cleanup_json_ json_t *night = a_night("slow");
+	_cleanup_free_ char *text = NULL;
+
+	(void)state;
+	json_object_set_new(night, "state", json_string("incomplete"));
+	json_object_set_new(night, "reason", json_string("it was cut"));
+	text = night_headline(night);
+	assert_has(text, "incomplete: it was cut; before: 1 regression confirmed");
 }
 
 static void texts_never_become_markup(void **state)
@@ -152,6 +185,8 @@ int main(void)
 		cmocka_unit_test(the_headline_says_what_matters),
 		cmocka_unit_test(markdown_has_it_all),
 		cmocka_unit_test(junit_fails_and_skips),
+		cmocka_unit_test(junit_marks_what_a_drill_ran),
+		cmocka_unit_test(an_incomplete_night_tells_its_alerts),
 		cmocka_unit_test(texts_never_become_markup),
 		cmocka_unit_test(a_damaged_night_is_survived),
 	};

@@ -137,6 +137,49 @@ static void bootstrap_is_reproducible_and_equivariant(void **state)
 	assert_interval(bootstrap_median(equal, 6, 0.95, 7), 3, 3);
 }
 
+/* As the header describes it, drawn and sorted one by one. */
+static struct interval bootstrap_by_hand(const double *values, size_t n, unsigned long seed)
+{
+	double medians[BOOTSTRAP_RESAMPLES], sample[100];
+	double noise = stats_scatter(values, n) / sqrt((double)n);
+	gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
+
+	gsl_rng_set(rng, seed);
+	for (size_t i = 0; i < BOOTSTRAP_RESAMPLES; i++) {
+		for (size_t j = 0; j < n; j++)
+			sample[j] = values[gsl_rng_uniform_int(rng, n)] +
+				    gsl_ran_gaussian_ziggurat(rng, noise);
+		medians[i] = stats_median(sample, n);
+	}
+	gsl_rng_free(rng);
+	return (struct interval){.low = stats_quantile(medians, BOOTSTRAP_RESAMPLES, 0.025),
+		.high = stats_quantile(medians, BOOTSTRAP_RESAMPLES, 0.975)};
+}
+
+/* Draws are kept from call to call, and small samples are sorted some at a time: neither may show.
+ */
+static void bootstrap_is_what_it_says(void **state)
+{
+	gsl_rng *rng = noise_source(11);
+	double values[100];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+		values[i] = gsl_ran_gaussian(rng, 1) + 10;
+	for (size_t n = 6; n < ARRAY_SIZE(values); n += n < 18 ? 1 : 15) {
+		for (unsigned long seed = 1; seed < 4; seed++) {
+			struct interval one = bootstrap_median(values, n, 0.95, seed);
+			struct interval again = bootstrap_median(values, n, 0.95, seed);
+			struct interval want = bootstrap_by_hand(values, n, seed);
+
+			assert_near(one.low, want.low);
+			assert_near(one.high, want.high);
+			assert_true(one.low == again.low && one.high == again.high);
+		}
+	}
+	gsl_rng_free(rng);
+}
+
 /* It is an approximation: 92.5 to 96.5 % is what bootstrap.h says of it, and is held to here. */
 static void bootstrap_coverage(void **state)
 {
@@ -170,6 +213,7 @@ int main(void)
 		cmocka_unit_test(outliers_in_special_samples),
 		cmocka_unit_test(bootstrap_of_too_little_is_unbounded),
 		cmocka_unit_test(bootstrap_is_reproducible_and_equivariant),
+		cmocka_unit_test(bootstrap_is_what_it_says),
 		cmocka_unit_test(bootstrap_coverage),
 	};
 
