@@ -131,8 +131,8 @@ struct error *fleet_end_stack(struct fleet *fleet, unsigned int number, struct d
 pid_t fleet_stack_pid(const struct fleet *fleet, unsigned int number);
 const char *fleet_stack_socket(const struct fleet *fleet, unsigned int number);
 
-/* The emulated second machine, for addresses, programs in it and what its cables carried; NULL without one.
- * Borrowed. */
+/* The emulated second machine, for addresses, programs in it and what its cables carried; NULL
+ * without one. Borrowed. */
 const struct machine *fleet_machine(const struct fleet *fleet);
 
 unsigned int fleet_count(const struct fleet *fleet);

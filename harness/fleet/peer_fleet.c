@@ -55,8 +55,8 @@ static struct error *open_socket(void *context, int *fd, int *machine)
 	const struct far_socket *socket = context;
 
 	*machine = -1;
-	return lead(socket->peer,
-		json_pack("{s:s, s:s}", "op", "connect", "path", socket->path), fd);
+	return lead(
+		socket->peer, json_pack("{s:s, s:s}", "op", "connect", "path", socket->path), fd);
 }
 
 static void release_socket(void *context)
@@ -201,8 +201,7 @@ static json_t *taps_of(const struct fleet *fleet)
 
 	for (unsigned int g = 0; g < fleet->count; g++) {
 		for (size_t i = 0; i < 2 * fleet->spec.nic_count; i++) {
-			_cleanup_free_ char *tap =
-				guest_tap(fleet->guests[g].name, i % 2, i / 2);
+			_cleanup_free_ char *tap = guest_tap(fleet->guests[g].name, i % 2, i / 2);
 
 			json_array_append_new(taps, json_pack("{s:s, s:s}", "tap", tap, "link",
 							    fleet->spec.nics[i / 2].link));
@@ -233,16 +232,16 @@ static struct error *lay_cable(const struct peer *peer, const char *link)
 	return NULL;
 }
 
-static struct error *lay_cables(struct fleet *fleet, const struct peer *peer, unsigned int stack,
-	struct deadline deadline)
+static struct error *lay_cables(
+	struct fleet *fleet, const struct peer *peer, unsigned int stack, struct deadline deadline)
 {
 	json_t *names = json_array();
 
 	for (size_t i = 0; i < fleet->spec.link_count; i++)
 		json_array_append_new(names, json_string(fleet->spec.links[i].name));
 	try_(ask(fleet, stack,
-		json_pack("{s:s, s:o, s:o}", "op", "network", "links", names, "taps",
-			taps_of(fleet)),
+		json_pack(
+			"{s:s, s:o, s:o}", "op", "network", "links", names, "taps", taps_of(fleet)),
 		deadline));
 	for (size_t i = 0; i < fleet->spec.link_count; i++)
 		try_(lay_cable(peer, fleet->spec.links[i].name));

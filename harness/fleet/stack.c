@@ -117,8 +117,8 @@ static struct error *read_line(
 
 		if (poll(&pfd, 1, deadline_left_ms(deadline)) <= 0) {
 			if (deadline_passed(deadline))
-				return error_new(ERROR_TIMEOUT,
-					"deadline passed while waiting for %s", who);
+				return error_new(
+					ERROR_TIMEOUT, "deadline passed while waiting for %s", who);
 			continue;
 		}
 		if (recv(fd, line + used, 1, 0) != 1)
@@ -131,8 +131,7 @@ static struct error *read_line(
 	return error_new(ERROR_GUEST, "%s gives a too long answer", who);
 }
 
-struct error *stack_ask_to_lead(
-	int fd, json_t *request, const char *who, struct deadline deadline)
+struct error *stack_ask_to_lead(int fd, json_t *request, const char *who, struct deadline deadline)
 {
 	_cleanup_json_ json_t *answer = NULL;
 	char line[1024];

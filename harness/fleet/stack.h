@@ -118,5 +118,4 @@ void stack_set_session(struct stack *stack, int64_t session);
 /* Asks a stack at the other end of `fd`, called `who` in messages, for "connect" or "cable": after
  * success the descriptor, which stays the caller's, is a connection to what was asked for. Takes
  * `request` over. */
-struct error *stack_ask_to_lead(
-	int fd, json_t *request, const char *who, struct deadline deadline);
+struct error *stack_ask_to_lead(int fd, json_t *request, const char *who, struct deadline deadline);

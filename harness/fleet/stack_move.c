@@ -208,8 +208,9 @@ static struct error *await_status(
 	}
 }
 
-/* Between the end of a migration and this answer its guest stands still, and QEMU reads a command byte
- * by byte: it is asked for more only where something went wrong. Call with the guest's lock held. */
+/* Between the end of a migration and this answer its guest stands still, and QEMU reads a command
+ * byte by byte: it is asked for more only where something went wrong. Call with the guest's lock
+ * held. */
 static struct error *tell_migration(
 	struct stack_guest *guest, const json_t *event, struct deadline deadline, json_t *answer)
 {

@@ -114,8 +114,7 @@ unsigned int stacks_add(struct fleet *fleet, char *socket)
 	if (!fleet->stacks)
 		abort();
 	fleet->stacks[fleet->stack_count] = (struct fleet_stack){
-		.socket = socket,
-		.pid = getpid(), /* of who serves its socket here */
+		.socket = socket, .pid = getpid(), /* of who serves its socket here */
 	};
 	return fleet->stack_count++;
 }

@@ -355,8 +355,7 @@ struct error *view_make(
 	json_object_set_new(made, "run", view_run(record));
 	json_object_set_new(made, "host", view_host(json_object_get(record->json, "host")));
 	if (json_object_get(record->json, "peer"))
-		json_object_set_new(
-			made, "peer", view_host(json_object_get(record->json, "peer")));
+		json_object_set_new(made, "peer", view_host(json_object_get(record->json, "peer")));
 	json_object_set_new(made, "emulated", emulation_of(record->json, NULL, NULL));
 	try_(view_contents(record->json, options, made));
 	json_object_set_new(made, "trials", view_counts(record->json));

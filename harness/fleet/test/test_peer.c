@@ -103,8 +103,7 @@ static int serves_from_there(void *context)
 	check_ok(network_create(links, 1, NULL, 0));
 	check_ok(machine_create(&machine_spec, links, 1, &machine));
 	check_ok(make_other(machine, OTHER, &other));
-	_cleanup_error_ struct error *nobody =
-		open_peer(&other, OTHER, OTHER_PORT + 1, &peer);
+	_cleanup_error_ struct error *nobody = open_peer(&other, OTHER, OTHER_PORT + 1, &peer);
 
 	check(nobody && strstr(error_message(nobody), "refused") && !peer);
 	check_ok(open_peer(&other, OTHER, OTHER_PORT, &peer));

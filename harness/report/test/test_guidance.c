@@ -178,8 +178,8 @@ static void test_outliers_are_told_by_trial(void **state)
 	assert_non_null(found);
 	assert_null(strstr(found + 1, line));
 	found = strchr(found, '\n');
-	assert_memory_equal(found - strlen("; 2 more metrics"), "; 2 more metrics",
-		strlen("; 2 more metrics"));
+	assert_memory_equal(
+		found - strlen("; 2 more metrics"), "; 2 more metrics", strlen("; 2 more metrics"));
 }
 
 int main(void)
