@@ -73,7 +73,7 @@ static inline struct ratio_estimate measure_pairs(gsl_rng *rng, double level)
 		subject[i] = exp(level + gsl_ran_gaussian(rng, PAIR_NOISE));
 		baseline[i] = 1;
 	}
-	pairs_ratio(subject, baseline, PAIRS, 1, &estimate);
+	pairs_ratio(subject, baseline, PAIRS, &estimate);
 	return estimate;
 }
 
