@@ -20,6 +20,7 @@ struct kept_template {
 
 struct resources {
 	char *accelerator;
+	json_t *peer;
 	struct kept_image *images;
 	struct kept_template *templates;
 };
@@ -58,12 +59,24 @@ void resources_destroy(struct resources *resources)
 	}
 	resources_forget_templates(resources);
 	free(resources->accelerator);
+	json_decref(resources->peer);
 	free(resources);
 }
 
 const char *resources_accelerator(const struct resources *resources)
 {
 	return resources->accelerator;
+}
+
+void resources_set_peer(struct resources *resources, json_t *host)
+{
+	json_decref(resources->peer);
+	resources->peer = json_incref(host);
+}
+
+const json_t *resources_peer(const struct resources *resources)
+{
+	return resources->peer;
 }
 
 static char *image_key(const struct image_request *request)

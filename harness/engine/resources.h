@@ -15,6 +15,10 @@ DEFINE_CLEANUP(resources, struct resources *, resources_destroy)
 
 const char *resources_accelerator(const struct resources *resources);
 
+/* The fingerprint of the run's second machine; NULL: it has none. They keep a reference. */
+void resources_set_peer(struct resources *resources, json_t *host);
+const json_t *resources_peer(const struct resources *resources);
+
 /* Opens (builds, if need be) the image, or returns the one opened before; borrowed. */
 struct error *resources_image(struct resources *resources, const struct image_request *request,
 	const struct image **image);

@@ -84,23 +84,33 @@ static struct error *look_at_host(struct run *run, json_t **facts)
 	return NULL;
 }
 
-/* Two machines of one trial are alike in what decides about it, as two stacks of a host are. */
+static const char *fact(const json_t *host, const char *object, const char *field)
+{
+	const char *text = json_string_value(json_object_get(json_object_get(host, object), field));
+
+	return text ? text : "none";
+}
+
+/* Two machines of one trial are alike in what decides about it, as two stacks of a host are. A
+ * guest that was started by one QEMU is received by the same, at the same place; under KVM it sees
+ * the CPU as it is. */
 static struct error *compare_peer(const json_t *here, const json_t *there)
 {
 	static const struct {
 		const char *object, *field;
-	} fields[] = {{"accelerator", "name"}, {"qemu", "version"}};
+		bool kvm_only;
+	} fields[] = {{"accelerator", "name", false}, {"qemu", "version", false},
+		{"qemu", "path", false}, {"cpu", "model", true}};
+	bool kvm = strcmp(fact(here, "accelerator", "name"), "kvm") == 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-		const char *a = json_string_value(
-			json_object_get(json_object_get(here, fields[i].object), fields[i].field));
-		const char *b = json_string_value(
-			json_object_get(json_object_get(there, fields[i].object), fields[i].field));
+		const char *a = fact(here, fields[i].object, fields[i].field);
+		const char *b = fact(there, fields[i].object, fields[i].field);
 
-		if (!a || !b || strcmp(a, b) != 0)
+		if (strcmp(a, b) != 0 && (kvm || !fields[i].kvm_only))
 			return error_hint(
-				error_new(ERROR_SETUP, "%s is %.40s here and %.40s on the peer",
-					fields[i].object, a ? a : "none", b ? b : "none"),
+				error_new(ERROR_SETUP, "%s %s is %.60s here and %.60s on the peer",
+					fields[i].object, fields[i].field, a, b),
 				"guests move between equals only: make them so");
 	}
 	return NULL;
@@ -133,9 +143,11 @@ static struct error *look_at_peer(const json_t *plan, const json_t *facts, json_
 		return error_hint(error_new(ERROR_USAGE,
 					  "--peer: nothing in this plan uses a second machine"),
 			"fleetlab run zerocopy --variant phys --peer …");
-	try_(peer_open(uri, directory, deadline_after_ms(PEER_TIMEOUT_MS), &peer));
+	try_(peer_open(uri, directory, deadline_after_ms(PEER_TIMEOUT_MS), 0, &peer));
 	try_(compare_peer(facts, peer_host(peer)));
 	*host = json_deep_copy(peer_host(peer));
+	if (peer_is_here(peer))
+		json_object_set_new(*host, "same_host", json_true());
 	return NULL;
 }
 
@@ -284,6 +296,7 @@ static struct error *begin_new(struct run *run)
 	run->header = make_header(run->options, id, facts, plan);
 	if (peer)
 		json_object_set(run->header, "peer", peer);
+	resources_set_peer(run->resources, peer);
 	run->trials = json_array();
 	say_plan(run);
 	try_(check_fleets(run));
@@ -338,27 +351,12 @@ static struct error *differs(const struct run *run, const char *what)
 /* The trials of one record have one host and one build. */
 static struct error *same_host(const struct run *run, const json_t *then, const json_t *facts)
 {
-	static const struct {
-		const char *object, *field;
-	} fields[] = {
-		{"accelerator", "name"},
-		{"qemu", "version"},
-		{"kernel", "release"},
-		{"cpu", "model"},
-		{"cpu", "microcode"},
-	};
 	const char *commit =
 		json_string_value(json_object_get(json_object_get(run->header, "build"), "commit"));
+	const char *what = host_facts_differ(then, facts);
 
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-		const json_t *a =
-			json_object_get(json_object_get(then, fields[i].object), fields[i].field);
-		const json_t *b =
-			json_object_get(json_object_get(facts, fields[i].object), fields[i].field);
-
-		if (a != b && !json_equal(a, b))
-			return differs(run, fields[i].object);
-	}
+	if (what)
+		return differs(run, what);
 	return commit && strcmp(commit, fleetlab_commit) == 0 ? NULL
 							      : differs(run, "build of fleetlab");
 }
@@ -378,6 +376,7 @@ static struct error *begin_again(struct run *run)
 	try_(look_at_peer(json_object_get(run->header, "plan"), facts, &peer));
 	if (peer)
 		try_(same_host(run, json_object_get(run->header, "peer"), peer));
+	resources_set_peer(run->resources, peer);
 	if (run->options->plan.budget_s > 0)
 		json_object_set_new(json_object_get(run->header, "plan"), "budget_s",
 			json_real(run->options->plan.budget_s));

@@ -5,6 +5,7 @@
 #include "harness/engine/interrupt.h"
 #include "harness/fleet/peer.h"
 #include "harness/fleet/ram.h"
+#include "harness/host/facts.h"
 #include "harness/host/knobs.h"
 #include "harness/lab/lab.h"
 
@@ -17,6 +18,9 @@
 #define LAB_END_MS 20000
 #define TEMPLATE_DEADLINE_MS 180000
 #define PEER_TIMEOUT_MS 60000
+#define PEER_MARGIN_S                                                                              \
+	60 /* how long the lab there may outlive a trial whose end it was not told                 \
+	    */
 
 void trial_destroy(struct trial *trial)
 {
@@ -443,13 +447,32 @@ static struct error *borrow_and_run(
 	return err;
 }
 
-/* One for each trial, as its lab is. That it cannot be had is this trial's failure. */
-static struct peer *open_peer(struct trial *trial, char **reason)
+/* The one that the record speaks of. */
+static struct error *open_this_peer(
+	const struct trial *trial, const json_t *host, struct peer **peer)
 {
 	_cleanup_free_ char *directory = peer_directory();
+	_cleanup_(cleanup_peer) struct peer *opened = NULL;
+	unsigned int lifetime_s = (unsigned int)trial->experiment->deadline_s + PEER_MARGIN_S;
+	const char *what;
+
+	try_(peer_open(trial->peer_uri, directory, deadline_after_ms(PEER_TIMEOUT_MS), lifetime_s,
+		&opened));
+	what = host ? host_facts_differ(host, peer_host(opened)) : NULL;
+	if (what)
+		return error_new(ERROR_SETUP,
+			"the peer is not what it was when the run began: "
+			"its %s is another",
+			what);
+	*peer = take_ptr(opened);
+	return NULL;
+}
+
+/* One for each trial, as its lab is. That it cannot be had is this trial's failure. */
+static struct peer *open_peer(const struct trial *trial, const json_t *host, char **reason)
+{
 	struct peer *peer = NULL;
-	_cleanup_error_ struct error *err =
-		peer_open(trial->peer_uri, directory, deadline_after_ms(PEER_TIMEOUT_MS), &peer);
+	_cleanup_error_ struct error *err = open_this_peer(trial, host, &peer);
 
 	if (err)
 		*reason = format_string("%s", error_message(err));
@@ -491,7 +514,7 @@ struct error *trial_run(
 	if (spec.count > 0 && spec.start == FLEET_TEMPLATE)
 		try_(provide_templates(&job, resources, &reason));
 	if (trial->peer_uri && !reason)
-		trial->peer = job.host.peer = open_peer(trial, &reason);
+		trial->peer = job.host.peer = open_peer(trial, resources_peer(resources), &reason);
 	before = clean_snapshot();
 	begin = clock_now_ns();
 	clock_format_utc(time(NULL), false, started, sizeof(started));

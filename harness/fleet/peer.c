@@ -5,6 +5,7 @@
 #include "harness/base/jsonline.h"
 #include "harness/base/process.h"
 #include "harness/base/version.h"
+#include "harness/fleet/stack.h"
 #include "harness/lab/cpu_time.h"
 #include "harness/lab/lab.h"
 
@@ -12,13 +13,15 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define SCHEME "qemu+ssh://"
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 #define MAX_LOG ((size_t)1 << 20)
 
-enum { STOP_MS = 10000, MAX_PORT = 65535 };
+enum { STOP_MS = 10000, MAX_PORT = 65535, LIFETIME_S = 180 };
 
 struct peer {
 	struct peer_address address;
@@ -28,6 +31,7 @@ struct peer {
 	pid_t far_init;	     /* of that lab */
 	pid_t far_session;   /* ssh's other end, from which all there descends */
 	json_t *host;
+	bool is_here;
 	pid_t ssh;
 	int accounts, statistics; /* ssh's /proc/PID/io and stat, which a lab cannot open */
 	int input, output; /* ends of ssh's stdin and stdout; the end of its input ends the lab */
@@ -203,6 +207,7 @@ exec_ssh(const struct words *words, int input, int output, const char *log)
 	int errors = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGTERM); /* a login under way reads no input, so would not end */
 	dup2(input, STDIN_FILENO);
 	dup2(output, STDOUT_FILENO);
 	dup2(errors, STDERR_FILENO);
@@ -211,8 +216,10 @@ exec_ssh(const struct words *words, int input, int output, const char *log)
 	_exit(127);
 }
 
-static struct error *start_ssh(struct peer *peer)
+static struct error *start_ssh(struct peer *peer, unsigned int lifetime_s)
 {
+	_cleanup_free_ char *boot = fs_read_line(BOOT_ID);
+	_cleanup_free_ char *lifetime = format_string("%u", lifetime_s ? lifetime_s : LIFETIME_S);
 	const char *command = peer->address.command;
 	_cleanup_free_ char *log = format_string("%s/ssh.log", peer->directory);
 	int input[2], output[2];
@@ -223,12 +230,15 @@ static struct error *start_ssh(struct peer *peer)
 	add_word(&words, "-T");
 	add_word(&words, "-oBatchMode=yes");
 	add_word(&words, "-oControlPersist=no");
+	add_word(&words, "-oConnectTimeout=10");
 	add_word(&words, "-oStreamLocalBindUnlink=yes");
 	/* A machine or a cable that has gone is noticed. */
 	add_word(&words, "-oServerAliveInterval=5");
 	add_word(&words, "-oServerAliveCountMax=3");
 	add_option(&words, "--", peer->address.destination);
 	add_option(&words, command[0] ? command : "fleetlab", "peer");
+	add_option(&words, "--for", lifetime);
+	add_option(&words, "--from", boot ? boot : "unknown");
 	if (pipe2(input, O_CLOEXEC) < 0)
 		return error_errno(errno, "cannot create pipes for ssh");
 	peer->input = input[1];
@@ -245,12 +255,33 @@ static struct error *start_ssh(struct peer *peer)
 	return peer->ssh < 0 ? error_errno(errno, "cannot start ssh") : NULL;
 }
 
+/* The login that has to work, for people to try. Caller frees. */
+static char *login_text(const struct peer *peer)
+{
+	char *text = format_string("ssh -oBatchMode=yes");
+	struct words words;
+
+	begin_words(&words, peer);
+	words.used -= 2; /* -S and the socket */
+	add_word(&words, peer->address.destination);
+	add_word(&words, peer->address.command[0] ? peer->address.command : "fleetlab");
+	add_word(&words, "--version");
+	for (size_t i = 1; i < words.used; i++) {
+		char *longer = format_string("%s %s", text, words.argv[i]);
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
 /* ssh's last words, for a stack that did not come. */
 static struct error *ssh_failed(const struct peer *peer, const char *what)
 {
 	_cleanup_free_ char *path = format_string("%s/ssh.log", peer->directory);
 	_cleanup_free_ char *text = NULL;
 	_cleanup_error_ struct error *unreadable = fs_read(path, MAX_LOG, &text, NULL);
+	_cleanup_free_ char *login = login_text(peer);
 	const char *last = text;
 
 	for (char *line = text; line && *line; line += strcspn(line, "\n") + 1) {
@@ -261,8 +292,7 @@ static struct error *ssh_failed(const struct peer *peer, const char *what)
 	return error_hint(
 		error_new(ERROR_SETUP, "no stack on %s: %s: %.*s", peer->address.destination, what,
 			last ? (int)strcspn(last, "\r\n") : 0, last ? last : ""),
-		"what must work: ssh -oBatchMode=yes %s %s --version", peer->address.destination,
-		peer->address.command[0] ? peer->address.command : "fleetlab");
+		"what must work: %s", login);
 }
 
 static bool is_pid(json_int_t number)
@@ -280,18 +310,26 @@ static struct error *hear_ready(struct peer *peer, struct deadline deadline)
 	const char *version = json_string_value(json_object_get(ready, "version"));
 	json_int_t init = json_integer_value(json_object_get(ready, "init"));
 	json_int_t session = json_integer_value(json_object_get(ready, "session"));
+	const char *directory = json_string_value(json_object_get(ready, "directory"));
 	json_t *host = json_object_get(ready, "host");
 
 	if (err)
 		return ssh_failed(peer, error_message(err));
 	if (!ready)
 		return ssh_failed(peer, "ssh has ended");
-	if (!version || !is_pid(init) || !is_pid(session) || !json_is_object(host))
+	if (!version || !is_pid(init) || !is_pid(session) || !directory || !json_is_object(host))
 		return ssh_failed(peer, "its answer makes no sense");
 	if (strcmp(version, own) != 0)
 		return error_hint(error_new(ERROR_SETUP, "fleetlab on %s is version %s, here %s",
 					  peer->address.destination, version, own),
 			"install the same on both");
+	if (strcmp(directory, lab_dir()) != 0)
+		return error_hint(error_new(ERROR_SETUP,
+					  "labs on %s are at %.200s, here at %s: one end runs as "
+					  "root, the other not",
+					  peer->address.destination, directory, lab_dir()),
+			"log in there as who you are here");
+	peer->is_here = json_is_true(json_object_get(ready, "is_here"));
 	peer->far_init = (pid_t)init;
 	peer->far_session = (pid_t)session;
 	peer->far_directory = format_string("/proc/%d/root%s", (int)init, lab_dir());
@@ -330,13 +368,30 @@ char *peer_directory(void)
 	return format_string("%s/peer", runtime);
 }
 
-struct error *peer_open(
-	const char *uri, const char *directory, struct deadline deadline, struct peer **peer)
+/* What ssh's forwarding says is only that it would try. */
+static struct error *reach_stack(struct peer *peer, struct deadline deadline)
+{
+	_cleanup_(cleanup_stack) struct stack *stack = NULL;
+	_cleanup_free_ char *there = NULL;
+	_cleanup_error_ struct error *err = NULL;
+
+	try_(peer_forward(peer, "stack0.sock", false, deadline, &peer->socket, &there));
+	err = stack_connect(peer->socket, &stack);
+	if (!err)
+		err = stack_request(stack, json_pack("{s:s}", "op", "ping"), deadline, NULL);
+	if (!err)
+		return NULL;
+	return error_hint(error_new(ERROR_SETUP, "%s does not let ssh reach a socket there: %s",
+				  peer->address.destination, error_message(err)),
+		"AllowStreamLocalForwarding yes in its sshd_config");
+}
+
+struct error *peer_open(const char *uri, const char *directory, struct deadline deadline,
+	unsigned int lifetime_s, struct peer **peer)
 {
 	_cleanup_(cleanup_peer) struct peer *made = calloc(1, sizeof(*made));
 	_cleanup_free_ char *accounts = NULL;
 	_cleanup_free_ char *statistics = NULL;
-	_cleanup_free_ char *there = NULL;
 
 	if (!made)
 		abort();
@@ -346,13 +401,13 @@ struct error *peer_open(
 	made->directory = format_string("%s", directory);
 	made->control = format_string("%s/control", directory);
 	unlink(made->control); /* of one that was killed: ssh would not replace it */
-	try_(start_ssh(made));
+	try_(start_ssh(made, lifetime_s));
 	accounts = format_string("/proc/%d/io", (int)made->ssh);
 	statistics = format_string("/proc/%d/stat", (int)made->ssh);
 	made->accounts = open(accounts, O_RDONLY | O_CLOEXEC);
 	made->statistics = open(statistics, O_RDONLY | O_CLOEXEC);
 	try_(hear_ready(made, deadline));
-	try_(peer_forward(made, "stack0.sock", false, deadline, &made->socket, &there));
+	try_(reach_stack(made, deadline));
 	*peer = take_ptr(made);
 	return NULL;
 }
@@ -386,7 +441,8 @@ void peer_close(struct peer *peer)
 	cleanup_close(&peer->accounts);
 	cleanup_close(&peer->statistics);
 	jsonline_deinit(&peer->reader);
-	error_destroy(fs_remove_tree(peer->directory));
+	if (peer->directory)
+		error_destroy(fs_remove_tree(peer->directory));
 	free(peer->directory);
 	free(peer->control);
 	free(peer->socket);
@@ -398,6 +454,11 @@ void peer_close(struct peer *peer)
 const char *peer_socket(const struct peer *peer)
 {
 	return peer->socket;
+}
+
+bool peer_is_here(const struct peer *peer)
+{
+	return peer->is_here;
 }
 
 const json_t *peer_host(const struct peer *peer)
@@ -461,16 +522,19 @@ struct error *peer_count_qemus(
 {
 	/* Its later QEMUs have ".N" behind the name. */
 	static const char script[] =
-		"lab=$(readlink \"/proc/$1/ns/pid\")\n"
+		"lab=$(readlink \"/proc/$1/ns/pid\") && [ -n \"$lab\" ] || exit 1\n"
 		"for dir in /proc/[0-9]*; do\n"
 		"  [ \"$(readlink \"$dir/ns/pid\")\" = \"$lab\" ] || continue\n"
 		"  name=$(tr '\\0' '\\n' <\"$dir/cmdline\" | sed -n "
 		"'s/^guest=\\([^,]*\\),.*/\\1/p')\n"
 		"  case $name in \"$2\"|\"$2\".*) echo qemu;; esac\n"
-		"done 2>/dev/null; true";
+		"done 2>/dev/null; echo all";
 	_cleanup_free_ char *lines = NULL;
 
 	try_(ask_shell(peer, script, guest, deadline, &lines));
+	if (!strstr(lines, "all\n"))
+		return error_new(
+			ERROR_SETUP, "%s cannot list its processes", peer->address.destination);
 	*count = 0;
 	for (const char *at = lines; (at = strstr(at, "qemu\n")); at++)
 		++*count;

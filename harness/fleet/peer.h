@@ -6,7 +6,8 @@
  * `fleetlab peer` (or PROGRAM, in the words of its shell's PATH) is started there by ssh and opens
  * a lab with one empty stack; here its socket appears as if the stack ran beside us, so
  * stack_connect() and move_run() need not know. Both ends need the same fleetlab and accelerator.
- * Whichever end dies, the lab there ends and leaves nothing.
+ * Whichever end dies, the lab there ends and leaves nothing; where nobody can tell, as when a cable
+ * is cut, it does so after the time it was given.
  *
  * A lab has no way to another machine: open a peer outside, in a directory that labs see. What is
  * opened so can be used in a lab that is forked off afterwards.
@@ -36,15 +37,19 @@ struct peer;
 char *peer_directory(void);
 
 /* Logs in without asking anybody, and returns when the stack is there. `directory` is for sockets
- * and ssh's log: short, private, made if missing, and removed by peer_close(). */
-struct error *peer_open(
-	const char *uri, const char *directory, struct deadline deadline, struct peer **peer);
+ * and ssh's log: short, private, made if missing, and removed by peer_close().
+ * The lab there ends by itself after `lifetime_s` (0: some minutes), should this machine or the way
+ * to it be lost. That machine must have no run of its own, and has none until then. */
+struct error *peer_open(const char *uri, const char *directory, struct deadline deadline,
+	unsigned int lifetime_s, struct peer **peer);
 /* Ends the stack, its guests and their lab. */
 void peer_close(struct peer *peer);
 DEFINE_CLEANUP(peer, struct peer *, peer_close)
 
 /* For stack_connect(); borrowed. */
 const char *peer_socket(const struct peer *peer);
+/* Whether it is this same host after all. */
+bool peer_is_here(const struct peer *peer);
 /* The other host's fingerprint (host/facts.h), hostile input; borrowed. */
 const json_t *peer_host(const struct peer *peer);
 

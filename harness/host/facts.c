@@ -324,3 +324,27 @@ struct error *host_facts(const char *qemu, const struct accelerator *accelerator
 	*facts = all;
 	return NULL;
 }
+
+const char *host_facts_differ(const json_t *a, const json_t *b)
+{
+	static const struct {
+		const char *object, *field;
+	} fields[] = {
+		{"accelerator", "name"},
+		{"qemu", "version"},
+		{"kernel", "release"},
+		{"cpu", "model"},
+		{"cpu", "microcode"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		const json_t *one =
+			json_object_get(json_object_get(a, fields[i].object), fields[i].field);
+		const json_t *two =
+			json_object_get(json_object_get(b, fields[i].object), fields[i].field);
+
+		if (one != two && !json_equal(one, two))
+			return fields[i].object;
+	}
+	return NULL;
+}

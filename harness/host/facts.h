@@ -35,6 +35,10 @@
 struct error *host_facts(const char *qemu, const struct accelerator *accelerator,
 	struct deadline deadline, json_t **facts);
 
+/* Which of the things that must be the same for two hosts to count as one differs ("qemu",
+ * "kernel", …; static), or NULL. Either may be anything. */
+const char *host_facts_differ(const json_t *a, const json_t *b);
+
 /* A field of the first processor in /proc/cpuinfo ("model name", "microcode"); caller frees; NULL
  * when there is none. */
 char *host_cpuinfo(const char *field);

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <math.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -110,8 +111,10 @@ static bool find_event(const char *pmu, const char *name, struct event *event)
 static struct error *open_counter(
 	struct memory_counters *counters, const char *pmu, const struct event *event, int processor)
 {
-	struct perf_event_attr attributes = {
-		.type = event->type, .size = sizeof(attributes), .config = event->config};
+	struct perf_event_attr attributes = {.type = event->type,
+		.size = sizeof(attributes),
+		.config = event->config,
+		.read_format = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING};
 	int fd = (int)syscall(
 		SYS_perf_event_open, &attributes, -1, processor, -1, PERF_FLAG_FD_CLOEXEC);
 
@@ -202,11 +205,14 @@ struct error *memory_counters_read(const struct memory_counters *counters, doubl
 	double sum = 0;
 
 	for (size_t i = 0; i < counters->count; i++) {
-		uint64_t value;
+		struct {
+			uint64_t value, enabled, running;
+		} now;
 
-		if (read(counters->counters[i].fd, &value, sizeof(value)) != sizeof(value))
+		if (read(counters->counters[i].fd, &now, sizeof(now)) != sizeof(now))
 			return error_errno(errno, "cannot read what memory has carried");
-		sum += (double)value * counters->counters[i].scale;
+		sum += now.running < now.enabled ? NAN
+						 : (double)now.value * counters->counters[i].scale;
 	}
 	*bytes = sum;
 	return NULL;

@@ -20,7 +20,8 @@ struct error *memory_counters_open(struct memory_counters **counters);
 void memory_counters_close(struct memory_counters *counters);
 DEFINE_CLEANUP(memory_counters, struct memory_counters *, memory_counters_close)
 
-/* Bytes read and written since they were opened. */
+/* Bytes read and written since they were opened; NAN when the kernel had to share a counter with
+ * others, so that it has not seen all. */
 struct error *memory_counters_read(const struct memory_counters *counters, double *bytes);
 
 /* Looks for PMUs below `devices` instead of sysfs', for tests; NULL: the real place. */

@@ -310,15 +310,16 @@ static bool is_qemu_of(const char *pid, const char *guest)
 	return false;
 }
 
-unsigned int proc_count_qemus(const char *guest)
+struct error *proc_count_qemus(const char *guest, unsigned int *count)
 {
-	unsigned int count = 0;
 	DIR *dir = opendir("/proc");
 
-	for (struct dirent *entry; dir && (entry = readdir(dir));)
-		count += isdigit((unsigned char)entry->d_name[0]) &&
-			 is_qemu_of(entry->d_name, guest);
-	if (dir)
-		closedir(dir);
-	return count;
+	if (!dir)
+		return error_errno(errno, "cannot look for QEMUs of guest %s", guest);
+	*count = 0;
+	for (struct dirent *entry; (entry = readdir(dir));)
+		*count += isdigit((unsigned char)entry->d_name[0]) &&
+			  is_qemu_of(entry->d_name, guest);
+	closedir(dir);
+	return NULL;
 }

@@ -43,7 +43,7 @@ double proc_vcpu_seconds(pid_t qemu);
 
 /* How many QEMUs of this guest live in this PID namespace: those that run with `-name
  * guest=GUEST,…` or, as later seats have it, `-name guest=GUEST.N,…`. */
-unsigned int proc_count_qemus(const char *guest);
+struct error *proc_count_qemus(const char *guest, unsigned int *count);
 
 /* ---- /proc/PID/maps ---- */
 

@@ -250,7 +250,9 @@ static void put_run(const json_t *view, FILE *out)
 		_cleanup_free_ char *second = NULL;
 
 		figure_cpu(peer, cpu);
-		second = format_string(" The second machine is a real one: %s, Linux %s, QEMU %s.",
+		second = format_string(" The second machine is %s: %s, Linux %s, QEMU %s.",
+			json_is_true(json_object_get(peer, "same_host")) ? "this host itself"
+									 : "a real one",
 			cpu, json_text(peer, "kernel"), json_text(peer, "qemu"));
 		markdown_put(out, second);
 	}

@@ -36,8 +36,10 @@ static void put_run(const json_t *view, const struct page *page)
 		*json_text(host, "reason") ? ": " : "", json_text(host, "reason"));
 	if (peer) {
 		figure_cpu(peer, cpu);
-		page_wrap(page, 0, 6, "peer: %s; Linux %s; QEMU %s", cpu, json_text(peer, "kernel"),
-			json_text(peer, "qemu"));
+		page_wrap(page, 0, 6, "peer: %s; Linux %s; QEMU %s%s", cpu,
+			json_text(peer, "kernel"), json_text(peer, "qemu"),
+			json_is_true(json_object_get(peer, "same_host")) ? "; this host itself"
+									 : "");
 	}
 	if (json_is_true(json_object_get(run, "synthetic")))
 		page_wrap(page, 0, 2, "SYNTHETIC: made for a test, measured nowhere.");

@@ -351,11 +351,15 @@ struct error *view_make(
 	const struct record *record, const struct report_options *options, json_t **view)
 {
 	_cleanup_json_ json_t *made = json_pack("{s:s}", "schema", "fleetlab.report/1");
+	const json_t *peer = json_object_get(record->json, "peer");
 
 	json_object_set_new(made, "run", view_run(record));
 	json_object_set_new(made, "host", view_host(json_object_get(record->json, "host")));
-	if (json_object_get(record->json, "peer"))
-		json_object_set_new(made, "peer", view_host(json_object_get(record->json, "peer")));
+	if (peer) {
+		json_object_set_new(made, "peer", view_host(peer));
+		json_object_set(json_object_get(made, "peer"), "same_host",
+			json_object_get(peer, "same_host"));
+	}
 	json_object_set_new(made, "emulated", emulation_of(record->json, NULL, NULL));
 	try_(view_contents(record->json, options, made));
 	json_object_set_new(made, "trials", view_counts(record->json));

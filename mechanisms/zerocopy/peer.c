@@ -6,9 +6,14 @@
 #include "harness/host/proc.h"
 #include "harness/lab/cpu_time.h"
 
-/* A disk would have to go along: guests have none. */
+/* A disk would have to go along: guests have none. Neither can one be started there from files of
+ * this machine; clones need none. */
 static struct error *peer_fleet(struct trial *trial, struct fleet_spec *spec)
 {
+	if (strcmp(trial_choice(trial, "start"), "template") != 0)
+		return error_hint(error_new(ERROR_USAGE, "with a peer, guests cannot start cold: "
+							 "what they boot from is on this machine"),
+			"-p start=template");
 	try_(topology_machines.fleet(trial, spec));
 	spec->disk_bytes = 0;
 	return NULL;
@@ -46,20 +51,33 @@ static struct error *peer_sight(
 	struct trial *trial, unsigned int guest, unsigned int from, struct sight *sight)
 {
 	const char *name = fleet_guest_name(trial_fleet(trial), guest);
-	unsigned int here = proc_count_qemus(name), there;
+	unsigned int here, there;
 
+	try_(proc_count_qemus(name, &here));
 	try_(peer_count_qemus(trial_peer(trial), name, trial_deadline(trial), &there));
 	sight->changed_sides = from == 0 ? here == 0 && there == 1 : here == 1 && there == 0;
 	sight->same_memory = false;
 	return NULL;
 }
 
+/* The link is what it is. */
+static struct error *peer_open_topology(struct trial *trial)
+{
+	trial_effective(trial, "link_mbit", json_null());
+	if (peer_is_here(trial_peer(trial)))
+		trial_effective(trial, "emulated",
+			json_string("two machines: two labs of one host, joined by SSH"));
+	return NULL;
+}
+
 const struct topology topology_peer = {
 	.name = "peer",
+	.open = peer_open_topology,
 	.fleet = peer_fleet,
 	.move = peer_move,
 	.cpu = peer_cpu,
 	.network = peer_network,
 	.guests = trial_fleet,
 	.sight = peer_sight,
+	.apart = true,
 };

@@ -61,6 +61,7 @@ struct topology {
 	struct fleet *(*guests)(struct trial *trial);
 	bool has_disks;
 	bool sshd_of_host;   /* runs an SSH server outside of guests */
+	bool apart;	     /* no memory that both stacks could map: nobody looks for it */
 	bool seen_from_here; /* their QEMUs are processes of this lab, not of an L1 guest */
 	/* Where they are not: what of a guest that has left the stack `from` is where. */
 	struct error *(*sight)(

@@ -79,9 +79,10 @@ static void a_hopeless_claim_gets_nothing_when_asked(void **state)
 	_cleanup_json_ json_t *record = synthetic_record("null", "tcg");
 	const char *mechanism;
 
-	for (int i = 0; i < 4; i++) {
-		json_t *trial =
-			synthetic_trial(record, "null", "effect", "delay", "subject", i / 2, i % 2);
+	/* Both sides ran, so it is not for want of a variant; nothing of either counts. */
+	for (int i = 0; i < 8; i++) {
+		json_t *trial = synthetic_trial(record, "null", "effect", i < 4 ? "delay" : "none",
+			i < 4 ? "subject" : "baseline", i % 4 / 2, i % 2);
 
 		json_object_set_new(trial, "outcome", json_string("failed"));
 	}

@@ -55,5 +55,5 @@ static inline struct error *open_peer(
 	_cleanup_free_ char *directory = format_string("%s/peer", lab_dir());
 	_cleanup_free_ char *uri = other_uri(other, address, port);
 
-	return peer_open(uri, directory, deadline_after_ms(OTHER_TIMEOUT_MS), peer);
+	return peer_open(uri, directory, deadline_after_ms(OTHER_TIMEOUT_MS), 0, peer);
 }

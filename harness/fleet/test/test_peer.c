@@ -137,6 +137,35 @@ static int serves_from_there(void *context)
 	return 0;
 }
 
+/* Whoever asked for it is neither heard nor gone. */
+static int ends_after_its_time(void *context)
+{
+	_cleanup_free_ char *program = realpath("/proc/self/exe", NULL);
+	_cleanup_free_ char *boot = fs_read_line("/proc/sys/kernel/random/boot_id");
+	int input[2], status;
+
+	(void)context;
+	check(pipe2(input, O_CLOEXEC) == 0);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		dup2(input[0], STDIN_FILENO);
+		execl(program, program, "peer", "--for", "1", "--from", boot, (char *)NULL);
+		_exit(127);
+	}
+	close(input[0]);
+	check(process_wait(pid, SOON, &status) && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	check(come_to("--root", 0));
+	close(input[1]);
+	return 0;
+}
+
+static void it_ends_when_its_time_is_over(void **state)
+{
+	skip_without_root();
+	assert_int_equal(run_body(ends_after_its_time, NULL, true), 0);
+}
+
 static bool provided;
 
 static void a_stack_is_served_from_another_machine(void **state)
@@ -165,6 +194,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(peers_are_named_as_in_libvirt),
+		lab_test(it_ends_when_its_time_is_over),
 		lab_test(a_stack_is_served_from_another_machine),
 	};
 	int status = 0;

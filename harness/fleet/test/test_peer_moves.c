@@ -76,7 +76,8 @@ static void assert_is_there(struct fleet *fleet, unsigned int guest, unsigned in
 	assert_ok(peer_count_qemus(peer, name, LIVE_DEADLINE, &count));
 	assert_int_equal(count, stack);
 	/* This lab's processes and, below them, those of the lab there: the same host. */
-	assert_int_equal(proc_count_qemus(name), 1);
+	assert_ok(proc_count_qemus(name, &count));
+	assert_int_equal(count, 1);
 }
 
 static void move_one(struct fleet *fleet, unsigned int guest, unsigned int stack)
