@@ -133,7 +133,9 @@ static void a_stream_stalls_and_lives_on(void **state)
 	/* What was on its way when the process was stopped may come a moment after. */
 	assert_true(report.stall.to_ns >= stop.to_ns);
 	assert_true(report.survived);
-	assert_true(report.records >= 38);
+	/* Those of the first arrival, which may be many, are of no gap. */
+	assert_true(series[0].records >= 40 && report.records > 0);
+	assert_true(report.records < series[0].records);
 	assert_int_equal(series[0].bytes / sizeof(struct echo_record), series[0].records);
 	assert_false(stream_report(&series[1], 0, INT64_MAX).survived);
 	assert_non_null(series[1].broken);
