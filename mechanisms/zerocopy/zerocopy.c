@@ -180,9 +180,9 @@ static const char *const vmbeam_alone[] = {"vmbeam", NULL};
  * room for a copy of it. */
 static const struct preset up_to_4_gib[] = {{"memory_most_mib", "4096"}, {0}};
 static const struct preset up_to_1_gib[] = {{"memory_most_mib", "1024"}, {0}};
-static const struct preset two_sizes[] = {{"memory_step", "3"}, {"fill_percent", "10"}, {0}};
-static const struct preset two_rates[] = {
-	{"memory_mib", "384"}, {"memory_beside_mib", "128"}, {"dirty_steps", "2"}, {0}};
+static const struct preset two_sizes[] = {{"memory_step", "4"}, {"fill_percent", "10"}, {0}};
+static const struct preset two_rates[] = {{"memory_mib", "512"}, {"memory_beside_mib", "128"},
+	{"fill_percent", "10"}, {"dirty_steps", "2"}, {0}};
 static const struct preset dirty_2_gib[] = {{"memory_mib", "2048"}, {"dirty_steps", "4"}, {0}};
 
 static const struct experiment experiments[] = {
