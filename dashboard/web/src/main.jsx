@@ -12,7 +12,16 @@ const PAGES = { '': Overview };
 for (const name of ['Paper', 'Claim', 'Run', 'Runs', 'Trends', 'Compare', 'Fleet', 'Files']) PAGES[name.toLowerCase()] = later(name);
 
 let pages; // once they are there
-const load = () => import('./pages/others.js').then((module) => (pages = module));
+const load = () =>
+	import('./pages/others.js').then(
+		(module) => (pages = module),
+		() => {
+			// The browser's own words name a file.
+			throw Object.assign(new Error('the server does not answer, or has become another that lacks this page’s files'), {
+				remedy: 'is fleetlab serve still running? If so, load the page anew',
+			});
+		},
+	);
 
 function later(name) {
 	return function Later(props) {
