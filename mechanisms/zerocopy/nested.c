@@ -5,6 +5,7 @@
 #include "mechanisms/zerocopy/way.h"
 #include "mechanisms/zerocopy/zerocopy.h"
 #include "harness/base/fs.h"
+#include "harness/base/parallel.h"
 #include "harness/fleet/fleet_move.h"
 #include "harness/fleet/nested.h"
 #include "harness/lab/cpu_time.h"
@@ -158,19 +159,32 @@ static struct fleet *inner_fleet(struct trial *trial)
 	return nested_guests(nested_of(trial));
 }
 
+struct looks {
+	struct trial *trial;
+	unsigned int guest;
+	struct nested_sight seen[NESTED_STACKS];
+};
+
+static struct error *look(size_t stack, void *context)
+{
+	struct looks *looks = context;
+
+	return nested_look(nested_of(looks->trial), looks->guest, (unsigned int)stack,
+		trial_deadline(looks->trial), &looks->seen[stack]);
+}
+
 /* From L0 that both systems have the guest's NVDIMM, and in the systems who uses it. */
 static struct error *nested_sight(
 	struct trial *trial, unsigned int guest, unsigned int from, struct sight *sight)
 {
-	const struct nested *nested = nested_of(trial);
-	struct nested_sight source, target;
+	struct looks looks = {trial, guest, {{0}}};
+	const struct nested_sight *source = &looks.seen[from], *target = &looks.seen[1 - from];
 	bool given;
 
-	try_(nested_same_memory(nested, guest, &given));
-	try_(nested_look(nested, guest, from, trial_deadline(trial), &source));
-	try_(nested_look(nested, guest, 1 - from, trial_deadline(trial), &target));
-	sight->changed_sides = target.processes == 1 && source.processes == 0;
-	sight->same_memory = given && target.on_nvdimm == 1 && source.on_nvdimm == 0;
+	try_(nested_same_memory(nested_of(trial), guest, &given));
+	try_(parallel_for(NESTED_STACKS, NESTED_STACKS, look, &looks));
+	sight->changed_sides = target->processes == 1 && source->processes == 0;
+	sight->same_memory = given && target->on_nvdimm == 1 && source->on_nvdimm == 0;
 	return NULL;
 }
 

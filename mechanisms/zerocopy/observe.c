@@ -2,6 +2,7 @@
  * reads a stream from it, the kernel's accounts, and the mover's report. */
 #include "mechanisms/zerocopy/observe.h"
 #include "harness/base/fs.h"
+#include "harness/base/parallel.h"
 #include "harness/host/memory_counters.h"
 #include "harness/host/proc.h"
 
@@ -15,7 +16,7 @@ enum { SERVED_BEFORE_MS = 200, SERVED_AFTER_MS = 100 };
 enum { SERVED_LONG_AFTER_MS = 3000 };
 
 /* Replies, or records, of a client that is served for so long. */
-static uint64_t served(const struct trial *trial, int64_t ms)
+static uint64_t answers_in(const struct trial *trial, int64_t ms)
 {
 	int64_t client_ms = trial_integer(trial, "client_ms");
 
@@ -33,12 +34,33 @@ static void watch_deinit(struct watch *watch)
 	}
 }
 
+/* Both clients at once: each needs its time. */
+struct served {
+	const struct trial *trial;
+	struct watch *watch;
+	uint64_t replies, records;
+	struct error *broken; /* what was wrong with the stream */
+};
+
+static struct error *await_client(size_t item, void *context)
+{
+	struct served *served = context;
+	struct deadline deadline = trial_deadline(served->trial);
+
+	if (item == 0)
+		return probe_await(served->watch->probe, served->replies, deadline);
+	served->broken = stream_await(served->watch->stream, served->records, deadline);
+	return NULL;
+}
+
 static struct error *watch_start(
 	struct trial *trial, const unsigned int guests[], size_t count, struct watch *watch)
 {
 	struct fleet *fleet = zerocopy_guests(trial);
-	struct deadline deadline = trial_deadline(trial);
 	unsigned int client_ms = (unsigned int)trial_integer(trial, "client_ms");
+	const uint64_t enough = answers_in(trial, SERVED_BEFORE_MS);
+	struct served served = {trial, watch, enough, enough, NULL};
+	struct error *err;
 
 	for (; watch->count < count; watch->count++)
 		watch->targets[watch->count] = (struct probe_target){
@@ -46,17 +68,25 @@ static struct error *watch_start(
 			.address = fleet_guest_address(fleet, guests[watch->count], 0),
 		};
 	try_(probe_start(watch->targets, count, 1000 * client_ms, &watch->probe));
-	try_(stream_start(watch->targets, count, deadline, &watch->stream));
-	try_(probe_await(watch->probe, served(trial, SERVED_BEFORE_MS), deadline));
-	return stream_await(watch->stream, served(trial, SERVED_BEFORE_MS), deadline);
+	try_(stream_start(watch->targets, count, trial_deadline(trial), &watch->stream));
+	err = parallel_for(2, 2, await_client, &served);
+	if (!err)
+		return served.broken;
+	error_destroy(served.broken);
+	return err;
 }
 
 /* A connection that broke is no error here: it is what is to be found out. */
 static struct error *watch_stop(struct trial *trial, struct watch *watch)
 {
-	try_(probe_await(watch->probe, watch->replies_after, trial_deadline(trial)));
-	error_destroy(
-		stream_await(watch->stream, served(trial, SERVED_AFTER_MS), trial_deadline(trial)));
+	struct served served = {
+		trial, watch, watch->replies_after, answers_in(trial, SERVED_AFTER_MS), NULL};
+	struct error *err;
+
+	err = parallel_for(2, 2, await_client, &served);
+	error_destroy(served.broken);
+	if (err)
+		return err;
 	try_(probe_stop(take_ptr(watch->probe), watch->probed));
 	return stream_stop(take_ptr(watch->stream), watch->streamed);
 }
@@ -242,7 +272,7 @@ static struct error *observe(struct trial *trial, const unsigned int guests[], s
 
 	if (!watch)
 		abort();
-	watch->replies_after = served(trial, moments ? SERVED_LONG_AFTER_MS : SERVED_AFTER_MS);
+	watch->replies_after = answers_in(trial, moments ? SERVED_LONG_AFTER_MS : SERVED_AFTER_MS);
 	err = move_and_read(trial, guests, count, watched, at, watch, seen);
 	if (!err && moments)
 		*moments = find_moments(&watch->probed[0], seen);
