@@ -3,6 +3,7 @@
  * and by booting cold, in one run; host memory per clone; and the floor: bare QEMUs with the
  * template's state, without agent, name or network identity.
  */
+#include "harness/cmd/bench_lab.h"
 #include "harness/cmd/bench_nested.h"
 #include "harness/cmd/command.h"
 #include "harness/base/clock.h"
@@ -29,12 +30,11 @@ struct bench_job {
 	enum arm arm;
 	struct fleet_spec spec;
 	struct fleet_host host;
-	int out_fd;
 };
 
 /* ---- in the lab ---- */
 
-static struct error *report_fleet(const struct bench_job *job, const struct fleet *fleet)
+static struct error *report_fleet(const struct fleet *fleet, json_t **result)
 {
 	double answer = 0, ready = 0;
 	uint64_t total = 0;
@@ -49,10 +49,9 @@ static struct error *report_fleet(const struct bench_job *job, const struct flee
 		ready = fleet_guest_ready_s(fleet, i) > ready ? fleet_guest_ready_s(fleet, i)
 							      : ready;
 	}
-	return jsonline_send(job->out_fd,
-		json_pack("{s:f, s:f, s:f}", "answer_s", answer, "ready_s", ready, "pss_bytes",
-			(double)total / fleet_count(fleet)),
-		"bench");
+	*result = json_pack("{s:f, s:f, s:f}", "answer_s", answer, "ready_s", ready, "pss_bytes",
+		(double)total / fleet_count(fleet));
+	return NULL;
 }
 
 static struct error *start_bare(size_t item, void *context)
@@ -74,7 +73,7 @@ static struct error *start_bare(size_t item, void *context)
 	return NULL;
 }
 
-static struct error *run_bare(struct bench_job *job)
+static struct error *run_bare(struct bench_job *job, json_t **result)
 {
 	int64_t begin = clock_now_ns();
 
@@ -82,83 +81,40 @@ static struct error *run_bare(struct bench_job *job)
 	dup2(job->host.template->state_fd, STACK_STATE_FD);
 	try_(parallel_for(
 		job->spec.count, 2 * (size_t)sysconf(_SC_NPROCESSORS_ONLN), start_bare, job));
-	return jsonline_send(job->out_fd,
-		json_pack("{s:f}", "ready_s", clock_seconds(begin, clock_now_ns())), "bench");
+	*result = json_pack("{s:f}", "ready_s", clock_seconds(begin, clock_now_ns()));
+	return NULL;
 }
 
-static struct error *run_arm(struct bench_job *job)
+static struct error *run_arm(void *context, json_t **result)
 {
+	struct bench_job *job = context;
 	_cleanup_(cleanup_fleet) struct fleet *fleet = NULL;
 	struct deadline deadline = deadline_after_ms(LAB_TIMEOUT_MS);
-	json_t *argv;
 
 	switch (job->arm) {
 	case ARM_TEMPLATE:
-		try_(fleet_make_template(&job->spec, &job->host, deadline, &argv));
-		return jsonline_send(job->out_fd, json_pack("{s:o}", "template", argv), "bench");
+		return fleet_make_template(&job->spec, &job->host, deadline, result);
 	case ARM_BARE:
-		return run_bare(job);
+		return run_bare(job, result);
 	case ARM_CLONES:
 	case ARM_COLD:
 		break;
 	}
 	try_(fleet_open(&job->spec, &job->host, deadline, &fleet));
-	return report_fleet(job, fleet);
-}
-
-static int bench_body(void *context)
-{
-	struct bench_job *job = context;
-	struct error *err = run_arm(job);
-
-	if (err) {
-		error_destroy(jsonline_send(
-			job->out_fd, json_pack("{s:s}", "error", error_message(err)), "bench"));
-		error_destroy(err);
-	}
-	return err != NULL;
+	return report_fleet(fleet, result);
 }
 
 /* ---- outside ---- */
 
-static struct error *measure(struct bench_job *job, enum arm arm, unsigned int count, json_t **line)
+static struct error *measure(
+	struct bench_job *job, enum arm arm, unsigned int count, json_t **result)
 {
-	struct lab_options options = {
-		.name = "lab",
-		.mask_kvm = strcmp(job->host.accelerator, "kvm") != 0,
-		.body = bench_body,
-		.context = job,
-	};
-	_cleanup_(lab_kill) struct lab lab = {.alive_fd = -1};
-	_cleanup_(jsonline_deinit) struct jsonline reader = {0};
-	_cleanup_json_ json_t *answer = NULL;
-	_cleanup_close_ int in = -1;
-	struct error *err;
-	int pair[2];
-
 	if (interrupted())
 		return error_new(ERROR_INTERRUPTED, "interrupted");
 	job->arm = arm;
 	job->spec.count = count;
 	job->spec.start = arm == ARM_COLD ? FLEET_COLD : FLEET_TEMPLATE;
-	if (pipe2(pair, O_CLOEXEC) < 0)
-		return error_new(ERROR_SETUP, "cannot create a pipe");
-	in = pair[0];
-	job->out_fd = pair[1];
-	err = lab_open(&options, &lab);
-	close(pair[1]);
-	if (err)
-		return err;
-	reader.fd = in;
-	try_(jsonline_receive(
-		&reader, "the bench's lab", deadline_after_ms(LAB_TIMEOUT_MS), &answer));
-	const char *message = json_string_value(json_object_get(answer, "error"));
-
-	if (!answer || message)
-		return error_new(
-			ERROR_SETUP, "%s", message ? message : "the bench's lab ended at once");
-	*line = take_ptr(answer);
-	return NULL;
+	return bench_in_lab(&job->host, run_arm, job, deadline_after_ms(LAB_TIMEOUT_MS), result);
 }
 
 static double number(const json_t *line, const char *name)
@@ -193,15 +149,12 @@ static struct error *measure_count(
 
 static struct error *boot_template(struct bench_job *job, struct resources *resources)
 {
-	_cleanup_json_ json_t *made = NULL;
 	struct template *template;
 	bool is_new;
 
 	try_(resources_template(resources, &job->spec, job->spec.memory_bytes, &template, &is_new));
 	job->host.template = template;
-	try_(measure(job, ARM_TEMPLATE, 1, &made));
-	template->argv = json_incref(json_object_get(made, "template"));
-	return NULL;
+	return measure(job, ARM_TEMPLATE, 1, &template->argv);
 }
 
 static struct error *bench(const char *counts)

@@ -1,17 +1,14 @@
 /* fleetlab bench --nested: guests inside guests, and what it takes to have them. Two labs, as in a
  * run: the template's, and that of its clones. */
 #include "harness/cmd/bench_nested.h"
+#include "harness/cmd/bench_lab.h"
 #include "harness/base/fs.h"
-#include "harness/base/jsonline.h"
 #include "harness/engine/resources.h"
 #include "harness/fleet/fleet_move.h"
 #include "harness/fleet/nested.h"
 #include "harness/host/accelerator.h"
 #include "harness/host/lock.h"
-#include "harness/lab/lab.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #define LAB_TIMEOUT_MS 90000
@@ -22,7 +19,6 @@ struct nested_job {
 	struct fleet_spec spec;
 	struct fleet_host host;
 	bool make_template;
-	int out_fd;
 };
 
 /* ---- in the lab ---- */
@@ -94,7 +90,7 @@ static struct error *move_about(const struct nested *nested, json_t *moves)
 }
 
 static struct error *report_open(
-	const struct nested_job *job, const struct fleet *outer, const struct nested *nested)
+	const struct fleet *outer, const struct nested *nested, json_t **result)
 {
 	struct fleet *inner = nested_guests(nested);
 	_cleanup_json_ json_t *moves = json_array();
@@ -109,86 +105,33 @@ static struct error *report_open(
 	try_(nested_channel_seconds(nested, (uint64_t)CHANNEL_MIB << 20,
 		deadline_after_ms(LAB_TIMEOUT_MS), &channel_s));
 	try_(move_about(nested, moves));
-	return jsonline_send(job->out_fd,
-		json_pack("{s:f, s:f, s:b, s:f, s:f, s:f, s:O}", "outer_ready_s",
-			fleet_ready_s(outer), "inner_ready_s", fleet_ready_s(inner), "same_memory",
-			same, "pss_first_bytes", (double)pss[0], "pss_second_bytes", (double)pss[1],
-			"channel_s", channel_s, "moves", moves),
-		"bench");
+	*result = json_pack("{s:f, s:f, s:b, s:f, s:f, s:f, s:O}", "outer_ready_s",
+		fleet_ready_s(outer), "inner_ready_s", fleet_ready_s(inner), "same_memory", same,
+		"pss_first_bytes", (double)pss[0], "pss_second_bytes", (double)pss[1], "channel_s",
+		channel_s, "moves", moves);
+	return NULL;
 }
 
-static struct error *run_nested(const struct nested_job *job)
+static struct error *run_nested(void *context, json_t **result)
 {
+	const struct nested_job *job = context;
 	struct deadline deadline = deadline_after_ms(LAB_TIMEOUT_MS);
 	_cleanup_(cleanup_fleet) struct fleet *outer = NULL;
 	_cleanup_(cleanup_nested) struct nested *nested = NULL;
 
-	if (job->make_template) {
-		json_t *argv;
-
-		try_(fleet_make_template(&job->spec, &job->host, deadline, &argv));
-		return jsonline_send(job->out_fd, json_pack("{s:o}", "template", argv), "bench");
-	}
+	if (job->make_template)
+		return fleet_make_template(&job->spec, &job->host, deadline, result);
 	try_(fleet_open(&job->spec, &job->host, deadline, &outer));
 	try_(nested_open(outer, job->plan, deadline, &nested));
-	return report_open(job, outer, nested);
-}
-
-static int body(void *context)
-{
-	const struct nested_job *job = context;
-	struct error *err = run_nested(job);
-
-	if (err) {
-		error_destroy(jsonline_send(job->out_fd,
-			json_pack("{s:s, s:s*}", "error", error_message(err), "remedy",
-				error_remedy(err)),
-			"bench"));
-		error_destroy(err);
-	}
-	return err != NULL;
+	return report_open(outer, nested, result);
 }
 
 /* ---- outside ---- */
 
-static struct error *in_lab(struct nested_job *job, bool make_template, json_t **line)
+static struct error *in_lab(struct nested_job *job, bool make_template, json_t **result)
 {
-	struct lab_options options = {
-		.name = "lab",
-		.mask_kvm = strcmp(job->host.accelerator, "kvm") != 0,
-		.body = body,
-		.context = job,
-	};
-	_cleanup_(lab_kill) struct lab lab = {.alive_fd = -1};
-	_cleanup_(jsonline_deinit) struct jsonline reader = {0};
-	_cleanup_json_ json_t *answer = NULL;
-	_cleanup_close_ int in = -1;
-	struct error *err;
-	int pair[2];
-
 	job->make_template = make_template;
-	if (pipe2(pair, O_CLOEXEC) < 0)
-		return error_errno(errno, "cannot create a pipe");
-	in = pair[0];
-	job->out_fd = pair[1];
-	err = lab_open(&options, &lab);
-	close(pair[1]);
-	if (err)
-		return err;
-	reader.fd = in;
-	try_(jsonline_receive(
-		&reader, "the bench's lab", deadline_after_ms(LAB_TIMEOUT_MS), &answer));
-	const char *message = json_string_value(json_object_get(answer, "error"));
-	const char *remedy = json_string_value(json_object_get(answer, "remedy"));
-
-	if (!answer)
-		return error_new(ERROR_SETUP, "the bench's lab ended at once");
-	if (message) {
-		err = error_new(ERROR_SETUP, "%s", message);
-		return remedy ? error_hint(err, "%s", remedy) : err;
-	}
-	*line = take_ptr(answer);
-	return NULL;
+	return bench_in_lab(&job->host, run_nested, job, deadline_after_ms(LAB_TIMEOUT_MS), result);
 }
 
 static double number(const json_t *line, const char *name)
@@ -222,12 +165,10 @@ static void print_result(const json_t *line)
 
 static struct error *measure(struct nested_job *job, struct template *template)
 {
-	_cleanup_json_ json_t *made = NULL;
 	_cleanup_json_ json_t *line = NULL;
 	int64_t begin = clock_now_ns();
 
-	try_(in_lab(job, true, &made));
-	template->argv = json_incref(json_object_get(made, "template"));
+	try_(in_lab(job, true, &template->argv));
 	printf("template with its L2 guests  %6.2f s\n", clock_seconds(begin, clock_now_ns()));
 	fflush(stdout);
 	try_(in_lab(job, false, &line));

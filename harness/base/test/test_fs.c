@@ -1,6 +1,6 @@
 /* Files: reads are bounded, writes are whole or absent (also on a full disk), removal stays inside.
  */
-#include "harness/base/test/support.h"
+#include "harness/base/test/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,6 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 static size_t entries_of(const char *path)
 {
@@ -113,7 +112,7 @@ static int write_to_a_full_disk(void)
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		mount("test", scratch, "tmpfs", 0, "size=64k") < 0)
-		return 77;
+		return CHILD_SKIPS;
 	if (fs_write_atomic(path, "old", 3))
 		return 1;
 	struct error *err = fs_write_atomic(path, big, 1 << 20);
@@ -131,18 +130,7 @@ static int write_to_a_full_disk(void)
 static void a_full_disk_leaves_the_old_content(void **state)
 {
 	(void)state;
-	int status;
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(write_to_a_full_disk());
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == 77) {
-		print_message("skipped: mounting needs root\n");
-		skip();
-	}
-	assert_int_equal(WEXITSTATUS(status), 0);
+	in_a_child(write_to_a_full_disk);
 }
 
 static void removal_does_not_follow_links(void **state)

@@ -1,5 +1,5 @@
 /* Each check of `fleetlab doctor` on this machine, and on one that was made to lack things. */
-#include "harness/host/test/scratch.h"
+#include "harness/base/test/scratch_cache.h"
 #include "harness/cmd/doctor_checks.h"
 
 #include <unistd.h>
@@ -41,7 +41,7 @@ static void every_check_has_an_answer(void **state)
 	}
 }
 
-static void assert_fails(const char *check, const char *qemu, const char *says)
+static void assert_check_fails(const char *check, const char *qemu, const char *says)
 {
 	_cleanup_(result_deinit) struct check_result result = outcome(check, qemu);
 
@@ -53,9 +53,9 @@ static void assert_fails(const char *check, const char *qemu, const char *says)
 static void missing_qemu(void **state)
 {
 	(void)state;
-	assert_fails("qemu", "no-such-qemu", "no-such-qemu");
-	assert_fails("accelerator", "no-such-qemu", "no-such-qemu");
-	assert_fails("qemu features", "no-such-qemu", "no-such-qemu");
+	assert_check_fails("qemu", "no-such-qemu", "no-such-qemu");
+	assert_check_fails("accelerator", "no-such-qemu", "no-such-qemu");
+	assert_check_fails("qemu features", "no-such-qemu", "no-such-qemu");
 }
 
 /* Captured: what `--version` and QMP of a QEMU print that is too old and lacks devices. */
@@ -75,9 +75,9 @@ static void poor_qemu(void **state)
 		"echo '{\"id\":4,\"return\":[{\"capability\":\"xbzrle\",\"state\":false}]}'\n"
 		"echo '{\"id\":5,\"return\":[{\"name\":\"pc-i440fx-5.2\",\"alias\":\"pc\"}]}'\n",
 		0755);
-	assert_fails("qemu", qemu, "5.2.0");
-	assert_fails("qemu features", qemu, "x-ignore-shared");
-	assert_fails("qemu features", qemu, "ivshmem-plain");
+	assert_check_fails("qemu", qemu, "5.2.0");
+	assert_check_fails("qemu features", qemu, "x-ignore-shared");
+	assert_check_fails("qemu features", qemu, "ivshmem-plain");
 }
 
 static void missing_tools(void **state)
@@ -120,7 +120,7 @@ static void places(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, scratch_remove)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make_cache, scratch_remove)
 	const struct CMUnitTest tests[] = {
 		TEST(every_check_has_an_answer),
 		TEST(missing_qemu),

@@ -1,12 +1,11 @@
 /* The journal: what is in it happened, what is cut short did not, and one process writes it. */
-#include "harness/base/test/support.h"
+#include "harness/base/test/child.h"
 #include "harness/engine/journal.h"
 
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 static json_t *header(void)
 {
@@ -226,7 +225,7 @@ static int fill_the_disk(void)
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		mount("test", scratch, "tmpfs", 0, "size=64k") < 0)
-		return 77;
+		return CHILD_SKIPS;
 	if (fs_write_atomic(filler, bytes, 30000) || journal_create(scratch, head, &journal) ||
 		journal_append(journal, "trial", trial))
 		return 1;
@@ -251,18 +250,7 @@ static int fill_the_disk(void)
 static void a_full_disk_loses_only_the_trial_that_did_not_fit(void **state)
 {
 	(void)state;
-	int status;
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(fill_the_disk());
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == 77) {
-		print_message("skipped: mounting needs root\n");
-		skip();
-	}
-	assert_int_equal(WEXITSTATUS(status), 0);
+	in_a_child(fill_the_disk);
 }
 
 int main(void)

@@ -2,7 +2,7 @@
  * Accelerator detection against stand-ins for QEMU that behave as real ones were seen to do (exit
  * statuses and messages are captured), and against the real one.
  */
-#include "harness/host/test/scratch.h"
+#include "harness/base/test/scratch_cache.h"
 #include "harness/base/clock.h"
 #include "harness/base/process.h"
 #include "harness/host/accelerator.h"
@@ -228,7 +228,7 @@ static void real_qemu(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make, scratch_remove)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_make_cache, scratch_remove)
 	const struct CMUnitTest tests[] = {
 		TEST(works),
 		TEST(hangs),

@@ -1,6 +1,6 @@
 /* The fingerprint on the machine at hand: every documented field is there and agrees with what
  * other programs say. */
-#include "harness/host/test/scratch.h"
+#include "harness/base/test/scratch_cache.h"
 #include "harness/base/process.h"
 #include "harness/host/facts.h"
 #include "harness/host/qemu.h"

@@ -1,7 +1,7 @@
 /* Borrowed knobs on a made-up /sys, with owners killed at the worst moments. The real settings of
  * the host are never touched: everything is relocated into a scratch directory. */
-#include "harness/host/test/scratch.h"
-#include "harness/base/process.h"
+#include "harness/base/test/scratch_cache.h"
+#include "harness/base/test/child.h"
 #include "harness/host/knobs.h"
 
 #include <signal.h>
@@ -21,7 +21,7 @@ static char *runtime;
 
 static int made_up_host(void **state)
 {
-	if (scratch_make(state) < 0)
+	if (scratch_make_cache(state) < 0)
 		return -1;
 	scratch_write("root" KSM_RUN, "0\n", 0644);
 	scratch_write("root" KSM_SCAN, "100\n", 0644);
@@ -64,35 +64,9 @@ static bool journal_exists(void)
 	return access(path, F_OK) == 0;
 }
 
-/* A child that borrows and then waits to be killed. */
-static pid_t start_borrower(const char *knob, const char *value)
+static struct error *borrow_ksm(const void *value)
 {
-	int pipes[2];
-	char byte = 0;
-
-	assert_int_equal(pipe(pipes), 0);
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (knob_borrow(knob, value) || write(pipes[1], "x", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	close(pipes[1]);
-	assert_int_equal(read(pipes[0], &byte, 1), 1);
-	close(pipes[0]);
-	return pid;
-}
-
-static void end(pid_t pid)
-{
-	int status;
-
-	kill(pid, SIGKILL);
-	assert_true(process_wait(pid, deadline_after_ms(10000), &status));
+	return knob_borrow(KSM_RUN, value);
 }
 
 /* The kernel may give less than it was asked for; what lies beyond that is somebody else's doing.
@@ -138,7 +112,7 @@ static void killed_owner_is_cleaned_up_after(void **state)
 	_cleanup_json_ json_t *warnings = json_array();
 
 	(void)state;
-	end(start_borrower(KSM_RUN, "1"));
+	child_kill(child_holding(borrow_ksm, "1"));
 	assert_knob(KSM_RUN, "1");
 	assert_ok(knobs_recover(warnings));
 	assert_knob(KSM_RUN, "0");
@@ -180,7 +154,7 @@ static void killed_at_every_system_call(void **state)
 			reached_end = !WIFSTOPPED(status);
 		}
 		if (!reached_end)
-			end(pid);
+			child_kill(pid);
 		_cleanup_free_ char *path = scratch_path("root" KSM_RUN);
 		_cleanup_free_ char *value = fs_read_line(path);
 
@@ -197,7 +171,7 @@ static void killed_at_every_system_call(void **state)
 
 static void second_owner_is_told_who_has_it(void **state)
 {
-	pid_t pid = start_borrower(KSM_RUN, "1");
+	pid_t pid = child_holding(borrow_ksm, "1");
 	_cleanup_json_ json_t *entries = NULL;
 	char pid_text[24];
 
@@ -220,7 +194,7 @@ static void second_owner_is_told_who_has_it(void **state)
 	assert_ok(knobs_give_back(NULL));
 	assert_knob(KSM_SCAN, "100");
 	assert_knob(KSM_RUN, "1");
-	end(pid);
+	child_kill(pid);
 	assert_ok(knobs_recover(NULL));
 	assert_knob(KSM_RUN, "0");
 }
@@ -264,7 +238,7 @@ static void other_boot(void **state)
 	_cleanup_json_ json_t *entries = NULL;
 
 	(void)state;
-	end(start_borrower(KSM_RUN, "1"));
+	child_kill(child_holding(borrow_ksm, "1"));
 	entries = json_load_file(path, 0, NULL);
 	json_object_set_new(json_array_get(entries, 0), "boot_id", json_string("another"));
 	assert_int_equal(json_dump_file(entries, path, 0), 0);

@@ -1,6 +1,6 @@
 /* The run lock between processes: taken, named, waited for, and free again after kill -9. */
-#include "harness/host/test/scratch.h"
-#include "harness/base/process.h"
+#include "harness/base/test/scratch_cache.h"
+#include "harness/base/test/child.h"
 #include "harness/host/lock.h"
 
 #include <signal.h>
@@ -11,7 +11,7 @@
 /* fs_runtime_dir() is fixed for root; a test must not meet a real run's lock. */
 static int as_user(void **state)
 {
-	if (scratch_make(state) < 0 || setenv("XDG_RUNTIME_DIR", scratch, 1) < 0)
+	if (scratch_make_cache(state) < 0 || setenv("XDG_RUNTIME_DIR", scratch, 1) < 0)
 		return -1;
 	if (geteuid() == 0 && (chown(scratch, 65534, 65534) < 0 || seteuid(65534) < 0))
 		return -1;
@@ -25,45 +25,18 @@ static int as_before(void **state)
 	return scratch_remove(state);
 }
 
-/* A child that takes the lock, says so through the pipe, and holds it until it is killed. */
-static pid_t start_holder(const char *what)
+static struct error *take_lock(const void *what)
 {
-	int pipes[2];
-	char byte = 0;
+	struct host_lock *lock;
 
-	assert_int_equal(pipe(pipes), 0);
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		struct host_lock *lock = NULL;
-
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (host_lock_acquire(what, deadline_after_ms(10000), &lock) ||
-			write(pipes[1], "x", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	close(pipes[1]);
-	assert_int_equal(read(pipes[0], &byte, 1), 1);
-	close(pipes[0]);
-	return pid;
-}
-
-static void end(pid_t pid)
-{
-	int status;
-
-	kill(pid, SIGKILL);
-	assert_true(process_wait(pid, deadline_after_ms(10000), &status));
+	return host_lock_acquire(what, deadline_after_ms(10000), &lock);
 }
 
 static void names_its_holder(void **state)
 {
 	struct host_lock *lock = NULL;
 	_cleanup_json_ json_t *holder = NULL;
-	pid_t pid = start_holder("run 20260131T235959Z-1a2b (shmipc)");
+	pid_t pid = child_holding(take_lock, "run 20260131T235959Z-1a2b (shmipc)");
 	char pid_text[24];
 
 	(void)state;
@@ -79,7 +52,7 @@ static void names_its_holder(void **state)
 	assert_non_null(strstr(error_remedy(err), "--wait"));
 	assert_ok(host_lock_holder(&holder));
 	assert_int_equal(json_integer_value(json_object_get(holder, "pid")), pid);
-	end(pid);
+	child_kill(pid);
 }
 
 static void ends_with_its_holder(void **state)
@@ -88,7 +61,7 @@ static void ends_with_its_holder(void **state)
 	_cleanup_json_ json_t *holder = NULL;
 
 	(void)state;
-	end(start_holder("to be killed"));
+	child_kill(child_holding(take_lock, "to be killed"));
 	assert_ok(host_lock_holder(&holder));
 	assert_null(holder);
 	assert_ok(host_lock_acquire("next", deadline_after_ms(0), &lock));
@@ -99,7 +72,7 @@ static void waits_for_its_turn(void **state)
 {
 	struct deadline deadline = deadline_after_ms(60000);
 	_cleanup_host_lock_ struct host_lock *lock = NULL;
-	pid_t pid = start_holder("for a while");
+	pid_t pid = child_holding(take_lock, "for a while");
 	pid_t killer = fork();
 
 	(void)state;
@@ -110,8 +83,8 @@ static void waits_for_its_turn(void **state)
 	}
 	assert_ok(host_lock_acquire("waiter", deadline, &lock));
 	assert_false(deadline_passed(deadline));
-	end(killer);
-	end(pid);
+	child_kill(killer);
+	child_kill(pid);
 }
 
 static void released_and_taken_again(void **state)

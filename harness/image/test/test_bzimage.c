@@ -1,7 +1,8 @@
 /* The kernel's payload: taken out of good images, refused in damaged ones. */
 #include "harness/base/process.h"
 #include "harness/image/kernel.h"
-#include "harness/image/test/scratch.h"
+#include "harness/base/test/scratch_cache.h"
+#include "harness/image/test/refusal.h"
 
 enum { SETUP = 5 * 512, VMLINUX_SIZE = 5000, BUFFER = 64 << 10 };
 
@@ -26,9 +27,9 @@ static void make_image(const char *program)
 
 	for (size_t i = 4; i < sizeof(elf); i++)
 		elf[i] = (char)(i * 7 / 3);
-	assert_fine(fs_write_atomic(vmlinux, elf, sizeof(elf)));
-	assert_fine(process_check(argv, NULL, deadline_after_ms(20000), NULL));
-	assert_fine(fs_read(packed, BUFFER / 2, &payload, &size));
+	assert_ok(fs_write_atomic(vmlinux, elf, sizeof(elf)));
+	assert_ok(process_check(argv, NULL, deadline_after_ms(20000), NULL));
+	assert_ok(fs_read(packed, BUFFER / 2, &payload, &size));
 	memset(image, 0, sizeof(image));
 	image[0x1f1] = 4;
 	memcpy(image + 0x202, "HdrS", 4);
@@ -45,18 +46,18 @@ static struct error *extract(void)
 {
 	_cleanup_free_ char *out = format_string("%s/out", scratch);
 
-	assert_fine(fs_write_atomic(bzimage, image, image_size));
+	assert_ok(fs_write_atomic(bzimage, image, image_size));
 	return kernel_extract(bzimage, work, out, deadline_after_ms(20000));
 }
 
 static int setup(void **state)
 {
-	if (scratch_setup(state) != 0)
+	if (scratch_make_cache(state) != 0)
 		return -1;
 	bzimage = format_string("%s/vmlinuz", scratch);
 	work = format_string("%s/work", scratch);
 	vmlinux = format_string("%s/vmlinux", scratch);
-	assert_fine(fs_make_dirs(work));
+	assert_ok(fs_make_dirs(work));
 	make_image("xz");
 	return 0;
 }
@@ -66,7 +67,7 @@ static int teardown(void **state)
 	free(bzimage);
 	free(work);
 	free(vmlinux);
-	return scratch_teardown(state);
+	return scratch_remove(state);
 }
 
 static void test_good(void **state)
@@ -79,9 +80,9 @@ static void test_good(void **state)
 		char expected[33], actual[33];
 
 		make_image(programs[i]);
-		assert_fine(extract());
-		assert_fine(fs_hash_file(vmlinux, expected));
-		assert_fine(fs_hash_file(out, actual));
+		assert_ok(extract());
+		assert_ok(fs_hash_file(vmlinux, expected));
+		assert_ok(fs_hash_file(out, actual));
 		assert_string_equal(actual, expected);
 	}
 }
@@ -90,7 +91,7 @@ static void test_zero_setup_sectors_mean_four(void **state)
 {
 	(void)state;
 	image[0x1f1] = 0;
-	assert_fine(extract());
+	assert_ok(extract());
 }
 
 static void test_every_truncation_is_refused(void **state)

@@ -1,6 +1,8 @@
 /* The cache: keys, damage, two builders at once, a killed builder, a full disk. */
 #include "harness/image/cache.h"
-#include "harness/image/test/scratch.h"
+#include "harness/base/test/child.h"
+#include "harness/base/test/scratch_cache.h"
+#include "harness/image/test/refusal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -47,7 +49,7 @@ static char *obtain(const char *kind)
 	struct cache_entry entry;
 
 	cache_init(&cache);
-	assert_fine(obtain_by(&cache, kind, build_payload, &entry));
+	assert_ok(obtain_by(&cache, kind, build_payload, &entry));
 	char *directory = take_ptr(entry.directory);
 
 	cache_entry_deinit(&entry);
@@ -71,7 +73,7 @@ static size_t count_staging(void)
 static int setup(void **state)
 {
 	builds = 0;
-	return scratch_setup(state);
+	return scratch_make_cache(state);
 }
 
 static void test_key_is_stable(void **state)
@@ -161,7 +163,7 @@ static void test_damage_is_found_and_repaired(void **state)
 	damage(payload, 3, false);
 	free(obtain("tiny"));
 	assert_int_equal(builds, 2);
-	assert_fine(fs_read(payload, 100, &text, NULL));
+	assert_ok(fs_read(payload, 100, &text, NULL));
 	assert_string_equal(text, "the payload of an image");
 	damage(payload, 5, true);
 	free(obtain("tiny"));
@@ -182,7 +184,7 @@ static void test_damage_is_found_and_repaired(void **state)
 static struct error *build_badly(struct cache *cache, const char *entry, const char *work,
 	json_t *manifest, const void *data)
 {
-	assert_fine(build_payload(cache, entry, work, manifest, data));
+	assert_ok(build_payload(cache, entry, work, manifest, data));
 	return error_new(ERROR_SETUP, "no luck");
 }
 
@@ -263,7 +265,7 @@ static void test_second_builder_waits(void **state)
 	cache_init(&cache);
 	cache.message = let_go_when_waiting;
 	cache.message_data = &waited;
-	assert_fine(obtain_by(&cache, "tiny", build_payload, &entry));
+	assert_ok(obtain_by(&cache, "tiny", build_payload, &entry));
 	assert_int_equal(waited, 1);
 	assert_int_equal(builds, 0); /* the other one's result was taken */
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -324,7 +326,7 @@ static int on_a_full_disk(void)
 	if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) < 0 ||
 		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		mount("tmpfs", scratch, "tmpfs", 0, "size=4m") < 0)
-		return 77;
+		return CHILD_SKIPS;
 	cache_init(&cache);
 	struct error *err = obtain_by(&cache, "tiny", build_too_much, &entry);
 
@@ -336,19 +338,11 @@ static int on_a_full_disk(void)
 
 static void test_full_disk(void **state)
 {
-	pid_t pid = fork();
-	int status;
-
 	(void)state;
-	if (pid == 0)
-		_exit(on_a_full_disk());
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		skip();
-	assert_int_equal(status, 0);
+	in_a_child(on_a_full_disk);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, scratch_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, scratch_remove)
 
 int main(void)
 {

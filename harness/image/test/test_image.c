@@ -2,7 +2,8 @@
  * own cache (the only part that may need a network), then built again without apt. */
 #include "harness/base/process.h"
 #include "harness/image/image.h"
-#include "harness/image/test/scratch.h"
+#include "harness/base/test/scratch_cache.h"
+#include "harness/image/test/refusal.h"
 
 #include <sys/stat.h>
 
@@ -31,7 +32,7 @@ static void test_bad_requests(void **state)
 	assert_error(open_image(&(struct image_request){.kind = "tiny", .from = "x"}), "neither");
 	assert_error(open_image(&(struct image_request){.from = "/nonexistent/x"}), "No such file");
 	assert_error(open_image(&(struct image_request){.from = "/"}), "not a regular file");
-	assert_fine(fs_write_atomic(text, "hello", 5));
+	assert_ok(fs_write_atomic(text, "hello", 5));
 	assert_error(open_image(&(struct image_request){.from = text}), "neither a qcow2");
 }
 
@@ -46,20 +47,20 @@ static void test_own_disk(void **state)
 	_cleanup_(image_list_deinit) struct image_list list = {0};
 
 	(void)state;
-	assert_fine(process_check(create, NULL, deadline_after_ms(20000), NULL));
-	assert_fine(image_open(&request, &image));
+	assert_ok(process_check(create, NULL, deadline_after_ms(20000), NULL));
+	assert_ok(image_open(&request, &image));
 	assert_null(image->kernel);
 	assert_null(image->command_line);
 	assert_false(image->own_program);
 	assert_string_equal(image->disk, path);
 	assert_string_equal(image->disk_format, "qcow2");
 	assert_string_equal(image->name, "user:my disk.img");
-	assert_fine(image_open(&request, &again));
+	assert_ok(image_open(&request, &again));
 	assert_string_equal(again->hash, image->hash);
 	assert_int_equal(truncate(path, 300000), 0);
-	assert_fine(image_open(&request, &changed));
+	assert_ok(image_open(&request, &changed));
 	assert_string_not_equal(changed->hash, image->hash);
-	assert_fine(image_list(&list));
+	assert_ok(image_list(&list));
 	assert_int_equal(list.count, 2);
 }
 
@@ -72,18 +73,18 @@ static void test_remove(void **state)
 	bool cached = true;
 
 	(void)state;
-	assert_fine(fs_write_atomic(path, "QFI\xfb", 4));
-	assert_fine(image_is_cached(&request, &cached));
+	assert_ok(fs_write_atomic(path, "QFI\xfb", 4));
+	assert_ok(image_is_cached(&request, &cached));
 	assert_false(cached);
 	assert_error(image_remove("user:disk", &removed), "there is no image");
-	assert_fine(image_open(&request, &image));
-	assert_fine(image_is_cached(&request, &cached));
+	assert_ok(image_open(&request, &image));
+	assert_ok(image_is_cached(&request, &cached));
 	assert_true(cached);
 	assert_error(image_remove("", &removed), "there is no image");
-	assert_fine(image_remove("user:disk", &removed));
+	assert_ok(image_remove("user:disk", &removed));
 	assert_int_equal(removed, 1);
 	assert_int_not_equal(access(image->directory, F_OK), 0);
-	assert_fine(image_is_cached(&request, &cached));
+	assert_ok(image_is_cached(&request, &cached));
 	assert_false(cached);
 }
 
@@ -95,7 +96,7 @@ static bool lists(const char *initrd, const char *name)
 	_cleanup_free_ char *listing = NULL;
 	_cleanup_free_ char *line = format_string("\n%s\n", name);
 
-	assert_fine(process_check(argv, NULL, deadline_after_ms(20000), &listing));
+	assert_ok(process_check(argv, NULL, deadline_after_ms(20000), &listing));
 	return strstr(listing, line) != NULL;
 }
 
@@ -108,7 +109,7 @@ static void test_tiny(void **state)
 	size_t i;
 
 	(void)state;
-	assert_fine(image_open(&request, &image));
+	assert_ok(image_open(&request, &image));
 	assert_null(image->disk);
 	assert_true(image->own_program);
 	assert_true(image->memory_min_bytes <= 128 << 20);
@@ -137,18 +138,18 @@ static void test_rebuild_is_offline(void **state)
 	size_t removed;
 
 	(void)state;
-	assert_fine(fs_make_dirs(directory));
-	assert_fine(fs_write_atomic(apt, "#!/bin/sh\nexit 1\n", 17));
+	assert_ok(fs_make_dirs(directory));
+	assert_ok(fs_write_atomic(apt, "#!/bin/sh\nexit 1\n", 17));
 	assert_int_equal(chmod(apt, 0755), 0);
-	assert_fine(fs_write_atomic(program, scratch, strlen(scratch)));
+	assert_ok(fs_write_atomic(program, scratch, strlen(scratch)));
 	const struct image_request request = {.kind = "tiny", .guest_program = program};
 
 	setenv("PATH", path, 1);
 	struct error *err = image_open(&request, &image);
 
 	setenv("PATH", old_path, 1);
-	assert_fine(err);
-	assert_fine(image_remove(image->hash, &removed));
+	assert_ok(err);
+	assert_ok(image_remove(image->hash, &removed));
 	assert_int_equal(removed, 1);
 }
 
@@ -157,7 +158,7 @@ static char *user_cache;
 /* Only the scratch directory changes; the cache stays the user's. */
 static int setup_with_user_cache(void **state)
 {
-	int result = scratch_setup(state);
+	int result = scratch_make_cache(state);
 
 	if (user_cache)
 		setenv("FLEETLAB_CACHE", user_cache, 1);
@@ -166,9 +167,9 @@ static int setup_with_user_cache(void **state)
 	return result;
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_make_cache, scratch_remove)
 #define CACHE_TEST(name)                                                                           \
-	cmocka_unit_test_setup_teardown(name, setup_with_user_cache, scratch_teardown)
+	cmocka_unit_test_setup_teardown(name, setup_with_user_cache, scratch_remove)
 
 int main(void)
 {

@@ -1,6 +1,7 @@
 /* Packages: names, and that what was downloaded once is used without apt. apt is a script here. */
 #include "harness/image/packages.h"
-#include "harness/image/test/scratch.h"
+#include "harness/base/test/scratch_cache.h"
+#include "harness/image/test/refusal.h"
 
 #include <sys/stat.h>
 
@@ -10,7 +11,7 @@ static void put_script(const char *name, const char *text)
 {
 	_cleanup_free_ char *path = format_string("%s/bin/%s", scratch, name);
 
-	assert_fine(fs_write_atomic(path, text, strlen(text)));
+	assert_ok(fs_write_atomic(path, text, strlen(text)));
 	assert_int_equal(chmod(path, 0755), 0);
 }
 
@@ -36,14 +37,14 @@ static size_t calls(void)
 
 static int setup(void **state)
 {
-	if (scratch_setup(state) != 0)
+	if (scratch_make_cache(state) != 0)
 		return -1;
 	_cleanup_free_ char *bin = format_string("%s/bin", scratch);
 
 	old_path = format_string("%s", getenv("PATH"));
 	_cleanup_free_ char *path = format_string("%s:%s", bin, old_path);
 
-	assert_fine(fs_make_dirs(bin));
+	assert_ok(fs_make_dirs(bin));
 	setenv("PATH", path, 1);
 	put_fake_apt("");
 	return 0;
@@ -53,7 +54,7 @@ static int teardown(void **state)
 {
 	setenv("PATH", old_path, 1);
 	free(take_ptr(old_path));
-	return scratch_teardown(state);
+	return scratch_remove(state);
 }
 
 static struct error *fetch(bool fresh)
@@ -77,10 +78,10 @@ static struct error *fetch(bool fresh)
 static void test_downloaded_once(void **state)
 {
 	(void)state;
-	assert_fine(fetch(false));
-	assert_fine(fetch(false));
+	assert_ok(fetch(false));
+	assert_ok(fetch(false));
 	assert_int_equal(calls(), 1);
-	assert_fine(fetch(true)); /* the lists, then the package */
+	assert_ok(fetch(true)); /* the lists, then the package */
 	assert_int_equal(calls(), 3);
 }
 
@@ -90,9 +91,9 @@ static void test_a_damaged_download_is_replaced(void **state)
 		format_string("%s/packages/zlib1g_1%%3a1.2-1_amd64.deb", scratch);
 
 	(void)state;
-	assert_fine(fetch(false));
-	assert_fine(fs_write_atomic(deb, "Content\n", 8));
-	assert_fine(fetch(false));
+	assert_ok(fetch(false));
+	assert_ok(fs_write_atomic(deb, "Content\n", 8));
+	assert_ok(fetch(false));
 	assert_int_equal(calls(), 2);
 }
 
@@ -102,7 +103,7 @@ static void test_stale_lists_are_fetched_beside(void **state)
 	/* fails until it is told of lists other than the host's */
 	put_fake_apt(
 		"case \"$*\" in *Dir::State::lists=*) ;; *) echo E: gone >&2; exit 100 ;; esac");
-	assert_fine(fetch(false));
+	assert_ok(fetch(false));
 	assert_int_equal(calls(), 3);
 }
 
@@ -124,8 +125,8 @@ static void test_names(void **state)
 	static const char *const bad[] = {"", "x", "-oFoo", "a b", "Upper", "a_b", "../x", "a=1"};
 
 	(void)state;
-	assert_fine(package_name_check("libstdc++6"));
-	assert_fine(package_name_check("g++"));
+	assert_ok(package_name_check("libstdc++6"));
+	assert_ok(package_name_check("g++"));
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_error(package_name_check(bad[i]), "cannot be the name");
 }

@@ -1,7 +1,8 @@
 /* A guest's root: links in it must not lead to the host, and packing is reproducible. */
 #include "harness/base/process.h"
 #include "harness/image/elf.h"
-#include "harness/image/test/scratch.h"
+#include "harness/base/test/scratch_cache.h"
+#include "harness/image/test/refusal.h"
 #include "harness/image/tree.h"
 
 #include <fcntl.h>
@@ -12,13 +13,13 @@ static char *outside;
 
 static int setup(void **state)
 {
-	if (scratch_setup(state) != 0)
+	if (scratch_make_cache(state) != 0)
 		return -1;
 	_cleanup_free_ char *root = format_string("%s/root", scratch);
 
 	outside = format_string("%s/outside", scratch);
-	assert_fine(fs_make_dirs(outside));
-	assert_fine(tree_open(&tree, root));
+	assert_ok(fs_make_dirs(outside));
+	assert_ok(tree_open(&tree, root));
 	return 0;
 }
 
@@ -26,7 +27,7 @@ static int teardown(void **state)
 {
 	tree_close(&tree);
 	free(outside);
-	return scratch_teardown(state);
+	return scratch_remove(state);
 }
 
 static void assert_outside_is_empty(void)
@@ -40,13 +41,13 @@ static void test_links_do_not_escape(void **state)
 	_cleanup_free_ char *inside = format_string("%s%s/file", tree.path, outside);
 
 	(void)state;
-	assert_fine(tree_put_link(&tree, "absolute", outside));
-	assert_fine(tree_put_link(&tree, "climbing", "../outside"));
-	assert_fine(tree_mkdir(&tree, outside + 1, 0755));
-	assert_fine(tree_put_bytes(&tree, "absolute/file", "x", 1, 0644));
+	assert_ok(tree_put_link(&tree, "absolute", outside));
+	assert_ok(tree_put_link(&tree, "climbing", "../outside"));
+	assert_ok(tree_mkdir(&tree, outside + 1, 0755));
+	assert_ok(tree_put_bytes(&tree, "absolute/file", "x", 1, 0644));
 	assert_int_equal(access(inside, F_OK), 0);
 	assert_error(tree_put_bytes(&tree, "climbing/file", "x", 1, 0644), "climbing");
-	assert_fine(tree_put_bytes(&tree, "../outside/file", "x", 1, 0644)); /* the root's own */
+	assert_ok(tree_put_bytes(&tree, "../outside/file", "x", 1, 0644)); /* the root's own */
 	assert_true(tree_has(&tree, "outside/file"));
 	assert_outside_is_empty();
 }
@@ -57,19 +58,19 @@ static void test_a_link_is_replaced_not_followed(void **state)
 	_cleanup_free_ char *text = NULL;
 
 	(void)state;
-	assert_fine(fs_write_atomic(victim, "old", 3));
-	assert_fine(tree_put_link(&tree, "file", victim));
-	assert_fine(tree_put_bytes(&tree, "file", "new", 3, 0644));
-	assert_fine(fs_read(victim, 10, &text, NULL));
+	assert_ok(fs_write_atomic(victim, "old", 3));
+	assert_ok(tree_put_link(&tree, "file", victim));
+	assert_ok(tree_put_bytes(&tree, "file", "new", 3, 0644));
+	assert_ok(fs_read(victim, 10, &text, NULL));
 	assert_string_equal(text, "old");
 }
 
 static void fill(void)
 {
-	assert_fine(tree_put_link(&tree, "lib", "usr/lib"));
-	assert_fine(tree_mkdir(&tree, "usr/lib", 0755));
-	assert_fine(tree_put_bytes(&tree, "lib/b", "22", 2, 0644));
-	assert_fine(tree_put_bytes(&tree, "init", "#!/bin/sh\n", 10, 0755));
+	assert_ok(tree_put_link(&tree, "lib", "usr/lib"));
+	assert_ok(tree_mkdir(&tree, "usr/lib", 0755));
+	assert_ok(tree_put_bytes(&tree, "lib/b", "22", 2, 0644));
+	assert_ok(tree_put_bytes(&tree, "init", "#!/bin/sh\n", 10, 0755));
 }
 
 static void test_initramfs_is_reproducible(void **state)
@@ -81,15 +82,15 @@ static void test_initramfs_is_reproducible(void **state)
 
 	(void)state;
 	fill();
-	assert_fine(tree_pack_initramfs(&tree, archive, deadline_after_ms(20000)));
-	assert_fine(fs_hash_file(archive, first));
-	assert_fine(process_check(list, NULL, deadline_after_ms(20000), &listing));
+	assert_ok(tree_pack_initramfs(&tree, archive, deadline_after_ms(20000)));
+	assert_ok(fs_hash_file(archive, first));
+	assert_ok(process_check(list, NULL, deadline_after_ms(20000), &listing));
 	assert_non_null(strstr(listing, "usr/lib/b"));
 	assert_non_null(strstr(listing, "lib -> usr/lib"));
 	assert_non_null(strstr(listing, "-rwxr-xr-x   1 root     root           10"));
 	fill(); /* new inodes, new times */
-	assert_fine(tree_pack_initramfs(&tree, archive, deadline_after_ms(20000)));
-	assert_fine(fs_hash_file(archive, second));
+	assert_ok(tree_pack_initramfs(&tree, archive, deadline_after_ms(20000)));
+	assert_ok(fs_hash_file(archive, second));
 	assert_string_equal(first, second);
 }
 
@@ -100,7 +101,7 @@ static void test_elf_of_this_program(void **state)
 	bool libc = false;
 
 	(void)state;
-	assert_fine(elf_read_needs(fd, "self", &needs));
+	assert_ok(elf_read_needs(fd, "self", &needs));
 	assert_true(needs.is_elf);
 	assert_non_null(strstr(needs.interpreter, "ld-linux"));
 	for (size_t i = 0; i < needs.count; i++)
@@ -117,14 +118,14 @@ static void test_elf_hostile(void **state)
 	size_t size, refused = 0;
 
 	(void)state;
-	assert_fine(fs_read("/proc/self/exe", 64 << 20, &data, &size));
+	assert_ok(fs_read("/proc/self/exe", 64 << 20, &data, &size));
 	for (size_t i = 0; i < 64 + 56 * 13; i++) {
 		_cleanup_(elf_needs_deinit) struct elf_needs needs = {0};
 		_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 		char saved = data[i];
 
 		data[i] = (char)(i % 2 ? 0xff : saved ^ 0x80);
-		assert_fine(fs_write_all(fd, data, i % 3 ? size : i * 8, path));
+		assert_ok(fs_write_all(fd, data, i % 3 ? size : i * 8, path));
 		data[i] = saved;
 		struct error *err = elf_read_needs(fd, path, &needs);
 

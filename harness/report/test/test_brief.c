@@ -1,8 +1,6 @@
 /* Reports tell what is emulated of the tables it concerns, and in brief no more than claims and
  * published tables. */
 #include "harness/record/test/synthetic.h"
-#include "harness/base/fs.h"
-#include "harness/report/report.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,29 +12,7 @@
 
 #include <cmocka.h>
 
-static struct record *made(json_t *json)
-{
-	struct record *record = NULL;
-	struct error *err = record_from_json(json, &record);
-
-	if (err)
-		print_error("%s\n", error_message(err));
-	assert_null(err);
-	json_decref(json);
-	return record;
-}
-
-static char *render(const struct record *record, enum report_format format,
-	const struct report_options *options)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-
-	assert_null(report_render(record, format, options, out));
-	fclose(out);
-	return text;
-}
+#include "harness/report/test/rendering.h"
 
 /* A record of two mechanisms on an emulated CPU, of which the second has one variant behind a
  * shaped link: papers C and D, with a sweep each. */

@@ -1,7 +1,5 @@
 /* The commands, the reasons and the lists that tell a reader how to go on. */
 #include "harness/record/test/synthetic.h"
-#include "harness/base/fs.h"
-#include "harness/report/report.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,29 +8,13 @@
 
 #include <cmocka.h>
 
-/* The rendered record; takes `json` over. */
-static char *render(json_t *json, enum report_format format, const struct report_options *options)
-{
-	_cleanup_record_ struct record *record = NULL;
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-	struct error *err = record_from_json(json, &record);
-
-	if (err)
-		print_error("%s\n", error_message(err));
-	assert_null(err);
-	assert_null(report_render(record, format, options, out));
-	fclose(out);
-	json_decref(json);
-	return text;
-}
+#include "harness/report/test/rendering.h"
 
 /* As JSON, the claim with this index of the first paper; *all is the caller's. */
 static const json_t *rendered_claim(json_t *record, size_t index, json_t **all)
 {
 	const struct report_options options = {.paper = "C"};
-	_cleanup_free_ char *text = render(record, REPORT_JSON, &options);
+	_cleanup_free_ char *text = render_json(record, REPORT_JSON, &options);
 
 	*all = json_loads(text, 0, NULL);
 	return json_array_get(
@@ -45,9 +27,10 @@ static void test_a_claim_has_its_command(void **state)
 	static const char *const command = "fleetlab run shmipc --only C1 --profile quick";
 	const struct report_options quiet = {.width = 100},
 				    verbose = {.width = 80, .verbose = true};
-	_cleanup_free_ char *brief = render(synthetic_shmipc(8, 150), REPORT_TEXT, &quiet);
-	_cleanup_free_ char *full = render(synthetic_shmipc(8, 150), REPORT_TEXT, &verbose);
-	_cleanup_free_ char *markdown = render(synthetic_shmipc(8, 150), REPORT_MARKDOWN, &quiet);
+	_cleanup_free_ char *brief = render_json(synthetic_shmipc(8, 150), REPORT_TEXT, &quiet);
+	_cleanup_free_ char *full = render_json(synthetic_shmipc(8, 150), REPORT_TEXT, &verbose);
+	_cleanup_free_ char *markdown =
+		render_json(synthetic_shmipc(8, 150), REPORT_MARKDOWN, &quiet);
 	_cleanup_json_ json_t *all = NULL;
 	const json_t *claim;
 
@@ -111,7 +94,7 @@ static void test_not_run_and_not_implemented_are_told_apart(void **state)
 	(void)state;
 	json_object_set_new(json_object_get(json, "build"), "mechanisms",
 		json_pack("[s, s]", "shmipc", "zerocopy"));
-	_cleanup_free_ char *text = render(json, REPORT_TEXT, &options);
+	_cleanup_free_ char *text = render_json(json, REPORT_TEXT, &options);
 
 	assert_non_null(strstr(text, "A  library sharing: not implemented in this build"));
 	assert_non_null(strstr(text, "D  zero-copy migration: not run in this record"));
@@ -143,8 +126,8 @@ static json_t *overcorrected(double part)
 static void test_a_correction_above_the_whole_is_said_in_words(void **state)
 {
 	const struct report_options options = {.width = 200};
-	_cleanup_free_ char *text = render(overcorrected(43210), REPORT_TEXT, &options);
-	_cleanup_free_ char *other = render(overcorrected(1), REPORT_TEXT, &options);
+	_cleanup_free_ char *text = render_json(overcorrected(43210), REPORT_TEXT, &options);
+	_cleanup_free_ char *other = render_json(overcorrected(1), REPORT_TEXT, &options);
 
 	(void)state;
 	assert_non_null(
@@ -169,7 +152,7 @@ static void test_outliers_are_told_by_trial(void **state)
 		set_sample(trial, "roundtrip_less_syscalls", 9e6);
 		break;
 	}
-	_cleanup_free_ char *text = render(json, REPORT_TEXT, &brief);
+	_cleanup_free_ char *text = render_json(json, REPORT_TEXT, &brief);
 	char line[64];
 	const char *found;
 

@@ -1,10 +1,8 @@
 /* Every format must be well-formed and every line fit, whatever the record holds. */
 #include "harness/record/test/synthetic.h"
-#include "harness/base/fs.h"
 #include "harness/base/process.h"
 #include "harness/report/figures.h"
 #include "harness/report/line.h"
-#include "harness/report/report.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,29 +11,7 @@
 
 #include <cmocka.h>
 
-static struct record *made(json_t *json)
-{
-	struct record *record = NULL;
-	struct error *err = record_from_json(json, &record);
-
-	if (err)
-		print_error("%s\n", error_message(err));
-	assert_null(err);
-	json_decref(json);
-	return record;
-}
-
-static char *render(const struct record *record, enum report_format format,
-	const struct report_options *options)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-
-	assert_null(report_render(record, format, options, out));
-	fclose(out);
-	return text;
-}
+#include "harness/report/test/rendering.h"
 
 /* A record that tries to break out of every format. */
 static json_t *hostile(void)
