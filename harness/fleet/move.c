@@ -16,6 +16,12 @@
 /* How much longer than the deadline the mover may take before it is held to hang. */
 #define MOVER_GRACE_MS 30000
 
+/* When it has not asked for its first step after so long, it hangs. It is forked from a process
+ * with threads; should one of them have held a lock in that moment (glibc's are safe, those of the
+ * sanitizers' allocator are not), it holds it in the mover for ever. Nothing has been done then. */
+#define MOVER_START_MS 20000
+#define MOVER_STARTS 3
+
 const char *move_method_name(enum move_method method)
 {
 	static const char *const names[] = {
@@ -69,6 +75,7 @@ struct watched {
 	int *reached; /* for each item the last step that the mover was told to take */
 	pid_t pid;
 	int fd;
+	bool started; /* it has asked for a step */
 };
 
 static struct error *told_error(const json_t *line)
@@ -81,7 +88,7 @@ static struct error *told_error(const json_t *line)
 }
 
 /* Lets the mover take its steps until it ends; its error, or NULL when its last line was a step. */
-static struct error *watch_mover(const struct watched *watched)
+static struct error *watch_mover(struct watched *watched)
 {
 	const struct move_options *options = watched->options;
 	_cleanup_(jsonline_deinit) struct jsonline reader = {.fd = watched->fd};
@@ -91,7 +98,12 @@ static struct error *watch_mover(const struct watched *watched)
 		_cleanup_json_ json_t *line = NULL;
 		json_int_t step, item;
 
-		try_(jsonline_receive(&reader, "the mover", deadline, &line));
+		try_(jsonline_receive(&reader, "the mover",
+			watched->started
+				? deadline
+				: deadline_min(deadline, deadline_after_ms(MOVER_START_MS)),
+			&line));
+		watched->started = true;
 		if (!line)
 			return NULL;
 		if (json_object_get(line, "error"))
@@ -126,32 +138,43 @@ static struct error *reap_mover(pid_t pid, struct error *err)
 	return NULL;
 }
 
-static struct error *run_mover(const struct move_item *items, size_t count,
-	const struct move_options *options, int64_t session, int *reached,
-	struct move_report *reports)
+static struct error *run_mover(
+	struct watched *watched, int64_t session, struct move_report *reports)
 {
-	struct watched watched = {
-		.items = items, .count = count, .options = options, .reached = reached};
 	struct error *err;
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return error_errno(errno, "cannot create the mover's socket");
-	watched.pid = fork();
-	if (watched.pid == 0) {
+	watched->pid = fork();
+	if (watched->pid == 0) {
 		close(pair[0]);
-		be_mover(items, count, options, session, pair[1], reports);
+		be_mover(watched->items, watched->count, watched->options, session, pair[1],
+			reports);
 	}
 	close(pair[1]);
-	watched.fd = pair[0];
-	if (watched.pid < 0) {
+	watched->fd = pair[0];
+	if (watched->pid < 0) {
 		close(pair[0]);
 		return error_errno(errno, "cannot start the mover");
 	}
-	err = watch_mover(&watched);
 	/* One that hangs is ended; one whose stream has ended is about to exit by itself. */
-	err = err ? reap_mover(watched.pid, err) : reap_mover(watched.pid, NULL);
+	err = reap_mover(watched->pid, watch_mover(watched));
 	close(pair[0]);
+	return err;
+}
+
+static struct error *run_movers(
+	struct watched *watched, int64_t session, struct move_report *reports)
+{
+	struct error *err = run_mover(watched, session, reports);
+
+	for (int i = 1;
+		i < MOVER_STARTS && err && !watched->started && error_kind(err) == ERROR_TIMEOUT;
+		i++) {
+		error_destroy(err);
+		err = run_mover(watched, session, reports);
+	}
 	return err;
 }
 
@@ -178,6 +201,8 @@ struct error *move_run(const struct move_item *items, size_t count,
 	int64_t session = clock_now_ns();
 	struct move_report *shared =
 		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct watched watched = {
+		.items = items, .count = count, .options = options, .reached = reached};
 	struct error *err;
 
 	if (!reached)
@@ -188,7 +213,7 @@ struct error *move_run(const struct move_item *items, size_t count,
 		shared[i] = nothing_known();
 		reached[i] = -1;
 	}
-	err = run_mover(items, count, options, session, reached, shared);
+	err = run_movers(&watched, session, shared);
 	if (err)
 		err = move_recover(items, count, options, session, reached, shared, err);
 	memcpy(reports, shared, count * sizeof(*reports));

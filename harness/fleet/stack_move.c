@@ -9,6 +9,9 @@
 
 #include <string.h>
 
+/* How long a migration may take to notice that its target has ended. */
+#define STREAM_BREAKS_MS 2000
+
 static struct deadline request_deadline(void)
 {
 	return deadline_after_ms(STACK_REQUEST_MS);
@@ -298,12 +301,10 @@ struct error *stack_op_resume(struct server *server, json_t *request, json_t *an
 	return err;
 }
 
-/* Ends a migration that is under way and waits until QEMU is done with it: before that it refuses
- * to run. Call with the guest's lock held. */
-static struct error *end_migration(struct stack_guest *guest, struct deadline deadline)
+/* Waits until QEMU is done with a migration that is ending: before that it refuses to run. Call
+ * with the guest's lock held. */
+static struct error *await_end(struct stack_guest *guest, struct deadline deadline)
 {
-	qmp_forget_events(guest->qmp);
-	try_(qmp_execute(guest->qmp, "migrate_cancel", NULL, deadline, NULL));
 	for (;;) {
 		_cleanup_json_ json_t *migration = NULL;
 		_cleanup_json_ json_t *event = NULL;
@@ -324,6 +325,26 @@ static struct error *end_migration(struct stack_guest *guest, struct deadline de
 		error_destroy(qmp_take_event(guest->qmp, "MIGRATION",
 			deadline_min(deadline, deadline_after_ms(5)), &event));
 	}
+}
+
+/* Ends a migration that is under way. Whoever asks for it has ended the target, so it fails by
+ * itself, and in that QEMU is sound. Told to cancel in the moment in which it gives up the disks
+ * (it takes commands while it drains them), QEMU 7.2 forgets to take them back, lets the guest run,
+ * and aborts at its next write: so that is for a stream that does not break. One that is stopped
+ * before is not let run by QEMU, but by us, which takes the disks back. Call with the guest's lock
+ * held. */
+static struct error *end_migration(struct stack_guest *guest, struct deadline deadline)
+{
+	struct error *err;
+
+	qmp_forget_events(guest->qmp);
+	err = await_end(guest, deadline_min(deadline, deadline_after_ms(STREAM_BREAKS_MS)));
+	if (!err || error_kind(err) != ERROR_TIMEOUT || deadline_passed(deadline))
+		return err;
+	error_destroy(err);
+	try_(qmp_execute(guest->qmp, "stop", NULL, deadline, NULL));
+	try_(qmp_execute(guest->qmp, "migrate_cancel", NULL, deadline, NULL));
+	return await_end(guest, deadline);
 }
 
 static struct error *continue_guest(
