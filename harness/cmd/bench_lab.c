@@ -21,8 +21,8 @@ static int run_inside(void *context)
 	struct error *err = inside->body(inside->context, &line);
 
 	if (err)
-		line = json_pack("{s:s, s:s*}", "error", error_message(err), "remedy",
-			error_remedy(err));
+		line = json_pack(
+			"{s:s, s:s*}", "error", error_message(err), "remedy", error_remedy(err));
 	error_destroy(jsonline_send(inside->out_fd, line, "bench"));
 	error_destroy(err);
 	return err != NULL;
