@@ -17,12 +17,14 @@ struct inside {
 static int run_inside(void *context)
 {
 	const struct inside *inside = context;
-	json_t *line = NULL;
-	struct error *err = inside->body(inside->context, &line);
+	json_t *result = NULL, *line;
+	struct error *err = inside->body(inside->context, &result);
 
 	if (err)
 		line = json_pack(
 			"{s:s, s:s*}", "error", error_message(err), "remedy", error_remedy(err));
+	else
+		line = json_pack("{s:o}", "result", result);
 	error_destroy(jsonline_send(inside->out_fd, line, "bench"));
 	error_destroy(err);
 	return err != NULL;
@@ -44,7 +46,7 @@ static struct error *receive(int fd, struct deadline deadline, json_t **result)
 
 		return remedy ? error_hint(err, "%s", remedy) : err;
 	}
-	*result = take_ptr(answer);
+	*result = json_incref(json_object_get(answer, "result"));
 	return NULL;
 }
 
