@@ -56,6 +56,9 @@ static bool parse_clock(const char *text, time_t *when)
 	if (*when > now)
 		return true;
 	tm.tm_mday++;
+	/* mktime() has moved an hour that a change of the clocks left out. */
+	tm.tm_hour = hour;
+	tm.tm_min = minute;
 	tm.tm_isdst = -1;
 	*when = mktime(&tm);
 	return true;

@@ -12,11 +12,6 @@ static struct error *put(struct trial *trial, const char *metric, json_t *at, do
 	return isfinite(value) ? trial_sample(trial, metric, json_incref(at), value) : NULL;
 }
 
-static double larger(double a, double b)
-{
-	return isfinite(a) && !(a > b) ? b : isfinite(a) ? a : b;
-}
-
 struct longest {
 	double total_ms, receive_ms, populate_ms, transfer_ms, qmp_ms, verify_ms, udp_ms, tcp_ms,
 		clock_ms, passes;
@@ -33,16 +28,16 @@ static struct longest longest_of(const struct watch *watch, const struct move_se
 		struct stream_report stream =
 			stream_report(&watch->streamed[i], seen->begin_ns, INT64_MAX);
 
-		longest.total_ms = larger(longest.total_ms, report->total_ms);
-		longest.receive_ms = larger(longest.receive_ms, report->receive_ms);
-		longest.populate_ms = larger(longest.populate_ms, report->populate_ms);
-		longest.transfer_ms = larger(longest.transfer_ms, report->transfer_ms);
-		longest.qmp_ms = larger(longest.qmp_ms, report->downtime_ms);
-		longest.verify_ms = larger(longest.verify_ms, report->verify_ms);
-		longest.passes = larger(longest.passes, (double)report->dirty_sync_count);
-		longest.udp_ms = larger(longest.udp_ms, probe.gap_ms);
-		longest.clock_ms = larger(longest.clock_ms, probe.clock_lost_ms);
-		longest.tcp_ms = larger(longest.tcp_ms, stream.stall_ms);
+		longest.total_ms = fmax(longest.total_ms, report->total_ms);
+		longest.receive_ms = fmax(longest.receive_ms, report->receive_ms);
+		longest.populate_ms = fmax(longest.populate_ms, report->populate_ms);
+		longest.transfer_ms = fmax(longest.transfer_ms, report->transfer_ms);
+		longest.qmp_ms = fmax(longest.qmp_ms, report->downtime_ms);
+		longest.verify_ms = fmax(longest.verify_ms, report->verify_ms);
+		longest.passes = fmax(longest.passes, (double)report->dirty_sync_count);
+		longest.udp_ms = fmax(longest.udp_ms, probe.gap_ms);
+		longest.clock_ms = fmax(longest.clock_ms, probe.clock_lost_ms);
+		longest.tcp_ms = fmax(longest.tcp_ms, stream.stall_ms);
 	}
 	return longest;
 }
