@@ -147,6 +147,22 @@ struct error *jsonline_send(int fd, json_t *value, const char *what)
 	return NULL;
 }
 
+void jsonline_put_error(json_t *line, const struct error *err)
+{
+	json_object_set_new(line, "error", json_string(error_message(err)));
+	if (error_remedy(err))
+		json_object_set_new(line, "remedy", json_string(error_remedy(err)));
+}
+
+struct error *jsonline_error(const json_t *line, enum error_kind kind)
+{
+	const char *message = json_string_value(json_object_get(line, "error"));
+	const char *remedy = json_string_value(json_object_get(line, "remedy"));
+	struct error *err = message ? error_new(kind, "%s", message) : NULL;
+
+	return err && remedy ? error_hint(err, "%s", remedy) : err;
+}
+
 static struct error *unix_address(const char *path, struct sockaddr_un *address)
 {
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};

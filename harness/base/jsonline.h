@@ -32,6 +32,11 @@ struct error *jsonline_receive(
  * SIGPIPE on a socket; a closed peer is an error. */
 struct error *jsonline_send(int fd, json_t *value, const char *what);
 
+/* An error as members of a line, and back: NULL when the line tells none. The other side's kind is
+ * not believed. */
+void jsonline_put_error(json_t *line, const struct error *err);
+struct error *jsonline_error(const json_t *line, enum error_kind kind);
+
 /* A UNIX stream socket connected to `path`, close-on-exec. Connecting, and sending later on, waits
  * 30 s at most for a peer that does not accept or does not read. */
 struct error *unix_connect(const char *path, int *fd);

@@ -17,14 +17,13 @@ struct inside {
 static int run_inside(void *context)
 {
 	const struct inside *inside = context;
-	json_t *result = NULL, *line;
+	json_t *line = json_object(), *result = NULL;
 	struct error *err = inside->body(inside->context, &result);
 
 	if (err)
-		line = json_pack(
-			"{s:s, s:s*}", "error", error_message(err), "remedy", error_remedy(err));
+		jsonline_put_error(line, err);
 	else
-		line = json_pack("{s:o}", "result", result);
+		json_object_set_new(line, "result", result);
 	error_destroy(jsonline_send(inside->out_fd, line, "bench"));
 	error_destroy(err);
 	return err != NULL;
@@ -36,16 +35,9 @@ static struct error *receive(int fd, struct deadline deadline, json_t **result)
 	_cleanup_json_ json_t *answer = NULL;
 
 	try_(jsonline_receive(&reader, "the bench's lab", deadline, &answer));
-	const char *message = json_string_value(json_object_get(answer, "error"));
-	const char *remedy = json_string_value(json_object_get(answer, "remedy"));
-
 	if (!answer)
 		return error_new(ERROR_SETUP, "the bench's lab ended at once");
-	if (message) {
-		struct error *err = error_new(ERROR_SETUP, "%s", message);
-
-		return remedy ? error_hint(err, "%s", remedy) : err;
-	}
+	try_(jsonline_error(answer, ERROR_SETUP));
 	*result = json_incref(json_object_get(answer, "result"));
 	return NULL;
 }

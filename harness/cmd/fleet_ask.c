@@ -79,7 +79,7 @@ static void hear(struct round *round, struct asked *asked)
 		return;
 	}
 	if (!err && answer)
-		err = fleet_control_error(answer);
+		err = jsonline_error(answer, ERROR_GUEST);
 	else if (!err)
 		err = error_new(ERROR_GUEST, "the fleet has ended");
 	if (err) {

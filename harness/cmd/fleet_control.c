@@ -224,9 +224,7 @@ static void *serve_client(void *context)
 	if (!err && request)
 		err = handle(client->keeper, request, client->fd, answer, &console, &down);
 	if (err) {
-		json_object_set_new(answer, "error", json_string(error_message(err)));
-		if (error_remedy(err))
-			json_object_set_new(answer, "remedy", json_string(error_remedy(err)));
+		jsonline_put_error(answer, err);
 		error_destroy(err);
 	}
 	error_destroy(jsonline_send(client->fd, answer, "a client"));
@@ -305,15 +303,6 @@ struct error *fleet_control_connect(const char *name, struct jsonline *connectio
 	return NULL;
 }
 
-struct error *fleet_control_error(const json_t *answer)
-{
-	const char *message = json_string_value(json_object_get(answer, "error"));
-	const char *remedy = json_string_value(json_object_get(answer, "remedy"));
-	struct error *err = message ? error_new(ERROR_GUEST, "%s", message) : NULL;
-
-	return err && remedy ? error_hint(err, "%s", remedy) : err;
-}
-
 struct error *fleet_control_request(
 	struct jsonline *connection, json_t *request, struct deadline deadline, json_t **answer)
 {
@@ -323,7 +312,7 @@ struct error *fleet_control_request(
 	try_(jsonline_receive(connection, "the fleet", deadline, &received));
 	if (!received)
 		return error_new(ERROR_GUEST, "the fleet has ended");
-	try_(fleet_control_error(received));
+	try_(jsonline_error(received, ERROR_GUEST));
 	if (answer)
 		*answer = take_ptr(received);
 	return NULL;

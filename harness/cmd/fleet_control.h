@@ -27,9 +27,6 @@ struct error *fleet_control_connect(const char *name, struct jsonline *connectio
 struct error *fleet_control_request(
 	struct jsonline *connection, json_t *request, struct deadline deadline, json_t **answer);
 
-/* The error that an answer tells, or NULL. */
-struct error *fleet_control_error(const json_t *answer);
-
 /* Calls `body` for every fleet's socket, served or not. */
 void fleet_control_each_socket(
 	void (*body)(const char *path, const char *name, void *context), void *context);

@@ -48,10 +48,10 @@ static int up_body(void *context)
 
 	err = serve_fleet(job, &fleet);
 	if (err) {
-		error_destroy(jsonline_send(job->out_fd,
-			json_pack("{s:s, s:s*}", "error", error_message(err), "remedy",
-				error_remedy(err)),
-			"fleet up"));
+		json_t *line = json_object();
+
+		jsonline_put_error(line, err);
+		error_destroy(jsonline_send(job->out_fd, line, "fleet up"));
 		error_destroy(err);
 		return 1;
 	}
@@ -98,15 +98,10 @@ static struct error *open_fleet_lab(struct up_job *job, bool detached, json_t **
 		err = jsonline_receive(
 			&reader, "the fleet", deadline_after_ms(UP_TIMEOUT_MS), &line);
 	close(pair[0]);
-	const char *message = json_string_value(json_object_get(line, "error"));
-	const char *remedy = json_string_value(json_object_get(line, "remedy"));
-
 	if (!err && !line)
 		err = error_new(ERROR_SETUP, "the fleet's lab ended at once");
-	if (!err && message) {
-		err = error_new(ERROR_GUEST, "%s", message);
-		err = remedy ? error_hint(err, "%s", remedy) : err;
-	}
+	if (!err)
+		err = jsonline_error(line, ERROR_GUEST);
 	if (err || !detached)
 		lab_kill(&lab);
 	else

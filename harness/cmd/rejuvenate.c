@@ -100,7 +100,7 @@ static struct error *await_answer(
 			log_info("%s", progress);
 			continue;
 		}
-		try_(fleet_control_error(line));
+		try_(jsonline_error(line, ERROR_GUEST));
 		*answer = take_ptr(line);
 		return NULL;
 	}

@@ -102,8 +102,10 @@ int trial_lab_body(void *context)
 	if (trial->mechanism->teardown)
 		trial->mechanism->teardown(trial);
 	if (err) {
-		tell(trial, json_pack("{s:s, s:s*}", "error", error_message(err), "remedy",
-				    error_remedy(err)));
+		json_t *line = json_object();
+
+		jsonline_put_error(line, err);
+		tell(trial, line);
 		error_destroy(err);
 		return 1;
 	}

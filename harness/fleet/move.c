@@ -60,11 +60,12 @@ static void __attribute__((noreturn)) be_mover(const struct move_item *items, si
 
 	prctl(PR_SET_NAME, "fleetlab-mover");
 	err = mover_run(items, count, options, session, fd, reports);
-	if (err)
-		error_destroy(jsonline_send(fd,
-			json_pack("{s:s, s:s*}", "error", error_message(err), "remedy",
-				error_remedy(err)),
-			"the keeper"));
+	if (err) {
+		json_t *line = json_object();
+
+		jsonline_put_error(line, err);
+		error_destroy(jsonline_send(fd, line, "the keeper"));
+	}
 	_exit(err ? 1 : 0);
 }
 
@@ -77,15 +78,6 @@ struct watched {
 	int fd;
 	bool started; /* it has asked for a step */
 };
-
-static struct error *told_error(const json_t *line)
-{
-	const char *remedy = json_string_value(json_object_get(line, "remedy"));
-	struct error *err =
-		error_new(ERROR_GUEST, "%s", json_string_value(json_object_get(line, "error")));
-
-	return remedy ? error_hint(err, "%s", remedy) : err;
-}
 
 /* Lets the mover take its steps until it ends; its error, or NULL when its last line was a step. */
 static struct error *watch_mover(struct watched *watched)
@@ -107,7 +99,7 @@ static struct error *watch_mover(struct watched *watched)
 		if (!line)
 			return NULL;
 		if (json_object_get(line, "error"))
-			return told_error(line);
+			return jsonline_error(line, ERROR_GUEST);
 		step = json_integer_value(json_object_get(line, "step"));
 		item = json_integer_value(json_object_get(line, "item"));
 		if (step < 0 || step >= MOVE_STEP_COUNT || item < 0 ||

@@ -86,16 +86,9 @@ static struct error *receive_own(struct stack *stack, struct deadline deadline, 
 struct error *stack_receive(struct stack *stack, struct deadline deadline, json_t **answer)
 {
 	_cleanup_json_ json_t *received = NULL;
-	const char *message, *remedy;
 
 	try_(receive_own(stack, deadline, &received));
-	message = json_string_value(json_object_get(received, "error"));
-	remedy = json_string_value(json_object_get(received, "remedy"));
-	if (message) {
-		struct error *err = error_new(ERROR_SETUP, "%s", message);
-
-		return remedy ? error_hint(err, "%s", remedy) : err;
-	}
+	try_(jsonline_error(received, ERROR_SETUP));
 	if (answer)
 		*answer = take_ptr(received);
 	return NULL;

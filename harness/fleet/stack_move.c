@@ -301,9 +301,10 @@ struct error *stack_op_resume(struct server *server, json_t *request, json_t *an
 	return err;
 }
 
-/* Waits until QEMU is done with a migration that is ending: before that it refuses to run. Call
- * with the guest's lock held. */
-static struct error *await_end(struct stack_guest *guest, struct deadline deadline)
+/* Waits until QEMU is done with a migration that is ending: before that it refuses to run. When
+ * that takes longer than `patience`, *ended is false. Call with the guest's lock held. */
+static struct error *await_end(
+	struct stack_guest *guest, struct deadline patience, struct deadline deadline, bool *ended)
 {
 	for (;;) {
 		_cleanup_json_ json_t *migration = NULL;
@@ -314,16 +315,13 @@ static struct error *await_end(struct stack_guest *guest, struct deadline deadli
 		try_(qmp_execute(guest->qmp, "query-migrate", NULL, deadline, &migration));
 		json_unpack(migration, "{s:s}", "status", &status);
 		try_(run_state(guest, deadline, state, sizeof(state)));
-		if ((is_final(status) || strcmp(status, "none") == 0) &&
-			strcmp(state, "finish-migrate") != 0)
+		*ended = (is_final(status) || strcmp(status, "none") == 0) &&
+			 strcmp(state, "finish-migrate") != 0;
+		if (*ended || deadline_passed(patience))
 			return NULL;
-		if (deadline_passed(deadline))
-			return error_new(ERROR_TIMEOUT,
-				"deadline passed while waiting for the end of %s's migration",
-				guest->name);
 		/* An event ends the waiting at once; the last changes of state have none. */
 		error_destroy(qmp_take_event(guest->qmp, "MIGRATION",
-			deadline_min(deadline, deadline_after_ms(5)), &event));
+			deadline_min(patience, deadline_after_ms(5)), &event));
 	}
 }
 
@@ -335,16 +333,20 @@ static struct error *await_end(struct stack_guest *guest, struct deadline deadli
  * held. */
 static struct error *end_migration(struct stack_guest *guest, struct deadline deadline)
 {
-	struct error *err;
+	bool ended;
 
 	qmp_forget_events(guest->qmp);
-	err = await_end(guest, deadline_min(deadline, deadline_after_ms(STREAM_BREAKS_MS)));
-	if (!err || error_kind(err) != ERROR_TIMEOUT || deadline_passed(deadline))
-		return err;
-	error_destroy(err);
+	try_(await_end(guest, deadline_min(deadline, deadline_after_ms(STREAM_BREAKS_MS)), deadline,
+		&ended));
+	if (ended)
+		return NULL;
 	try_(qmp_execute(guest->qmp, "stop", NULL, deadline, NULL));
 	try_(qmp_execute(guest->qmp, "migrate_cancel", NULL, deadline, NULL));
-	return await_end(guest, deadline);
+	try_(await_end(guest, deadline, deadline, &ended));
+	return ended ? NULL
+		     : error_new(ERROR_TIMEOUT,
+			       "deadline passed while waiting for the end of %s's migration",
+			       guest->name);
 }
 
 static struct error *continue_guest(

@@ -317,10 +317,7 @@ static void *serve_connection(void *context)
 		}
 		json_object_set(answer, "id", json_object_get(request, "id"));
 		if (err) {
-			json_object_set_new(answer, "error", json_string(error_message(err)));
-			if (error_remedy(err))
-				json_object_set_new(
-					answer, "remedy", json_string(error_remedy(err)));
+			jsonline_put_error(answer, err);
 			error_destroy(err);
 		}
 		err = jsonline_send(connection->fd, answer, "a client of the stack");

@@ -34,23 +34,32 @@ static void watch_deinit(struct watch *watch)
 	}
 }
 
-/* Both clients at once: each needs its time. */
 struct served {
 	const struct trial *trial;
 	struct watch *watch;
 	uint64_t replies, records;
-	struct error *broken; /* what was wrong with the stream */
+	bool stream_may_break;
 };
 
 static struct error *await_client(size_t item, void *context)
 {
-	struct served *served = context;
+	const struct served *served = context;
 	struct deadline deadline = trial_deadline(served->trial);
+	struct error *err;
 
 	if (item == 0)
 		return probe_await(served->watch->probe, served->replies, deadline);
-	served->broken = stream_await(served->watch->stream, served->records, deadline);
+	err = stream_await(served->watch->stream, served->records, deadline);
+	if (!served->stream_may_break)
+		return err;
+	error_destroy(err);
 	return NULL;
+}
+
+/* Both at once: each needs its time. */
+static struct error *await_clients(struct served served)
+{
+	return parallel_for(2, 2, await_client, &served);
 }
 
 static struct error *watch_start(
@@ -59,8 +68,6 @@ static struct error *watch_start(
 	struct fleet *fleet = zerocopy_guests(trial);
 	unsigned int client_ms = (unsigned int)trial_integer(trial, "client_ms");
 	const uint64_t enough = answers_in(trial, SERVED_BEFORE_MS);
-	struct served served = {trial, watch, enough, enough, NULL};
-	struct error *err;
 
 	for (; watch->count < count; watch->count++)
 		watch->targets[watch->count] = (struct probe_target){
@@ -69,24 +76,14 @@ static struct error *watch_start(
 		};
 	try_(probe_start(watch->targets, count, 1000 * client_ms, &watch->probe));
 	try_(stream_start(watch->targets, count, trial_deadline(trial), &watch->stream));
-	err = parallel_for(2, 2, await_client, &served);
-	if (!err)
-		return served.broken;
-	error_destroy(served.broken);
-	return err;
+	return await_clients((struct served){trial, watch, enough, enough, false});
 }
 
 /* A connection that broke is no error here: it is what is to be found out. */
 static struct error *watch_stop(struct trial *trial, struct watch *watch)
 {
-	struct served served = {
-		trial, watch, watch->replies_after, answers_in(trial, SERVED_AFTER_MS), NULL};
-	struct error *err;
-
-	err = parallel_for(2, 2, await_client, &served);
-	error_destroy(served.broken);
-	if (err)
-		return err;
+	try_(await_clients((struct served){
+		trial, watch, watch->replies_after, answers_in(trial, SERVED_AFTER_MS), true}));
 	try_(probe_stop(take_ptr(watch->probe), watch->probed));
 	return stream_stop(take_ptr(watch->stream), watch->streamed);
 }

@@ -277,9 +277,49 @@ static void moves_leave_nothing_open_in_the_stacks(void **state)
 	live_run(&spec, move_often);
 }
 
+/* ---- a mover that does not come up ---- */
+
+static bool next_child_hangs, a_child_hung;
+
+static void hang_in_child(void)
+{
+	while (next_child_hangs)
+		pause();
+}
+
+static void go_on_in_parent(void)
+{
+	a_child_hung |= next_child_hangs;
+	next_child_hangs = false;
+}
+
+static void move_by_the_second_mover(struct fleet *fleet)
+{
+	const struct move_options options = {.deadline = LIVE_DEADLINE};
+	struct move_report report;
+
+	mark_guest(fleet, 0);
+	assert_int_equal(pthread_atfork(NULL, go_on_in_parent, hang_in_child), 0);
+	next_child_hangs = true;
+	assert_ok(fleet_move(fleet, (unsigned int[]){0}, 1, 1, &options, &report));
+	assert_true(a_child_hung);
+	assert_int_equal(fleet_guest_stack(fleet, 0), 1);
+	assert_one_qemu(fleet, 0);
+	assert_marked(fleet, 0);
+}
+
+static void a_mover_that_hangs_at_once_is_started_anew(void **state)
+{
+	(void)state;
+	struct fleet_spec spec = movable(1);
+
+	live_run(&spec, move_by_the_second_mover);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_mover_that_hangs_at_once_is_started_anew),
 		cmocka_unit_test(a_guest_lives_when_a_step_is_struck),
 		cmocka_unit_test(a_guest_that_is_being_copied_lives),
 		cmocka_unit_test(a_target_that_hangs_keeps_nobody_from_going_back),

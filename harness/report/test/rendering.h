@@ -1,19 +1,15 @@
-/* Records and their reports, for tests of what a report says. Include once in a test file, after
- * cmocka.h. */
+/* Records and their reports, for tests of what a report says. Include once in a test file. */
 #pragma once
 
-#include "harness/base/fs.h"
+#include "harness/base/test/support.h"
 #include "harness/report/report.h"
 
 /* Takes `json` over; the record is the caller's. */
 static inline struct record *made(json_t *json)
 {
 	struct record *record = NULL;
-	struct error *err = record_from_json(json, &record);
 
-	if (err)
-		print_error("%s\n", error_message(err));
-	assert_null(err);
+	assert_ok(record_from_json(json, &record));
 	json_decref(json);
 	return record;
 }
@@ -26,7 +22,7 @@ __attribute__((noinline, unused)) static char *render(const struct record *recor
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
-	assert_null(report_render(record, format, options, out));
+	assert_ok(report_render(record, format, options, out));
 	fclose(out);
 	return text;
 }

@@ -1,18 +1,10 @@
 /* Reports tell what is emulated of the tables it concerns, and in brief no more than claims and
  * published tables. */
+#include "harness/report/test/rendering.h"
 #include "harness/record/test/synthetic.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#include "harness/report/test/rendering.h"
 
 /* A record of two mechanisms on an emulated CPU, of which the second has one variant behind a
  * shaped link: papers C and D, with a sweep each. */

@@ -1,14 +1,6 @@
 /* The commands, the reasons and the lists that tell a reader how to go on. */
-#include "harness/record/test/synthetic.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "harness/report/test/rendering.h"
+#include "harness/record/test/synthetic.h"
 
 /* As JSON, the claim with this index of the first paper; *all is the caller's. */
 static const json_t *rendered_claim(json_t *record, size_t index, json_t **all)

@@ -1,17 +1,9 @@
 /* Every format must be well-formed and every line fit, whatever the record holds. */
+#include "harness/report/test/rendering.h"
 #include "harness/record/test/synthetic.h"
 #include "harness/base/process.h"
 #include "harness/report/figures.h"
 #include "harness/report/line.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "harness/report/test/rendering.h"
 
 /* A record that tries to break out of every format. */
 static json_t *hostile(void)
