@@ -136,6 +136,10 @@ struct error *param_check(
 
 const char *trial_variant(const struct trial *trial);
 const char *trial_experiment(const struct trial *trial);
+/* True in the second half of each block. A sweep within one trial is walked from its other end
+ * then: else what comes with time (caches warm up, a host gets busy) would be taken for what comes
+ * with size. Each variant has as many trials of either way, and pairs share one. */
+bool trial_is_reversed(const struct trial *trial);
 
 /* Parameter values of this trial; asking for one that is not declared is a bug and aborts. */
 int64_t trial_integer(const struct trial *trial, const char *param);

@@ -48,6 +48,7 @@ static struct error *trial_create(json_t *planned, struct trial **trial)
 		abort();
 	made->out_fd = -1;
 	made->parameters = json_object_get(planned, "parameters");
+	made->reversed = json_integer_value(json_object_get(planned, "half")) == 1;
 	made->peer_uri = json_string_value(json_object_get(planned, "peer"));
 	made->mechanism = mechanism_find(text_of(planned, "mechanism"));
 	if (made->mechanism) {

@@ -16,6 +16,11 @@ const char *trial_experiment(const struct trial *trial)
 	return trial->experiment->name;
 }
 
+bool trial_is_reversed(const struct trial *trial)
+{
+	return trial->reversed;
+}
+
 const char *trial_choice(const struct trial *trial, const char *param)
 {
 	const char *value = json_string_value(json_object_get(trial->parameters, param));

@@ -17,6 +17,7 @@ struct trial {
 	const struct experiment *experiment;
 	const struct variant *variant;
 	json_t *parameters; /* name → text, as planned; borrowed from the plan */
+	bool reversed;	    /* of the second half of its block */
 	struct deadline deadline;
 	double handicap; /* the guests' slowdown in a drill; 0: none, or it is in a parameter */
 	const char *peer_uri; /* of the second machine; NULL: it is emulated; borrowed */

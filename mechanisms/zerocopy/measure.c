@@ -8,16 +8,23 @@
 /* More windows than the longest trial has. */
 enum { WINDOWS_MOST = 1 << 20 };
 
-/* Guest by guest, each alone, the smallest first. */
+int64_t zerocopy_sweep_step(const struct trial *trial, int64_t i, int64_t count)
+{
+	return trial_is_reversed(trial) ? count - 1 - i : i;
+}
+
+/* Guest by guest, each alone. */
 static struct error *measure_idle(struct trial *trial)
 {
 	struct fleet *fleet = zerocopy_guests(trial);
+	const unsigned int count = fleet_count(fleet);
 
-	for (unsigned int i = 0; i < fleet_count(fleet); i++) {
-		_cleanup_json_ json_t *at = json_pack(
-			"{s:I}", "memory_mib", (json_int_t)(fleet_guest_memory(fleet, i) >> 20));
+	for (unsigned int i = 0; i < count; i++) {
+		const unsigned int guest = (unsigned int)zerocopy_sweep_step(trial, i, count);
+		_cleanup_json_ json_t *at = json_pack("{s:I}", "memory_mib",
+			(json_int_t)(fleet_guest_memory(fleet, guest) >> 20));
 
-		try_(observe_move(trial, &i, 1, at));
+		try_(observe_move(trial, &guest, 1, at));
 	}
 	return NULL;
 }
@@ -130,8 +137,10 @@ int64_t zerocopy_dirty_rate(const struct trial *trial, int64_t step)
 /* From rate to rate, to and fro. */
 static struct error *measure_dirty(struct trial *trial)
 {
-	for (int64_t i = 0; i < trial_integer(trial, "dirty_steps"); i++) {
-		int64_t rate = zerocopy_dirty_rate(trial, i);
+	const int64_t steps = trial_integer(trial, "dirty_steps");
+
+	for (int64_t i = 0; i < steps; i++) {
+		int64_t rate = zerocopy_dirty_rate(trial, zerocopy_sweep_step(trial, i, steps));
 		_cleanup_json_ json_t *at =
 			json_pack("{s:I}", "dirty_pages_per_s", (json_int_t)rate);
 

@@ -207,5 +207,7 @@ struct error *measure_web(struct trial *trial);
 
 /* Pages a second of the `step`-th step of the dirty sweep. Pure. */
 int64_t zerocopy_dirty_rate(const struct trial *trial, int64_t step);
+/* Which of `count` points of a sweep within one trial is its i-th. Pure. */
+int64_t zerocopy_sweep_step(const struct trial *trial, int64_t i, int64_t count);
 struct error *zerocopy_measure(struct trial *trial);
 struct error *zerocopy_evidence(struct trial *trial);

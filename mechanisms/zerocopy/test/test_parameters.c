@@ -148,9 +148,28 @@ static void sizes_double_up_to_the_largest(void **state)
 		assert_int_equal(spec.memory_bytes_each[i], (uint64_t)128 << (20 + i));
 }
 
+/* What warms up with time must not look like what comes with size. */
+static void the_second_half_walks_a_sweep_from_its_other_end(void **state)
+{
+	(void)state;
+	for (int64_t half = 0; half < 2; half++) {
+		_cleanup_json_ json_t *parameters = parameters_in(0);
+		_cleanup_json_ json_t *planned = json_pack("{s:s, s:s, s:s, s:I, s:O}", "mechanism",
+			"zerocopy", "experiment", "flat", "variant", "flat-zerocopy", "half",
+			(json_int_t)half, "parameters", parameters);
+		_cleanup_(cleanup_trial) struct trial *trial = NULL;
+		struct fleet_spec spec;
+
+		assert_ok(trial_fleet_spec(planned, &trial, &spec));
+		for (int64_t i = 0; i < 3; i++)
+			assert_int_equal(zerocopy_sweep_step(trial, i, 3), half == 0 ? i : 2 - i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_second_half_walks_a_sweep_from_its_other_end),
 		cmocka_unit_test(every_parameter_shows),
 		cmocka_unit_test(sizes_double_up_to_the_largest),
 	};
