@@ -144,6 +144,8 @@ const char *fleet_guest_seat(const struct fleet *fleet, unsigned int guest);
 /* "g0.3" sits in seat 3; "g0" in 0. */
 unsigned int fleet_guest_seat_number(const struct fleet *fleet, unsigned int guest);
 const char *fleet_guest_dir(const struct fleet *fleet, unsigned int guest);
+/* What its console ends with, or says of a panic; to be freed. NULL: nothing. */
+char *fleet_guest_last_words(const struct fleet *fleet, unsigned int guest);
 pid_t fleet_guest_pid(const struct fleet *fleet, unsigned int guest);
 uint64_t fleet_guest_memory(const struct fleet *fleet, unsigned int guest);
 /* Dotted address of a guest on its n-th NIC; caller frees. */

@@ -154,6 +154,26 @@ struct error *start_clone(struct fleet *fleet, struct guest *guest)
 	return NULL;
 }
 
+/* Of a console that tells of a panic that line, else the last one; NULL: it is empty. */
+static char *last_words(const char *name)
+{
+	_cleanup_free_ char *log = guest_log(name, "console");
+	_cleanup_free_ char *text = fs_read_line(log);
+	char *panic = text ? strstr(text, "Kernel panic") : NULL;
+	char *last = text ? strrchr(text, '\n') : NULL;
+
+	if (!text || !*text)
+		return NULL;
+	if (panic)
+		panic[strcspn(panic, "\r\n")] = '\0';
+	return format_string("%s", panic ? panic : last ? last + 1 : text);
+}
+
+char *fleet_guest_last_words(const struct fleet *fleet, unsigned int guest)
+{
+	return last_words(fleet->guests[guest].name);
+}
+
 struct error *meet(struct fleet *fleet, struct guest *guest)
 {
 	_cleanup_free_ char *agent = format_string("%s/agent.sock", guest->dir);
@@ -161,13 +181,10 @@ struct error *meet(struct fleet *fleet, struct guest *guest)
 	struct error *err = agent_open(agent, guest->name, fleet->deadline, &guest->agent);
 
 	if (err) {
-		_cleanup_free_ char *log = guest_log(guest->name, "console");
-		_cleanup_free_ char *text = fs_read_line(log);
-		const char *last = text ? strrchr(text, '\n') : NULL;
+		_cleanup_free_ char *words = last_words(guest->name);
 
 		err = error_prefix(err, "guest %s did not come up", guest->name);
-		return text ? error_hint(err, "its console ends: %.300s", last ? last + 1 : text)
-			    : err;
+		return words ? error_hint(err, "its console ends: %.300s", words) : err;
 	}
 	guest->answer_ns = clock_now_ns();
 	return unix_connect(control, &guest->control_fd);

@@ -62,6 +62,33 @@ static struct error *await_clients(struct served served)
 	return parallel_for(2, 2, await_client, &served);
 }
 
+static bool lives(const void *context)
+{
+	const struct watched_guest *guest = context;
+
+	return !proc_has_ended(fleet_guest_pid(guest->fleet, guest->number));
+}
+
+/* A guest whose kernel panics ends; what a copying system has lost of its memory shows like that.
+ */
+static struct error *explain_silence(
+	struct trial *trial, const unsigned int guests[], size_t count, struct error *err)
+{
+	const struct fleet *fleet = zerocopy_guests(trial);
+
+	for (size_t i = 0; zerocopy_topology(trial)->seen_from_here && i < count; i++) {
+		const struct watched_guest guest = {fleet, guests[i]};
+		_cleanup_free_ char *words = fleet_guest_last_words(fleet, guests[i]);
+
+		if (!lives(&guest))
+			return error_hint(err, "the QEMU of guest %s has ended; %s%.300s",
+				fleet_guest_name(fleet, guests[i]),
+				words ? "its console: " : "look at its console log",
+				words ? words : "");
+	}
+	return err;
+}
+
 static struct error *watch_start(
 	struct trial *trial, const unsigned int guests[], size_t count, struct watch *watch)
 {
@@ -69,11 +96,17 @@ static struct error *watch_start(
 	unsigned int client_ms = (unsigned int)trial_integer(trial, "client_ms");
 	const uint64_t enough = answers_in(trial, SERVED_BEFORE_MS);
 
-	for (; watch->count < count; watch->count++)
+	for (; watch->count < count; watch->count++) {
+		struct watched_guest *guest = &watch->guests[watch->count];
+
+		*guest = (struct watched_guest){fleet, guests[watch->count]};
 		watch->targets[watch->count] = (struct probe_target){
-			.name = fleet_guest_name(fleet, guests[watch->count]),
-			.address = fleet_guest_address(fleet, guests[watch->count], 0),
+			.name = fleet_guest_name(fleet, guest->number),
+			.address = fleet_guest_address(fleet, guest->number, 0),
+			.lives = zerocopy_topology(trial)->seen_from_here ? lives : NULL,
+			.lives_context = guest,
 		};
+	}
 	try_(probe_start(watch->targets, count, 1000 * client_ms, &watch->probe));
 	try_(stream_start(watch->targets, count, trial_deadline(trial), &watch->stream));
 	return await_clients((struct served){trial, watch, enough, enough, false});
@@ -242,6 +275,7 @@ static struct error *move_and_read(struct trial *trial, const unsigned int guest
 	bool watched, json_t *at, struct watch *watch, struct move_seen *seen)
 {
 	const struct topology *topology = zerocopy_topology(trial);
+	struct error *silence;
 
 	seen->from = fleet_guest_stack(zerocopy_guests(trial), guests[0]);
 	if (topology->ready)
@@ -250,8 +284,9 @@ static struct error *move_and_read(struct trial *trial, const unsigned int guest
 		try_(watch_start(trial, guests, count, watch));
 	watch->count = count;
 	try_(move_them(trial, guests, count, seen));
-	if (watched)
-		try_(watch_stop(trial, watch));
+	silence = watched ? watch_stop(trial, watch) : NULL;
+	if (silence)
+		return explain_silence(trial, guests, count, silence);
 	for (size_t i = 0; i < count; i++)
 		try_(prove_one(trial, guests[i], seen->from, &seen->reports[i], &seen->before[i],
 			&watch->streamed[i]));

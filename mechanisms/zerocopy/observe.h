@@ -5,9 +5,15 @@
 #include "workloads/host/probe.h"
 #include "workloads/host/stream.h"
 
+struct watched_guest {
+	const struct fleet *fleet;
+	unsigned int number;
+};
+
 /* Clients of the guests that are moved. */
 struct watch {
 	size_t count;
+	struct watched_guest guests[ZEROCOPY_GUESTS_MAX];
 	struct probe_target targets[ZEROCOPY_GUESTS_MAX];
 	uint64_t replies_after; /* that are waited for before the clients end */
 	struct probe *probe;

@@ -169,8 +169,13 @@ struct client_progress {
 	struct {
 		uint64_t steps;
 		bool given_up;
+		bool (*lives)(const void *context); /* or NULL */
+		const void *lives_context;
 	} targets[];
 };
+
+/* How often those that are waited for are asked whether they live. */
+enum { LOOK_EVERY_MS = 500 };
 
 struct client_progress *client_progress_create(size_t count)
 {
@@ -196,6 +201,13 @@ void client_progress_destroy(struct client_progress *progress)
 	pthread_cond_destroy(&progress->advanced);
 	pthread_mutex_destroy(&progress->lock);
 	free(progress);
+}
+
+void client_progress_set_lives(struct client_progress *progress, size_t target,
+	bool (*lives)(const void *context), const void *context)
+{
+	progress->targets[target].lives = lives;
+	progress->targets[target].lives_context = context;
 }
 
 void client_advance(struct client_progress *progress, size_t target, uint64_t by)
@@ -232,10 +244,29 @@ static size_t find_late(const struct client_progress *progress, const uint64_t *
 	return late;
 }
 
+static void look_who_lives(struct client_progress *progress)
+{
+	for (size_t i = 0; i < progress->count; i++) {
+		if (progress->targets[i].lives &&
+			!progress->targets[i].lives(progress->targets[i].lives_context))
+			progress->targets[i].given_up = true;
+	}
+}
+
+/* Until there is progress, the deadline, or the time to look who lives. */
+static void await_news(struct client_progress *progress, struct deadline deadline)
+{
+	struct deadline look = deadline_after_ms(LOOK_EVERY_MS);
+	int64_t at_ns = look.at_ns < deadline.at_ns ? look.at_ns : deadline.at_ns;
+	struct timespec until = {at_ns / NSEC_PER_SEC, at_ns % NSEC_PER_SEC};
+
+	if (pthread_cond_timedwait(&progress->advanced, &progress->lock, &until) == ETIMEDOUT)
+		look_who_lives(progress);
+}
+
 bool client_progress_await(
 	struct client_progress *progress, uint64_t steps, struct deadline deadline, size_t *late)
 {
-	struct timespec until = {deadline.at_ns / NSEC_PER_SEC, deadline.at_ns % NSEC_PER_SEC};
 	_cleanup_free_ uint64_t *wanted = calloc(progress->count, sizeof(*wanted));
 	bool lost = false;
 
@@ -244,11 +275,9 @@ bool client_progress_await(
 	pthread_mutex_lock(&progress->lock);
 	for (size_t i = 0; i < progress->count; i++)
 		wanted[i] = progress->targets[i].steps + steps;
-	while ((*late = find_late(progress, wanted, &lost)) < progress->count && !lost) {
-		if (pthread_cond_timedwait(&progress->advanced, &progress->lock, &until) ==
-			ETIMEDOUT)
-			break;
-	}
+	while ((*late = find_late(progress, wanted, &lost)) < progress->count && !lost &&
+		!deadline_passed(deadline))
+		await_news(progress, deadline);
 	pthread_mutex_unlock(&progress->lock);
 	return *late == progress->count;
 }

@@ -52,6 +52,9 @@ ssize_t client_receive(int fd, void *data, size_t size, int64_t *arrived_ns);
 struct client_progress;
 struct client_progress *client_progress_create(size_t count);
 void client_progress_destroy(struct client_progress *progress);
+/* Before anybody waits: this target has given up, too, when `lives` says so. */
+void client_progress_set_lives(struct client_progress *progress, size_t target,
+	bool (*lives)(const void *context), const void *context);
 void client_advance(struct client_progress *progress, size_t target, uint64_t by);
 /* This one will not advance any more. */
 void client_give_up(struct client_progress *progress, size_t target);

@@ -192,6 +192,8 @@ struct error *probe_start(const struct probe_target *targets, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		try_(open_target(&targets[i], &probe->targets[i]));
 		try_(client_watch(&probe->thread, probe->targets[i].fd));
+		client_progress_set_lives(
+			probe->progress, i, targets[i].lives, targets[i].lives_context);
 	}
 	try_(client_thread_start(&probe->thread, run_probe, probe));
 	*result = take_ptr(probe);
@@ -204,8 +206,9 @@ struct error *probe_await(struct probe *probe, uint64_t replies, struct deadline
 
 	if (client_progress_await(probe->progress, replies, deadline, &late))
 		return NULL;
-	return error_new(ERROR_TIMEOUT,
-		"the deadline passed waiting for %s to answer %llu datagrams of the probe",
+	return error_new(deadline_passed(deadline) ? ERROR_TIMEOUT : ERROR_GUEST,
+		"%s waiting for %s to answer %llu datagrams of the probe",
+		deadline_passed(deadline) ? "the deadline passed" : "its end came",
 		probe->targets[late].name, (unsigned long long)replies);
 }
 

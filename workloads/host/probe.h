@@ -12,6 +12,7 @@
 #include "harness/base/error.h"
 #include "workloads/host/gap.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A guest with "fleetlab-guest echo". Strings are borrowed. */
@@ -19,6 +20,10 @@ struct probe_target {
 	const char *name;    /* for messages */
 	const char *address; /* dotted */
 	uint16_t port;	     /* 0: where echo listens by default */
+	/* False once nobody is there to answer any more: then nobody waits for it. Asked from time
+	 * to time by who waits; NULL: only the deadline ends a wait. */
+	bool (*lives)(const void *context);
+	const void *lives_context;
 };
 
 /* One reply. Times of the host are CLOCK_MONOTONIC; arrival is when the kernel received it. */

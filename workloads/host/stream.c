@@ -193,6 +193,8 @@ struct error *stream_start(const struct probe_target *targets, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		try_(open_connection(&targets[i], deadline, &stream->connections[i]));
 		try_(client_watch(&stream->thread, stream->connections[i].fd));
+		client_progress_set_lives(
+			stream->progress, i, targets[i].lives, targets[i].lives_context);
 	}
 	try_(client_thread_start(&stream->thread, run_stream, stream));
 	*result = take_ptr(stream);

@@ -18,7 +18,7 @@ static struct running start_echo(void)
 
 static struct probe_target target_of(const struct running *echo, const char *name)
 {
-	return (struct probe_target){name, "127.0.0.1", echo->port};
+	return (struct probe_target){.name = name, .address = "127.0.0.1", .port = echo->port};
 }
 
 /* Between the two moments nothing is answered. */
@@ -98,10 +98,44 @@ static void a_probe_survives_its_targets(void **state)
 	probe_series_deinit(&series);
 }
 
+static bool is_there(const void *context)
+{
+	return *(const bool *)context;
+}
+
+/* The deadline is far: a wait that does not look who lives would not come back in time. */
+static void nobody_waits_for_those_who_have_ended(void **state)
+{
+	(void)state;
+	struct running echo = start_echo();
+	struct probe_target target = target_of(&echo, "ended");
+	struct probe_series probed;
+	struct stream_series streamed;
+	struct stream *stream;
+	struct probe *probe;
+	bool there = true;
+
+	target.lives = is_there;
+	target.lives_context = &there;
+	assert_ok(probe_start(&target, 1, 500, &probe));
+	assert_ok(stream_start(&target, 1, SOON, &stream));
+	assert_ok(probe_await(probe, 5, SOON));
+	guest_kill(&echo);
+	there = false;
+	assert_fails(probe_await(probe, 100000, deadline_after_ms(3600000)), ERROR_GUEST,
+		"its end came waiting for ended to answer");
+	assert_fails(stream_await(stream, 100000, deadline_after_ms(3600000)), ERROR_GUEST,
+		"from ended");
+	assert_ok(probe_stop(probe, &probed));
+	assert_ok(stream_stop(stream, &streamed));
+	probe_series_deinit(&probed);
+	stream_series_deinit(&streamed);
+}
+
 static void odd_targets_are_refused(void **state)
 {
 	(void)state;
-	struct probe_target target = {"g0", "no address", 1};
+	struct probe_target target = {.name = "g0", .address = "no address", .port = 1};
 	struct probe *probe;
 	struct stream *stream;
 
@@ -222,7 +256,7 @@ static void a_stream_with_a_wrong_record_is_broken(void **state)
 
 	liar.listener = listen_somewhere(SOCK_STREAM, &liar.port);
 	assert_int_equal(pthread_create(&liar.thread, NULL, lie_by_stream, &liar), 0);
-	struct probe_target target = {"liar", "127.0.0.1", liar.port};
+	struct probe_target target = {.name = "liar", .address = "127.0.0.1", .port = liar.port};
 
 	assert_ok(stream_start(&target, 1, SOON, &stream));
 	assert_fails(stream_await(stream, 100, SOON), ERROR_GUEST, "broke");
@@ -243,7 +277,7 @@ static void a_probe_counts_each_answer_once(void **state)
 
 	liar.datagrams = listen_somewhere(SOCK_DGRAM, &liar.port);
 	assert_int_equal(pthread_create(&liar.thread, NULL, lie_by_datagram, &liar), 0);
-	struct probe_target target = {"liar", "127.0.0.1", liar.port};
+	struct probe_target target = {.name = "liar", .address = "127.0.0.1", .port = liar.port};
 
 	assert_ok(probe_start(&target, 1, 0, &probe));
 	assert_ok(probe_await(probe, 20, SOON));
@@ -267,6 +301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_probe_sees_who_stands_still),
 		cmocka_unit_test(a_probe_survives_its_targets),
+		cmocka_unit_test(nobody_waits_for_those_who_have_ended),
 		cmocka_unit_test(odd_targets_are_refused),
 		cmocka_unit_test(a_stream_stalls_and_lives_on),
 		cmocka_unit_test(a_stream_with_a_wrong_record_is_broken),

@@ -110,7 +110,7 @@ static void check_clocks(const struct probe_report *report, struct stop stop, co
 static void see_a_stop(struct fleet *fleet)
 {
 	_cleanup_free_ char *address = fleet_guest_address(fleet, 0, 0);
-	const struct probe_target target = {"g0", address, 0};
+	const struct probe_target target = {.name = "g0", .address = address};
 	_cleanup_free_ char *words = format_string("--interval-us=%d", INTERVAL_US);
 	long long echo = start(fleet, "echo", words);
 	long long clock = start(fleet, "clock-gap", "--seconds=60");
