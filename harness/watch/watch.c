@@ -7,6 +7,7 @@
 
 #include <gsl/gsl_cdf.h>
 #include <math.h>
+#include <string.h>
 
 /* Nights in a row that must be back in the old range. */
 #define RECOVERY_NIGHTS 3
@@ -52,10 +53,25 @@ static bool belongs(const struct watch_memory *memory, int64_t night)
 {
 	if (memory->pending && night >= memory->pending_night && night <= memory->pending_last)
 		return false;
-	if (memory->changed)
-		return night >= memory->changed_night;
-	return !memory->recovered || night < memory->changed_night ||
-	       night >= memory->recovered_night;
+	for (size_t i = 0; i < memory->left_out_count; i++) {
+		if (night >= memory->left_out[i].from && night < memory->left_out[i].until)
+			return false;
+	}
+	return night >= (memory->changed ? memory->changed_night : memory->level_night);
+}
+
+static void leave_out(struct watch_memory *memory, struct watch_nights nights)
+{
+	struct watch_nights *list = memory->left_out;
+	size_t *count = &memory->left_out_count;
+
+	while (*count && list[*count - 1].from >= nights.from)
+		--*count;
+	if (*count == WATCH_LEFT_OUT) {
+		memory->level_night = list[0].until;
+		memmove(list, list + 1, --*count * sizeof(*list));
+	}
+	list[(*count)++] = nights;
 }
 
 static void collect(const struct watch_reading *history, size_t count, size_t window,
@@ -227,8 +243,7 @@ static bool recovers(const struct watch_reading *history, size_t count, struct w
 	if (back < RECOVERY_NIGHTS)
 		return false;
 	memory->changed = false;
-	memory->recovered = true;
-	memory->recovered_night = history[i].night;
+	leave_out(memory, (struct watch_nights){memory->changed_night, history[i].night});
 	return true;
 }
 

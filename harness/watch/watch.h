@@ -16,7 +16,7 @@
  * with:
  * - WATCH_CHANGE: a change point (stats/change_points.h) with that many nights on either side. It
  *   sees small changes, and needs the nights for it. Fewer nights after a clear change it is found
- *   already, but put too early: `index` may be off by the nights that are missing.
+ *   already, but put too early, until watch_confirm() has fresh trials to place it by.
  * - WATCH_TONIGHT: tonight stands apart from the nights before: by a t-test of one new reading with
  *   a robust centre and scatter, *and* by a relevant effect from the edge of what those nights read
  *   (5 to 95 % of them), so that the other mode of a bimodal history is nothing new. It sees large
@@ -30,7 +30,8 @@
  *
  * A confirmed change is the new baseline: its nights are compared with each other, and the state
  * stays "confirmed" until three nights in a row are back at the old level: "recovered". Then the
- * old nights count again, and the changed ones do not.
+ * nights of the old level count again, and the changed ones do not. Levels that were left before
+ * that one never come back: each change is told once, however many follow.
  */
 #pragma once
 
@@ -51,7 +52,7 @@ const char *watch_state_name(enum watch_state state);
 enum watch_kind { WATCH_NONE, WATCH_CHANGE, WATCH_TONIGHT };
 
 struct watch_reading {
-	int64_t night; /* ascending; any unit: days, or seconds since 1970 */
+	int64_t night; /* >= 0, ascending; any unit: days, or seconds since 1970 */
 	double value;  /* > 0; NaN: not measured that night */
 	double aa;     /* one arm of that night's A/A against the other, > 0; NaN: none */
 };
@@ -70,18 +71,25 @@ extern const struct watch_options watch_defaults;
 /* The share of false discoveries among metrics that watch_select() allows. */
 #define WATCH_FALSE_DISCOVERIES 0.01
 
+/* The most changes that come and go on one level and are remembered; when there are more, the
+ * level's nights before the first of them are forgotten. */
+#define WATCH_LEFT_OUT 16
+
 /* What must be kept from night to night, for each metric. All zero at first. */
 struct watch_memory {
-	bool changed;	 /* a change was confirmed and has not recovered */
-	bool recovered;	 /* it is over: the nights from changed_night to before recovered_night
-			  * belong to no baseline */
-	bool dismissed;	 /* fresh trials have refuted a change point: there is no other before
-			  * there are least_side readings after dismissed_night */
-	bool pending_up; /* which way the pending nights went */
-	int64_t changed_night; /* first night of the last confirmed change */
+	bool changed;	     /* a change was confirmed and has not recovered */
+	bool dismissed;	     /* fresh trials have refuted a change point: there is no other before
+			      * there are least_side readings after dismissed_night */
+	bool pending_up;     /* which way the pending nights went */
+	int64_t level_night; /* first night of the level before the change, which is that of
+			      * tonight where nothing has changed; older ones do not count */
+	struct watch_nights {
+		int64_t from, until; /* up to the night before */
+	} left_out[WATCH_LEFT_OUT];  /* changes that have recovered, in order of `from` */
+	size_t left_out_count;
+	int64_t changed_night; /* first night of the change, while it stands */
 	double before, after;  /* the levels before it and since */
 	struct interval usual; /* what nights before it read, 5 to 95 % */
-	int64_t recovered_night;
 	int64_t dismissed_night;
 	size_t pending; /* nights in a row that fresh trials have confirmed, not told yet, … */
 	int64_t pending_night; /* … from this … */
