@@ -332,6 +332,47 @@ void watch_judge(const struct watch_reading *history, size_t count,
 		memory->pending = 0;
 }
 
+/* Drawing more permutations for a suspect is cheap: where it is none they soon end. Few need it,
+ * since what changes together passes together. */
+static void judge_again(const struct watch_metric *metrics, size_t count,
+	const struct watch_options *options, double rate, const bool *discovered, size_t tests)
+{
+	struct watch_options finer = *options;
+
+	/* The least p-value is 2 / (permutations + 1); rate / tests is what one alone may have. */
+	finer.change.permutations = (size_t)ceil(2 * (double)tests / rate);
+	for (size_t i = 0; i < count; i++) {
+		const struct watch_metric *metric = &metrics[i];
+
+		if (metric->verdict->state == WATCH_SUSPECT && !discovered[i] &&
+			finer.change.permutations > options->change.permutations)
+			watch_judge(metric->history, metric->count, &finer, metric->memory,
+				metric->verdict);
+	}
+}
+
+size_t watch_night(const struct watch_metric *metrics, size_t count,
+	const struct watch_options *options, double rate)
+{
+	_cleanup_free_ struct watch_verdict **verdicts = allocate(count, sizeof(*verdicts));
+	_cleanup_free_ double *p_values = allocate(count, sizeof(double));
+	_cleanup_free_ bool *discovered = allocate(count, sizeof(bool));
+	size_t tests = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct watch_metric *metric = &metrics[i];
+
+		watch_judge(
+			metric->history, metric->count, options, metric->memory, metric->verdict);
+		verdicts[i] = metric->verdict;
+		p_values[i] = metric->verdict->p_value;
+		tests += !isnan(p_values[i]);
+	}
+	multiple_discoveries(p_values, count, rate, discovered);
+	judge_again(metrics, count, options, rate, discovered, tests);
+	return watch_select(verdicts, count, rate);
+}
+
 size_t watch_select(struct watch_verdict *const *verdicts, size_t count, double rate)
 {
 	_cleanup_free_ double *p_values = allocate(count, sizeof(double));

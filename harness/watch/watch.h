@@ -3,8 +3,9 @@
  * history; whoever calls runs the trials, keeps the memory and tells people.
  *
  * In a night:
- * - watch_judge() says for each metric: learning, quiet, suspect, confirmed or recovered.
- * - watch_select() looks at all metrics together: the false discovery rate makes some quiet again.
+ * - watch_night() says for each metric, by watch_judge(): learning, quiet, suspect, confirmed or
+ *   recovered; then it looks at all metrics together, by watch_select(): the false discovery rate
+ *   makes some quiet again.
  * - The caller runs fresh ABBA trials of every suspect, still tonight.
  * - watch_confirm() says what they mean: confirmed (tell people), dismissed, or open: nobody is
  *   told, and it may come again.
@@ -64,8 +65,8 @@ struct watch_options {
 				 * disturbs a host all night is in that night's fresh trials too */
 };
 
-/* As change_defaults, but 19999 permutations, which 40 metrics at 1 % need; 5 %; two nights
- * in a row. */
+/* As change_defaults, but 19999 permutations, more of which watch_night() draws where there are
+ * many metrics; 5 %; two nights in a row. */
 extern const struct watch_options watch_defaults;
 
 /* The share of false discoveries among metrics that watch_select() allows. */
@@ -124,6 +125,23 @@ void watch_judge(const struct watch_reading *history, size_t count,
 /* Over all metrics of tonight (the verdicts are pointed to, since each belongs to a metric of the
  * caller): suspects beyond the false discovery rate become quiet. Returns how many are left. */
 size_t watch_select(struct watch_verdict *const *verdicts, size_t count, double rate);
+
+/* One metric of a night; all borrowed. */
+struct watch_metric {
+	const struct watch_reading *history; /* of `count` nights, the last one being tonight */
+	size_t count;
+	struct watch_memory *memory;
+	struct watch_verdict *verdict;
+};
+
+/*
+ * All metrics of a night: watch_judge() for each, and watch_select(). Of many metrics, one that has
+ * changed alone is a discovery only with a p-value that is smaller than so many permutations can
+ * show: suspects that fail for that have as many more drawn as it takes. Returns how many suspects
+ * are left.
+ */
+size_t watch_night(const struct watch_metric *metrics, size_t count,
+	const struct watch_options *options, double rate);
 
 /* Fresh trials of tonight: the same figure as a reading, with its interval; pairs.h gives both. */
 struct watch_fresh {
