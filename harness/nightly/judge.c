@@ -355,21 +355,19 @@ struct error *judge(const struct judging *judging)
 		.texts = json_array(),
 	};
 	size_t count = json_array_size(judging->rows);
-	_cleanup_free_ struct watch_verdict **verdicts =
-		calloc(count + 1, sizeof(struct watch_verdict *));
+	_cleanup_free_ struct watch_metric *metrics = calloc(count + 1, sizeof(*metrics));
 
 	court.candidates = calloc(count + 1, sizeof(*court.candidates));
-	if (!court.candidates || !verdicts)
+	if (!court.candidates || !metrics)
 		abort();
 	for (; court.count < count; court.count++) {
 		struct candidate *candidate = &court.candidates[court.count];
 
 		collect(&court, json_array_get(judging->rows, court.count), candidate);
-		verdicts[court.count] = &candidate->verdict;
-		watch_judge(candidate->history, court.nights, &watch_defaults, &candidate->memory,
-			&candidate->verdict);
+		metrics[court.count] = (struct watch_metric){
+			candidate->history, court.nights, &candidate->memory, &candidate->verdict};
 	}
-	watch_select(verdicts, count, WATCH_FALSE_DISCOVERIES);
+	watch_night(metrics, count, &watch_defaults, WATCH_FALSE_DISCOVERIES);
 	try_(confirm(&court));
 	write_down(&court);
 	return NULL;

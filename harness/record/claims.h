@@ -14,8 +14,9 @@
  * Kinds of test (paper.schema.json), for readings of(variant, metric, at) and to(...):
  *   ratio     of / to, paired by block and half, against 1 (direction greater, less) or, for
  *             "equal", against [1 / tolerance, tolerance]; then against published x tolerance
- *   slope     the change over the range of parameter or coordinate `over`, as a share of the
- *             median: "flat" within +- tolerance, "grows" above 0
+ *   slope     the growth from the smallest to the largest value of coordinate `over`, in each
+ *             trial, or between trials where it is a parameter, one point a trial: "flat" within +-
+ *             tolerance, "grows" above it
  *   holds     a 0/1 metric that must be 1 in every counted trial
  *   bound     every reading (or, with `to`, the paired ratio) at_most or at_least a limit
  *   order     the readings of `ascending` grow from each to the next

@@ -1,10 +1,8 @@
-/* Tests of one variant's trials: slope, holds, bound, absolute, outcome; see claims.h. Must never
+/* Tests of one variant's trials: holds, bound, absolute, outcome; see claims.h. Must never
  * let a trial that does not count decide anything. */
 #include "harness/record/grade.h"
 
 #include "harness/base/fs.h"
-#include "harness/stats/pairs.h"
-#include "harness/stats/slope.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,128 +10,6 @@
 static const char *plural(size_t count)
 {
 	return count == 1 ? "" : "s";
-}
-
-/* Appends (x, y) of one trial: x is a coordinate of its samples or, where they do not have it, a
- * parameter of the trial. */
-static size_t slope_points(const struct trial_reading *item, const json_t *selector,
-	const char *over, double *x, double *y, size_t room)
-{
-	const json_t *parameter = json_object_get(json_object_get(item->trial, "parameters"), over);
-	const json_t *sample;
-	size_t count = 0, i;
-
-	json_array_foreach (json_object_get(item->trial, "samples"), i, sample) {
-		const json_t *at = json_object_get(json_object_get(sample, "at"), over);
-
-		if (count == room ||
-			strcmp(json_text(sample, "metric"), json_text(selector, "metric")) != 0 ||
-			!json_is_number(at) || !sample_value(sample, &y[count]))
-			continue;
-		x[count++] = json_number_value(at);
-	}
-	if (count == 0 && room > 0 && json_is_number(parameter) &&
-		trial_value(item->trial, json_text(selector, "metric"),
-			json_object_get(selector, "at"), y))
-		x[count++] = json_number_value(parameter);
-	return count;
-}
-
-/* Every counted trial that the selector names, whether or not its reading is a single one. */
-static size_t collect_points(const struct source *source, const json_t *test, double *x, double *y,
-	size_t *trials, size_t *counted)
-{
-	const json_t *selector = json_object_get(test, "of");
-	const json_t *trial;
-	size_t count = 0, i;
-
-	json_array_foreach (json_object_get(source->record, "trials"), i, trial) {
-		const struct trial_reading item = {.trial = trial};
-
-		if (!trial_selected(trial, source, selector))
-			continue;
-		++*trials;
-		if (!trial_counts(trial, NULL))
-			continue;
-		++*counted;
-		count += slope_points(&item, selector, json_text(test, "over"), x + count,
-			y + count, SLOPE_MAX - count);
-	}
-	return count;
-}
-
-/* Open, with how many trials more of the same kind would probably decide. */
-static void forecast_slope(json_t *result, double times, size_t trials, double wall_s)
-{
-	const char *reason = "the interval of the growth leaves it open";
-	double more = ceil((times - 1) * (double)trials);
-
-	if (isnan(times)) /* no bounds yet: as many again is the least that can bring some */
-		more = (double)trials;
-	if (more >= PAIRS_UNLIKELY) {
-		result_conclude(result, "inconclusive",
-			"%s, and more boots are unlikely to settle it", reason);
-		return;
-	}
-	result_forecast(result, more < 1 ? 1 : (size_t)more, 1, wall_s);
-	result_conclude(result, "inconclusive", "%s", reason);
-}
-
-static void judge_slope(json_t *result, const json_t *test, const struct slope_estimate *estimate,
-	size_t trials, double wall_s)
-{
-	double tolerance = json_number(test, "tolerance", 0);
-	bool flat = strcmp(json_text(test, "expect"), "flat") == 0;
-
-	switch (slope_shape(estimate, tolerance)) {
-	case SLOPE_FLAT:
-		result_conclude(result, flat ? "reproduced" : "contradicted", "flat within %g %%",
-			100 * tolerance);
-		return;
-	case SLOPE_GROWS:
-		result_conclude(result, flat ? "contradicted" : "reproduced", "it grows");
-		return;
-	case SLOPE_SHRINKS:
-		result_conclude(result, "contradicted", "it shrinks");
-		return;
-	case SLOPE_UNDECIDED:
-		break;
-	}
-	forecast_slope(result, slope_forecast(estimate, tolerance), trials, wall_s);
-}
-
-void grade_slope(const struct grading *grading, const json_t *test, json_t *result)
-{
-	struct source source = test_source(grading, test);
-	_cleanup_free_ double *x = calloc(SLOPE_MAX, sizeof(*x));
-	_cleanup_free_ double *y = calloc(SLOPE_MAX, sizeof(*y));
-	_cleanup_free_ char *name = test_name(test, json_object_get(test, "of"));
-	struct slope_estimate estimate;
-	size_t trials = 0, counted = 0, count;
-
-	if (!x || !y) {
-		result_conclude(result, "inconclusive", "out of memory");
-		return;
-	}
-	count = collect_points(&source, test, x, y, &trials, &counted);
-	json_object_set_new(result, "pairs", json_integer((json_int_t)count));
-	json_object_set_new(result, "unit", json_string("growth over the range"));
-	if (trials == 0) {
-		result_conclude(result, "not-run", "no trial of %s in this record", name);
-		return;
-	}
-	if (!slope_fit(x, y, count, source.seed, &estimate)) {
-		result_conclude(result, "inconclusive", "fewer than two values of %s with readings",
-			json_text(test, "over"));
-		return;
-	}
-	result_number(result, "measured", estimate.growth);
-	if (interval_is_bounded(estimate.growth_interval)) {
-		result_number(result, "low", estimate.growth_interval.low);
-		result_number(result, "high", estimate.growth_interval.high);
-	}
-	judge_slope(result, test, &estimate, counted,
-		trials_mean_wall_s(&source, json_object_get(test, "of")));
 }
 
 /* Counts the readings that a limit or a truth value refuses; sets the worst. */

@@ -4,6 +4,7 @@
 
 #include "harness/base/clock.h"
 #include "harness/base/fs.h"
+#include "harness/base/version.h"
 #include "harness/record/claims.h"
 #include "harness/record/paper.h"
 #include "harness/record/schema.h"
@@ -135,9 +136,21 @@ static void add_note(struct record *record, char *text)
 	free(text);
 }
 
-/* A verdict may also differ because a later build grades better; the digest tells which it is. */
+/* The commit of the other build that wrote this record whole; NULL when it was this one, or when
+ * the record was changed since. Another build may grade otherwise. Borrowed. */
+static const char *other_grader(const struct record *record)
+{
+	const char *commit = json_string_value(
+		json_object_get(json_object_get(record->json, "build"), "commit"));
+
+	return commit && strcmp(commit, fleetlab_commit) != 0 && record_is_as_written(record->json)
+		       ? commit
+		       : NULL;
+}
+
 static void compare_verdicts(struct record *record, const json_t *stored, const json_t *graded)
 {
+	const char *other = other_grader(record);
 	const json_t *claim;
 	size_t i;
 
@@ -148,10 +161,14 @@ static void compare_verdicts(struct record *record, const json_t *stored, const 
 
 		if (is && strcmp(is, said) == 0)
 			continue;
-		record->altered = true;
+		record->altered = record->altered || !other;
 		add_note(record,
-			format_string("claim %s: the record says \"%s\", its samples say \"%s\"",
-				id, said, is ? is : "nothing"));
+			other ? format_string("claim %s: %.40s, which wrote this record, graded "
+					      "it \"%s\"; this build grades it \"%s\"",
+					id, other, said, is ? is : "not at all")
+			      : format_string("claim %s: the record says \"%s\", its samples say "
+					      "\"%s\"",
+					id, said, is ? is : "nothing"));
 	}
 }
 

@@ -18,7 +18,8 @@
 struct record {
 	json_t *json;  /* the document; its "claims" are those computed on load */
 	char *path;    /* where it was read from; NULL for one made in memory */
-	bool altered;  /* changed after it was written: the digest or a verdict does not fit */
+	bool altered;  /* changed after it was written: the digest does not fit, or a verdict that
+			* this very build has given */
 	json_t *notes; /* strings: what does not fit, for people; never NULL */
 };
 

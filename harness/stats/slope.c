@@ -1,6 +1,7 @@
 /* Robust slope and relative growth by inversion of a permutation test: see slope.h. */
 #include "harness/stats/slope.h"
 #include "harness/stats/allocate.h"
+#include "harness/stats/pairs.h"
 #include "harness/stats/rank.h"
 #include "harness/stats/summary.h"
 #include "harness/base/cleanup.h"
@@ -9,6 +10,10 @@
 #include <gsl/gsl_rng.h>
 #include <gsl/gsl_sort.h>
 #include <math.h>
+
+/* A trial whose line is as steep as noise can make it (to 0, or to infinity) counts as one that
+ * grows or shrinks so many powers of e: more than any other, and still a number. */
+#define STEEPEST 14
 
 DEFINE_CLEANUP(rng, gsl_rng *, gsl_rng_free)
 
@@ -159,6 +164,50 @@ bool slope_fit(
 		estimate.growth = rank_centre(points, count);
 	}
 	*out = estimate;
+	return true;
+}
+
+bool slope_growth(const double *x, const double *y, size_t n, double *growth)
+{
+	_cleanup_free_ double *t = NULL;
+	_cleanup_free_ struct rank_point *points = NULL;
+	double range;
+	size_t count;
+
+	if (n < 2 || n > SLOPE_MAX)
+		return false;
+	t = allocate(n, sizeof(*t));
+	if (!normalise(x, y, n, t, &range) || !all_positive(y, n))
+		return false;
+	points = allocate(n * (n - 1) / 2, sizeof(*points));
+	count = collect_pairs(t, y, n, pair_growth, points);
+	*growth = rank_centre(points, count);
+	return true;
+}
+
+bool slope_of_growths(const double *growths, size_t n, struct slope_estimate *out)
+{
+	_cleanup_free_ double *logs = NULL;
+	struct interval interval;
+	double median;
+
+	if (n == 0 || n > SLOPE_MAX)
+		return false;
+	logs = allocate(n, sizeof(*logs));
+	for (size_t i = 0; i < n; i++)
+		logs[i] = fmax(-STEEPEST, fmin(log1p(growths[i]), STEEPEST));
+	median = stats_median(logs, n);
+	interval = pairs_interval(logs, n, INTERVAL_LEVEL);
+	*out = (struct slope_estimate){
+		.n = n,
+		.slope = NAN,
+		.intercept = NAN,
+		.interval = interval_unbounded(INTERVAL_LEVEL),
+		.growth = expm1(median),
+		.growth_interval = {.low = expm1(fmin(interval.low, median)),
+			.high = expm1(fmax(interval.high, median)),
+			.level = interval.level},
+	};
 	return true;
 }
 

@@ -1,6 +1,7 @@
 /*
  * Does y grow with x, and by how much over the range measured? For claims of shape ("flat in memory
- * size", "grows with the dirty rate"). One point a trial, trials at the same x are welcome.
+ * size", "grows with the dirty rate"). One point a trial, trials at the same x are welcome; for
+ * trials that have the whole range each, see slope_of_growths().
  *
  * The slope is the median of the slopes between all pairs of trials, weighted by their distance in
  * x (Theil and Sen, as weighted by Sievers 1978 and Scholz 1978): a wild trial moves it little, and
@@ -47,6 +48,20 @@ struct slope_estimate {
  */
 bool slope_fit(
 	const double *x, const double *y, size_t n, unsigned long seed, struct slope_estimate *out);
+
+/*
+ * Where each trial has several points, at both ends of the range: points of one trial share its
+ * noise, and give no interval. slope_growth() is the growth of one trial's line, from its smallest
+ * to its largest x; false when a figure is not finite, a y not positive, or there is one x only. It
+ * may be -1 or infinite, as pairs of points that are too steep count.
+ *
+ * slope_of_growths() is of n such trials: growth is their median, its interval that of their centre
+ * by the signed-rank test, on the logarithms of 1 + growth (pairs.h, where its coverage stands;
+ * unbounded below six trials). It says nothing of the slope itself: slope and intercept are NaN.
+ * False for no trial, or more than SLOPE_MAX.
+ */
+bool slope_growth(const double *x, const double *y, size_t n, double *growth);
+bool slope_of_growths(const double *growths, size_t n, struct slope_estimate *out);
 
 enum slope_shape {
 	SLOPE_UNDECIDED, /* the interval allows more than one of the others */

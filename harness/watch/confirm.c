@@ -45,19 +45,51 @@ static bool long_enough(const struct watch_reading *history, size_t count,
 	return memory->pending >= options->nights_in_a_row;
 }
 
-static void remember(const struct watch_reading *history, struct watch_memory *memory,
-	struct watch_verdict *verdict)
+/* The first of the nights that are at the new level, which fresh trials have read: a change point
+ * is put too early while there are few of them, and were the nights between left in the new
+ * baseline, the same change would be found in it and told again. */
+static size_t first_at(const struct watch_reading *history, size_t count, double before,
+	double after, size_t index)
+{
+	double early = 0, least = 0; /* how much worse it is to begin at i than at `index` */
+	size_t first = index;
+
+	for (size_t i = index; i + 1 < count; i++) {
+		double value = log(history[i].value);
+
+		if (!watch_measured(history[i].value))
+			continue;
+		early += fabs(value - log(before)) - fabs(value - log(after));
+		if (early < least) {
+			least = early;
+			first = i + 1;
+		}
+	}
+	while (first + 1 < count && !watch_measured(history[first].value))
+		first++;
+	return first;
+}
+
+static void remember(const struct watch_reading *history, size_t count,
+	const struct watch_fresh *fresh, struct watch_memory *memory, struct watch_verdict *verdict)
 {
 	bool tonight = verdict->kind == WATCH_TONIGHT;
 
 	while (tonight && verdict->index > 0 &&
 		history[verdict->index].night > memory->pending_night)
 		verdict->index--;
-	*memory = (struct watch_memory){.changed = true,
-		.changed_night = history[verdict->index].night,
-		.before = verdict->baseline,
-		.after = verdict->after,
-		.usual = verdict->usual};
+	if (!tonight)
+		verdict->index =
+			first_at(history, count, verdict->baseline, fresh->value, verdict->index);
+	if (memory->changed) /* that level is the one to be back at; no older one is */
+		memory->level_night = memory->changed_night;
+	memory->changed = true;
+	memory->changed_night = history[verdict->index].night;
+	memory->before = verdict->baseline;
+	memory->after = verdict->after;
+	memory->usual = verdict->usual;
+	memory->pending = 0;
+	memory->dismissed = false;
 	verdict->state = WATCH_CONFIRMED;
 	verdict->reason = "fresh trials see it too";
 }
@@ -76,7 +108,7 @@ enum watch_confirmation watch_confirm(const struct watch_reading *history, size_
 	case WATCH_IS_CONFIRMED:
 		if (verdict->kind == WATCH_CHANGE ||
 			long_enough(history, count, options, memory, verdict)) {
-			remember(history, memory, verdict);
+			remember(history, count, fresh, memory, verdict);
 			break;
 		}
 		verdict->reason = "fresh trials see it too; told if it is there next night";

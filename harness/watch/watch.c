@@ -7,6 +7,7 @@
 
 #include <gsl/gsl_cdf.h>
 #include <math.h>
+#include <string.h>
 
 /* Nights in a row that must be back in the old range. */
 #define RECOVERY_NIGHTS 3
@@ -52,10 +53,25 @@ static bool belongs(const struct watch_memory *memory, int64_t night)
 {
 	if (memory->pending && night >= memory->pending_night && night <= memory->pending_last)
 		return false;
-	if (memory->changed)
-		return night >= memory->changed_night;
-	return !memory->recovered || night < memory->changed_night ||
-	       night >= memory->recovered_night;
+	for (size_t i = 0; i < memory->left_out_count; i++) {
+		if (night >= memory->left_out[i].from && night < memory->left_out[i].until)
+			return false;
+	}
+	return night >= (memory->changed ? memory->changed_night : memory->level_night);
+}
+
+static void leave_out(struct watch_memory *memory, struct watch_nights nights)
+{
+	struct watch_nights *list = memory->left_out;
+	size_t *count = &memory->left_out_count;
+
+	while (*count && list[*count - 1].from >= nights.from)
+		--*count;
+	if (*count == WATCH_LEFT_OUT) {
+		memory->level_night = list[0].until;
+		memmove(list, list + 1, --*count * sizeof(*list));
+	}
+	list[(*count)++] = nights;
 }
 
 static void collect(const struct watch_reading *history, size_t count, size_t window,
@@ -227,8 +243,7 @@ static bool recovers(const struct watch_reading *history, size_t count, struct w
 	if (back < RECOVERY_NIGHTS)
 		return false;
 	memory->changed = false;
-	memory->recovered = true;
-	memory->recovered_night = history[i].night;
+	leave_out(memory, (struct watch_nights){memory->changed_night, history[i].night});
 	return true;
 }
 
@@ -315,6 +330,47 @@ void watch_judge(const struct watch_reading *history, size_t count,
 	test_nights(history, count, &nights, options, memory, verdict);
 	if (verdict->kind != WATCH_TONIGHT)
 		memory->pending = 0;
+}
+
+/* Drawing more permutations for a suspect is cheap: where it is none they soon end. Few need it,
+ * since what changes together passes together. */
+static void judge_again(const struct watch_metric *metrics, size_t count,
+	const struct watch_options *options, double rate, const bool *discovered, size_t tests)
+{
+	struct watch_options finer = *options;
+
+	/* The least p-value is 2 / (permutations + 1); rate / tests is what one alone may have. */
+	finer.change.permutations = (size_t)ceil(2 * (double)tests / rate);
+	for (size_t i = 0; i < count; i++) {
+		const struct watch_metric *metric = &metrics[i];
+
+		if (metric->verdict->state == WATCH_SUSPECT && !discovered[i] &&
+			finer.change.permutations > options->change.permutations)
+			watch_judge(metric->history, metric->count, &finer, metric->memory,
+				metric->verdict);
+	}
+}
+
+size_t watch_night(const struct watch_metric *metrics, size_t count,
+	const struct watch_options *options, double rate)
+{
+	_cleanup_free_ struct watch_verdict **verdicts = allocate(count, sizeof(*verdicts));
+	_cleanup_free_ double *p_values = allocate(count, sizeof(double));
+	_cleanup_free_ bool *discovered = allocate(count, sizeof(bool));
+	size_t tests = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct watch_metric *metric = &metrics[i];
+
+		watch_judge(
+			metric->history, metric->count, options, metric->memory, metric->verdict);
+		verdicts[i] = metric->verdict;
+		p_values[i] = metric->verdict->p_value;
+		tests += !isnan(p_values[i]);
+	}
+	multiple_discoveries(p_values, count, rate, discovered);
+	judge_again(metrics, count, options, rate, discovered, tests);
+	return watch_select(verdicts, count, rate);
 }
 
 size_t watch_select(struct watch_verdict *const *verdicts, size_t count, double rate)

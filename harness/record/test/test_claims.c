@@ -343,6 +343,49 @@ static void test_slopes(void **state)
 	assert_verdict(downtimes(3), "D4a", "contradicted");
 }
 
+/* Trials of D4a, each at six rates: flat to the eye. */
+static json_t *flat_trials(int trials)
+{
+	json_t *record = synthetic_record("zerocopy", "tcg");
+	uint64_t state = 3;
+
+	for (int i = 0; i < trials; i++) {
+		json_t *trial = synthetic_trial(
+			record, "zerocopy", "dirty", "vmbeam", "subject", i / 2, i % 2);
+
+		for (int rate = 1000; rate <= 32000; rate *= 2) {
+			json_t *samples = json_object_get(trial, "samples");
+			double value = synthetic_noise(&state, 0.02);
+
+			json_array_append_new(
+				samples, json_pack("{s:s, s:s, s:{s:i}, s:[f]}", "metric",
+						 "migration_time", "unit", "s", "at",
+						 "dirty_pages_per_s", rate, "values", value));
+			json_array_append_new(
+				samples, json_pack("{s:s, s:s, s:{s:i}, s:[f]}", "metric",
+						 "downtime", "unit", "s", "at", "dirty_pages_per_s",
+						 rate, "values", value));
+		}
+	}
+	return record;
+}
+
+/* Two trials are two, however many points they have. */
+static void test_slopes_need_as_many_trials_as_others(void **state)
+{
+	_cleanup_json_ json_t *claims = NULL;
+	const json_t *test;
+
+	(void)state;
+	test = first_test(graded(flat_trials(2), "D4a", &claims));
+	assert_string_equal(text(test, "verdict"), "inconclusive");
+	assert_non_null(strstr(text(test, "reason"), "2 of 6 trials"));
+	assert_int_equal(number(test, "pairs"), 2);
+	assert_int_equal(number(json_object_get(test, "forecast"), "boots"), 4);
+	assert_verdict(flat_trials(5), "D4a", "inconclusive");
+	assert_verdict(flat_trials(6), "D4a", "reproduced");
+}
+
 static void test_outcomes_expected_of_the_harness(void **state)
 {
 	json_t *record = synthetic_record("null", "tcg");
@@ -408,6 +451,7 @@ int main(void)
 		cmocka_unit_test(test_one_false_is_enough_to_contradict_holds),
 		cmocka_unit_test(test_absolute_values_need_the_papers_host),
 		cmocka_unit_test(test_slopes),
+		cmocka_unit_test(test_slopes_need_as_many_trials_as_others),
 		cmocka_unit_test(test_outcomes_expected_of_the_harness),
 		cmocka_unit_test(test_claims_of_several_parts),
 		cmocka_unit_test(test_grading_twice_gives_the_same),

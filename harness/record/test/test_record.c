@@ -2,6 +2,7 @@
  * that a hand or a disk could, and must be refused or shown as altered. */
 #include "harness/base/embedded.h"
 #include "harness/base/fs.h"
+#include "harness/base/version.h"
 #include "harness/record/claims.h"
 #include "harness/record/paper.h"
 #include "harness/record/record.h"
@@ -111,23 +112,44 @@ static void test_a_changed_verdict_is_computed_again(void **state)
 	assert_int_equal(json_array_size(record->notes), 2); /* digest and verdict */
 }
 
-/* Who also renews the digest is found out by the samples. */
-static void test_a_forged_digest_does_not_help(void **state)
+/* A record by the build `commit` that grades C1 otherwise than this build, with a digest to fit. */
+static void load_graded_otherwise(const char *commit, struct record **record)
 {
 	_cleanup_json_ json_t *json = synthetic_shmipc(8, 0.5);
-	_cleanup_record_ struct record *record = NULL;
 	_cleanup_json_ json_t *claims = NULL;
 	char digest[33];
 
-	(void)state;
+	json_object_set_new(json_object_get(json, "build"), "commit", json_string(commit));
 	assert_fine(record_grade(json, &claims));
 	json_object_set_new(json_array_get(claims, 0), "verdict", json_string("reproduced"));
 	json_object_set(json, "claims", claims);
 	record_digest(json, digest);
 	json_object_set_new(json, "digest", json_string(digest));
-	assert_fine(record_from_json(json, &record));
+	assert_fine(record_from_json(json, record));
+	assert_string_equal(verdict(*record, "C1"), "contradicted");
+}
+
+/* Who also renews the digest is found out by the samples. */
+static void test_a_forged_digest_does_not_help(void **state)
+{
+	_cleanup_record_ struct record *record = NULL;
+
+	(void)state;
+	load_graded_otherwise(fleetlab_commit, &record);
 	assert_true(record->altered);
-	assert_string_equal(verdict(record, "C1"), "contradicted");
+}
+
+/* A later build may grade better: that is told, and accuses nobody. */
+static void test_another_build_may_grade_otherwise(void **state)
+{
+	_cleanup_record_ struct record *record = NULL;
+
+	(void)state;
+	load_graded_otherwise("0123456789ab", &record);
+	assert_false(record->altered);
+	assert_int_equal(json_array_size(record->notes), 1);
+	assert_non_null(strstr(
+		json_string_value(json_array_get(record->notes, 0)), "0123456789ab, which wrote"));
 }
 
 static void test_changed_samples_change_the_verdict(void **state)
@@ -401,6 +423,7 @@ int main(void)
 		IN_DIRECTORY(test_truncated_and_foreign_files_are_refused),
 		IN_DIRECTORY(test_records_are_found),
 		cmocka_unit_test(test_a_forged_digest_does_not_help),
+		cmocka_unit_test(test_another_build_may_grade_otherwise),
 		cmocka_unit_test(test_nesting_is_bounded),
 		cmocka_unit_test(test_ids_are_fresh_and_fit_for_names),
 		cmocka_unit_test(test_all_papers_load),

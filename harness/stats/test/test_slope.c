@@ -223,6 +223,71 @@ static void coverage(void **state)
 	gsl_rng_free(rng);
 }
 
+enum { SIZES = 5, FEW = 8 };
+
+/* A trial that measures all sizes: a boot grows by 30 % give or take 15, and its points hardly
+ * differ from its line. */
+static void simulate_boot(gsl_rng *rng, double *x, double *y)
+{
+	double growth = 1.3 * exp(gsl_ran_gaussian(rng, 0.15)) - 1;
+
+	simulate_trials(rng, SIZES, 1, growth, 0.01, x, y);
+}
+
+/* The interval of so many boots holds the true growth; taking their points for trials does not. */
+static void points_of_one_trial_are_no_trials(void **state)
+{
+	gsl_rng *rng = noise_source(16);
+	size_t hits = 0, point_hits = 0, runs = 600;
+
+	(void)state;
+	for (size_t k = 0; k < runs; k++) {
+		double x[FEW * SIZES], y[FEW * SIZES], growths[FEW];
+		struct slope_estimate each, points;
+
+		for (size_t trial = 0; trial < FEW; trial++) {
+			simulate_boot(rng, x + trial * SIZES, y + trial * SIZES);
+			assert_true(slope_growth(
+				x + trial * SIZES, y + trial * SIZES, SIZES, &growths[trial]));
+		}
+		assert_true(slope_of_growths(growths, FEW, &each));
+		assert_true(slope_fit(x, y, FEW * SIZES, k, &points));
+		hits += !interval_excludes(each.growth_interval, 0.3);
+		point_hits += !interval_excludes(points.growth_interval, 0.3);
+	}
+	print_message("coverage: of trials %.1f %%, of their points %.1f %%\n",
+		100.0 * (double)hits / (double)runs, 100.0 * (double)point_hits / (double)runs);
+	assert_rate(hits, runs, 0.945, 0.97);
+	assert_true(point_hits * 100 < runs * 90);
+	gsl_rng_free(rng);
+}
+
+static void growths_of_few_or_steep_trials(void **state)
+{
+	static const double growths[] = {0.1, 0.2, -1, INFINITY, 0.3, 0.25, 0.15};
+	static const double x[] = {1, 2}, zero[] = {0, 1}, up[] = {2, 3};
+	struct slope_estimate estimate;
+	double growth = 7;
+
+	(void)state;
+	for (size_t n = 1; n <= 5; n++) {
+		assert_true(slope_of_growths(growths, n, &estimate));
+		assert_interval(estimate.growth_interval, -1, INFINITY);
+		assert_int_equal(slope_shape(&estimate, 0.25), SLOPE_UNDECIDED);
+		assert_true(isnan(slope_forecast(&estimate, 0.25)));
+	}
+	assert_true(slope_of_growths(growths, 7, &estimate));
+	assert_near(estimate.growth, 0.2);
+	assert_true(interval_is_bounded(estimate.growth_interval));
+	assert_false(slope_of_growths(growths, 0, &estimate));
+	assert_true(slope_growth(x, up, 2, &growth));
+	assert_near(growth, 0.5);
+	assert_false(slope_growth(x, zero, 2, &growth));
+	assert_false(slope_growth(up, x, 1, &growth));
+	assert_false(slope_growth((double[]){1, 1}, up, 2, &growth));
+	assert_near(growth, 0.5);
+}
+
 /* What the forecast asks for decides about four times in five. */
 static void forecasts_are_kept(void **state)
 {
@@ -286,6 +351,8 @@ int main(void)
 		cmocka_unit_test(steeper_than_a_line),
 		cmocka_unit_test(a_wild_trial_moves_little),
 		cmocka_unit_test(coverage),
+		cmocka_unit_test(points_of_one_trial_are_no_trials),
+		cmocka_unit_test(growths_of_few_or_steep_trials),
 		cmocka_unit_test(forecasts_are_kept),
 		cmocka_unit_test(forecasts_that_say_nothing),
 	};

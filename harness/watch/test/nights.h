@@ -35,7 +35,9 @@ struct series {
 
 #define PAIR_NOISE 0.03
 #define MISSING 0.05
+#ifndef DISTURBED
 #define DISTURBED 0.03
+#endif
 #define DISTURBED_ALL_NIGHT (1.0 / 6)
 #define DRIFT_A_NIGHT 0.005
 #define DRIFT_NIGHTS 40

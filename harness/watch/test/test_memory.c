@@ -15,7 +15,9 @@ static void assert_kept(struct watch_memory memory)
 
 	assert_true(json_equal(saved, again));
 	assert_int_equal(loaded.changed, memory.changed);
-	assert_int_equal(loaded.recovered, memory.recovered);
+	assert_int_equal(loaded.level_night, memory.level_night);
+	assert_int_equal(loaded.left_out_count, memory.left_out_count);
+	assert_memory_equal(loaded.left_out, memory.left_out, sizeof(loaded.left_out));
 	assert_int_equal(loaded.pending, memory.pending);
 	assert_int_equal(loaded.pending_up, memory.pending_up);
 	assert_int_equal(loaded.dismissed_night, memory.dismissed_night);
@@ -41,10 +43,12 @@ static void what_is_saved_is_loaded(void **state)
 	memory.dismissed = true;
 	memory.dismissed_night = 20005;
 	assert_kept(memory);
-	memory.changed = false;
-	memory.recovered = true;
-	memory.recovered_night = 20020;
-	assert_kept(memory);
+	memory = (struct watch_memory){.level_night = 19990};
+	for (int i = 0; i < WATCH_LEFT_OUT; i++) {
+		memory.left_out[i] = (struct watch_nights){20000 + 10 * i, 20004 + 10 * i};
+		memory.left_out_count++;
+		assert_kept(memory);
+	}
 }
 
 static void a_damaged_memory_is_none(void **state)
@@ -58,7 +62,11 @@ static void a_damaged_memory_is_none(void **state)
 		"\"usual_high\": 2}}",
 		"{\"changed\": {\"night\": \"1\", \"before\": 1, \"after\": 1, \"usual_low\": 1, "
 		"\"usual_high\": 2}}",
-		"{\"recovered_night\": 5}",
+		"{\"level_night\": 1.5}",
+		"{\"left_out\": []}",
+		"{\"left_out\": [5]}",
+		"{\"left_out\": [{\"from\": 5, \"until\": 4}]}",
+		"{\"left_out\": [{\"from\": 5, \"until\": 6}, {\"from\": 5, \"until\": 7}]}",
 		"{\"pending\": {\"nights\": -1, \"first\": 1, \"last\": 2}}",
 		"{\"pending\": {\"nights\": 1, \"first\": 3, \"last\": 2}}",
 		"{\"dismissed_night\": null}",

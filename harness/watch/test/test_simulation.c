@@ -52,17 +52,17 @@ static struct watch_options options_of(enum detector detector)
 
 /* ---- detectors: the sign of tonight's alarm for each metric, 0 for none ---- */
 
-static void watch_night(const struct series *host, size_t night, enum detector detector,
+static void watch_alarms(const struct series *host, size_t night, enum detector detector,
 	struct watch_memory *memories, int *alarms, size_t *trials)
 {
 	const struct watch_options options = options_of(detector);
-	struct watch_verdict verdicts[METRICS], *pointers[METRICS];
+	struct watch_verdict verdicts[METRICS];
+	struct watch_metric metrics[METRICS];
 
-	for (size_t m = 0; m < METRICS; m++) {
-		pointers[m] = &verdicts[m];
-		watch_judge(host[m].readings, night + 1, &options, &memories[m], &verdicts[m]);
-	}
-	watch_select(pointers, METRICS, WATCH_FALSE_DISCOVERIES);
+	for (size_t m = 0; m < METRICS; m++)
+		metrics[m] = (struct watch_metric){
+			host[m].readings, night + 1, &memories[m], &verdicts[m]};
+	watch_night(metrics, METRICS, &options, WATCH_FALSE_DISCOVERIES);
 	for (size_t m = 0; m < METRICS; m++) {
 		struct watch_fresh fresh = host[m].fresh[night];
 		struct watch_verdict *verdict = &verdicts[m];
@@ -164,7 +164,7 @@ static void run_host(const struct series *host, enum detector detector, struct t
 		int alarms[METRICS];
 
 		if (detector <= CHANGE_POINTS)
-			watch_night(host, night, detector, memories, alarms, &totals->all.trials);
+			watch_alarms(host, night, detector, memories, alarms, &totals->all.trials);
 		for (size_t m = 0; m < METRICS; m++) {
 			if (detector == T_TEST)
 				alarms[m] = t_test_alarm(&host[m], night);

@@ -7,7 +7,7 @@
 #include <gsl/gsl_rng.h>
 #include <math.h>
 
-enum { MOST = 120 };
+enum { MOST = 840 };
 
 struct history {
 	struct watch_reading readings[MOST];
@@ -142,7 +142,8 @@ static void a_small_step_is_a_change_point(void **state)
 	nights = nights_until_confirmed(&history, 1.06, 20);
 	assert_true(nights >= 2 && nights <= 12);
 	assert_int_equal(history.verdict.kind, WATCH_CHANGE);
-	assert_true(labs((long)history.verdict.index - 40) <= 6);
+	assert_true(labs((long)history.verdict.index - 40) <= 1);
+	assert_int_equal(history.memory.changed_night, 20000 + history.verdict.index);
 	assert_true(history.verdict.within.low > 0);
 	assert_false(interval_excludes(history.verdict.within, 0.06));
 }
@@ -236,6 +237,53 @@ static void a_second_change_is_seen(void **state)
 	add_nights(&history, 12, 1.3);
 	assert_int_equal(nights_until_confirmed(&history, 1.7, 5), 2);
 	assert_true(fabs(history.verdict.baseline - 1.3) < 0.05);
+}
+
+/* Nights at each level in turn, fresh trials being at that level too. Counts what is told. */
+static size_t alerts_at(struct history *history, size_t nights, double value)
+{
+	size_t told = 0;
+
+	for (size_t i = 0; i < nights; i++) {
+		add_night(history, value);
+		told += history->verdict.state == WATCH_SUSPECT &&
+			confirm(history, value, 1) == WATCH_IS_CONFIRMED;
+	}
+	return told;
+}
+
+/* A change on top of another, which then goes away: what was told of the first is not told again,
+ * and what comes later still is. */
+static void a_second_change_then_back(void **state)
+{
+	HISTORY(history, 15);
+
+	(void)state;
+	assert_int_equal(alerts_at(&history, 15, 1), 0);
+	assert_int_equal(alerts_at(&history, 15, 1.3), 1);
+	assert_int_equal(alerts_at(&history, 12, 1.7), 1);
+	assert_int_equal(alerts_at(&history, 3, 1.3), 0);
+	assert_int_equal(history.verdict.state, WATCH_RECOVERED);
+	assert_int_equal(alerts_at(&history, 20, 1.3), 0);
+	assert_int_equal(history.verdict.state, WATCH_QUIET);
+	assert_true(fabs(history.verdict.baseline - 1.3) < 0.02);
+	assert_int_equal(alerts_at(&history, 12, 1.7), 1);
+	assert_int_equal(alerts_at(&history, 12, 1), 1);
+}
+
+/* Two changes, each over before the next: the first is not told again after the second. */
+static void what_is_over_is_not_told_again(void **state)
+{
+	HISTORY(history, 16);
+
+	(void)state;
+	assert_int_equal(alerts_at(&history, 15, 1), 0);
+	for (size_t i = 0; i < 2 * WATCH_LEFT_OUT; i++) {
+		assert_int_equal(alerts_at(&history, 12, 1.3), 1);
+		assert_int_equal(alerts_at(&history, 12, 1), 0);
+		assert_int_equal(history.verdict.state, WATCH_QUIET);
+		assert_true(fabs(history.verdict.baseline - 1) < 0.02);
+	}
 }
 
 /* The other mode of a history with two is nothing new. */
@@ -361,6 +409,8 @@ int main(void)
 		cmocka_unit_test(a_dismissed_change_rests),
 		cmocka_unit_test(recovery_takes_three_nights_and_restores_the_baseline),
 		cmocka_unit_test(a_second_change_is_seen),
+		cmocka_unit_test(a_second_change_then_back),
+		cmocka_unit_test(what_is_over_is_not_told_again),
 		cmocka_unit_test(the_second_mode_is_nothing_new),
 		cmocka_unit_test(the_noise_floor_is_respected),
 		cmocka_unit_test(a_night_with_a_wild_control_accuses_nobody),
