@@ -17,7 +17,8 @@ struct night_options {
 	const json_t *overrides; /* parameters, as plan_options has them; may be NULL */
 	time_t end_by;	  /* nothing runs after it; 0: a night that goes on has its own, a new one
 			   * NIGHT_USUAL_S */
-	time_t start_by;  /* how long it waits for a host that is in use; 0: not at all */
+	time_t start_by;  /* how long it waits for a host that is in use; 0: a night that goes on
+			   * until its end, a new one not at all */
 	double most_load; /* per core; more is a host in use */
 	bool force_busy;  /* run on a host in use; the record says so */
 	bool resume_only; /* go on with a night that was cut, or do nothing */
