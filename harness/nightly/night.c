@@ -18,6 +18,8 @@
 #include <poll.h>
 #include <string.h>
 
+/* Earlier nights are told for so long: a hook that hangs must not take the night's time. */
+#define TELL_EARLIER_MS 120000
 /* How often a host in use is looked at again. */
 #define LOOK_AGAIN_MS 2000
 
@@ -248,11 +250,16 @@ static struct error *take_lock(struct night *night)
 	_cleanup_free_ char *dir = format_string("%s/nightly", night->options->results_dir);
 	_cleanup_free_ char *path = format_string("%s/lock", dir);
 
-	try_(fs_make_dirs(dir));
-	night->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-	if (night->lock_fd < 0)
-		return error_errno(errno, "cannot open %s", path);
-	struct error *err = file_lock(night->lock_fd, path, deadline_after_ms(NIGHT_LAB_END_MS));
+	struct error *err = fs_make_dirs(dir);
+
+	if (!err) {
+		night->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+		err = night->lock_fd < 0 ? error_errno(errno, "cannot open %s", path) : NULL;
+	}
+	if (err)
+		return error_hint(
+			err, "make room in %s, or --results DIR", night->options->results_dir);
+	err = file_lock(night->lock_fd, path, deadline_after_ms(NIGHT_LAB_END_MS));
 
 	if (!err)
 		return NULL;
@@ -266,9 +273,9 @@ static void put_asked(struct night *night)
 	const struct night_options *options = night->options;
 
 	json_object_set_new(night->json, "asked",
-		json_pack("{s:b, s:s*, s:f, s:O*}", "drill", (int)options->drill, "drill_target",
-			options->drill_target, "slowdown", options->slowdown, "parameters",
-			options->overrides));
+		json_pack("{s:b, s:s*, s:f, s:O*, s:b}", "drill", (int)options->drill,
+			"drill_target", options->drill_target, "slowdown", options->slowdown,
+			"parameters", options->overrides, "hook", (int)options->has_hook));
 }
 
 /* A word that no night could be made of is the user's to mend, and no night. */
@@ -320,31 +327,49 @@ static struct error *begin(struct night *night, bool *refused)
 /* ---- telling ---- */
 
 /* "untold" stays in the record until people have been told, whatever happens in between. */
-static struct error *tell(struct night *night, json_t *ended)
+static struct error *tell_of(struct night *night, json_t *ended)
 {
 	const struct night_options *options = night->options;
+	bool told = true;
 
 	if (!options->tell)
 		return NULL;
-	try_(options->tell(options->context, ended));
+	try_(options->tell(options->context, ended, &told));
+	if (!told)
+		return NULL;
 	return json_object_del(ended, "untold") == 0 ? night_save(ended, options->results_dir)
 						     : NULL;
 }
 
-/* Nights that ended, and then the machine did, or somebody's patience. */
+static void tell(struct night *night, json_t *ended)
+{
+	_cleanup_error_ struct error *err = tell_of(night, ended);
+
+	if (!err)
+		return;
+	err = error_prefix(err, "night %s", json_text(ended, "id"));
+	log_error(err);
+	night->untold++;
+}
+
+/* Nights that ended, and then the machine did, or somebody's patience, or the hook failed. */
 static void tell_earlier(struct night *night)
 {
+	struct deadline deadline = deadline_after_ms(TELL_EARLIER_MS);
+
 	for (size_t i = 0; i < night->before.count; i++) {
 		json_t *ended = night->before.nights[i];
 
 		if (!json_object_get(ended, "untold"))
 			continue;
+		if (interrupted() || deadline_passed(deadline)) {
+			log_warning("nights from %s on are not told yet: the next one goes on "
+				    "telling",
+				json_text(ended, "id"));
+			return;
+		}
 		log_info("night %s was not told yet", json_text(ended, "id"));
-		_cleanup_error_ struct error *err = tell(night, ended);
-
-		if (err)
-			log_warning("night %s could not be told: %s", json_text(ended, "id"),
-				error_message(err));
+		tell(night, ended);
 	}
 }
 
@@ -359,7 +384,7 @@ static struct error *check_store(const struct night_options *options)
 		"--results DIR");
 }
 
-struct error *night_run(const struct night_options *options, json_t **out)
+struct error *night_run(const struct night_options *options, json_t **out, size_t *untold)
 {
 	_cleanup_(night_deinit) struct night night = {
 		.options = options,
@@ -370,6 +395,7 @@ struct error *night_run(const struct night_options *options, json_t **out)
 	struct error *err;
 
 	*out = NULL;
+	*untold = 0;
 	try_(check_store(options));
 	if (!options->resume_only)
 		try_(check_plan(options));
@@ -380,6 +406,7 @@ struct error *night_run(const struct night_options *options, json_t **out)
 	if (night.json)
 		try_(night_go_on(&night));
 	tell_earlier(&night);
+	*untold = night.untold;
 	if (!night.json && options->resume_only)
 		return NULL;
 	if (night.end_by == 0)
@@ -397,7 +424,8 @@ struct error *night_run(const struct night_options *options, json_t **out)
 	for (size_t i = 0; i < json_array_size(night.before.damaged); i++)
 		log_warning("a damaged night is left out: %s",
 			json_string_value(json_array_get(night.before.damaged, i)));
-	try_(tell(&night, night.json));
+	tell(&night, night.json);
+	*untold = night.untold;
 	*out = json_incref(night.json);
 	return NULL;
 }

@@ -17,6 +17,7 @@ struct night {
 	json_t *rows;		  /* tonight's readings; borrowed from it */
 	json_t *memory_before;	  /* the watch's, as the last night left it; owned */
 	time_t end_by;
+	size_t untold; /* nights that telling failed of */
 	int lock_fd;
 	/* what `options` points at when the night goes on: as its record says */
 	struct night_options own;

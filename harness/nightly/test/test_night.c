@@ -275,16 +275,18 @@ static void a_night_that_goes_on_ends(void **state)
 static char *told[4];
 static size_t told_count;
 
-static struct error *tell(void *context, json_t *night)
+static struct error *tell(void *context, json_t *night, bool *all)
 {
 	(void)context;
+	(void)all;
 	assert_true(told_count < ARRAY_SIZE(told));
 	told[told_count++] = format_string("%s", json_text(night, "id"));
 	return NULL;
 }
 
-static struct error *die(void *context, json_t *night)
+static struct error *die(void *context, json_t *night, bool *all)
 {
+	(void)all;
 	(void)context;
 	(void)night;
 	raise(SIGKILL);
@@ -334,6 +336,45 @@ static void a_night_is_told_by_the_next_if_it_was_killed_before(void **state)
 		fake_night_with(&lab, (struct night_options){.force_busy = true, .tell = tell}));
 	assert_int_equal(told_count, 1); /* each once */
 	forget_told();
+	gsl_rng_free(lab.rng);
+}
+
+static struct error *fail_to_tell(void *context, json_t *night, bool *all)
+{
+	(void)context;
+	(void)night;
+	(void)all;
+	return error_new(ERROR_SETUP, "no mail here");
+}
+
+static struct error *tell_nobody(void *context, json_t *night, bool *all)
+{
+	(void)context;
+	(void)night;
+	*all = false;
+	return NULL;
+}
+
+static void a_night_is_told_until_that_succeeds(void **state)
+{
+	struct error *(*const ways[])(void *, json_t *, bool *) = {fail_to_tell, tell_nobody};
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		_cleanup_json_ json_t *night = fake_night_with(
+			&lab, (struct night_options){.force_busy = true, .tell = ways[i]});
+
+		for (size_t times = 0; times < 2; times++)
+			assert_null(fake_night_with(
+				&lab, (struct night_options){.force_busy = true,
+					      .resume_only = true,
+					      .tell = times == 0 ? ways[i] : tell}));
+		assert_int_equal(told_count, 1);
+		assert_string_equal(told[0], json_text(night, "id"));
+		forget_told();
+	}
 	gsl_rng_free(lab.rng);
 }
 
@@ -825,6 +866,7 @@ int main(void)
 		scratch_test(a_run_that_the_end_interrupted_is_taken_as_it_is),
 		scratch_test(a_night_that_goes_on_ends),
 		scratch_test(a_night_is_told_by_the_next_if_it_was_killed_before),
+		scratch_test(a_night_is_told_until_that_succeeds),
 		scratch_test(resuming_tells_too),
 		scratch_test(resuming_too_late_closes_the_night),
 		scratch_test(a_host_in_use_is_left_alone),
