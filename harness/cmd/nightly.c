@@ -238,13 +238,16 @@ static struct error *run_trials(
 	return run_execute(options, record, path);
 }
 
-static struct error *tell(void *context, json_t *night)
+static struct summary_options summary_of(const struct nightly_words *words)
 {
-	const struct nightly_words *words = context;
-	const struct summary_options summary = {
-		words->results_dir, words->summary_dir, words->hook};
+	return (struct summary_options){words->results_dir, words->summary_dir, words->hook};
+}
 
-	return summary_write(&summary, night);
+static struct error *tell(void *context, json_t *night, bool *told)
+{
+	const struct summary_options summary = summary_of(context);
+
+	return summary_write(&summary, night, told);
 }
 
 static struct error *parse(int argc, char **argv, struct nightly_words *words)
@@ -264,8 +267,18 @@ static struct error *parse(int argc, char **argv, struct nightly_words *words)
 	words->options.overrides = words->chosen.overrides;
 	words->options.results_dir = words->results_dir;
 	words->options.drill_target = words->drill_target;
+	words->options.has_hook = words->hook;
 	words->options.context = words;
 	return NULL;
+}
+
+/* Who is told in no other way finds a regression in the exit status. */
+static int status_of(const json_t *night, size_t untold)
+{
+	int status = (int)json_integer_value(json_object_get(night, "exit_status"));
+
+	return untold && status != NIGHT_REGRESSION && status != NIGHT_INTERRUPTED ? NIGHT_UNTOLD
+										   : status;
 }
 
 static struct error *run(int argc, char **argv, int *exit_status)
@@ -281,16 +294,22 @@ static struct error *run(int argc, char **argv, int *exit_status)
 			.tell = tell},
 	};
 	_cleanup_json_ json_t *night = NULL;
+	size_t untold;
 
 	chosen_init(&words.chosen);
 	try_(parse(argc, argv, &words));
-	try_(night_run(&words.options, &night));
-	if (!night) {
-		log_info("there is no night to go on with");
-		return NULL;
+	struct error *err = night_run(&words.options, &night, &untold);
+
+	if (err && words.hook) {
+		const struct summary_options summary = summary_of(&words);
+
+		summary_tell_error(&summary, err);
 	}
-	try_(show(&words, night));
-	*exit_status = (int)json_integer_value(json_object_get(night, "exit_status"));
+	try_(err);
+	*exit_status = status_of(night, untold);
+	if (night)
+		return show(&words, night);
+	log_info("there is no night to go on with");
 	return NULL;
 }
 
@@ -305,7 +324,8 @@ const struct command command_nightly = {
 		"options:\n"
 		"  --until HH:MM       nothing runs after this time of day\n"
 		"  --budget TIME       nothing runs after so long (default: 6h)\n"
-		"  --start-by WHEN     wait for a host that is in use: until HH:MM, or so long\n"
+		"  --start-by WHEN     wait for a host that is in use: until HH:MM, or so long;\n"
+		"                      a night that was cut waits until its end by itself\n"
 		"  --mechanisms LIST   with commas between; default: all but null\n"
 		"  -p, --param N=V     set a parameter, as in fleetlab run\n"
 		"  --drill[=M/E/V]     slow a variant down on purpose, apart from what is real,\n"
@@ -321,7 +341,7 @@ const struct command command_nightly = {
 		"\n"
 		"exit status: 0 nothing to tell, 1 usage or set-up error, 2 a trial failed or is\n"
 		"invalid, 3 a regression was confirmed tonight, 4 not started: the host is in\n"
-		"use, 130 interrupted\n"
+		"use, 5 the hook failed or the summary could not be written, 130 interrupted\n"
 		"\n"
 		"examples:\n"
 		"  fleetlab nightly --until 06:00 --start-by 90m\n"

@@ -177,13 +177,15 @@ static void add_option(struct words *words, const char *option, const char *valu
 	add_word(words, value);
 }
 
-/* "ssh" and what every call of it needs. */
+/* "ssh" and what every call of it needs: one that would ask for a password fails instead of waiting
+ * for somebody to type, also where the connection that the later ones go through has gone. */
 static void begin_words(struct words *words, const struct peer *peer)
 {
 	const struct peer_address *address = &peer->address;
 
 	*words = (struct words){0};
 	add_word(words, "ssh");
+	add_word(words, "-oBatchMode=yes");
 	if (address->keyfile[0]) {
 		add_option(words, "-i", address->keyfile);
 		add_word(words, "-oIdentitiesOnly=yes");
@@ -228,7 +230,6 @@ static struct error *start_ssh(struct peer *peer, unsigned int lifetime_s)
 	begin_words(&words, peer);
 	add_word(&words, "-M");
 	add_word(&words, "-T");
-	add_word(&words, "-oBatchMode=yes");
 	add_word(&words, "-oControlPersist=no");
 	add_word(&words, "-oConnectTimeout=10");
 	add_word(&words, "-oStreamLocalBindUnlink=yes");
@@ -258,7 +259,7 @@ static struct error *start_ssh(struct peer *peer, unsigned int lifetime_s)
 /* The login that has to work, for people to try. Caller frees. */
 static char *login_text(const struct peer *peer)
 {
-	char *text = format_string("ssh -oBatchMode=yes");
+	char *text = format_string("ssh");
 	struct words words;
 
 	begin_words(&words, peer);

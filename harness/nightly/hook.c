@@ -47,6 +47,8 @@ void hook_run(const struct hook *hook, json_t *night)
 
 	if (err || result.exit_status != 0) {
 		why = why_failed(err, &result);
+		for (size_t length = strlen(why); length > 0 && why[length - 1] == '\n';)
+			why[--length] = '\0';
 		for (char *p = why; *p; p++)
 			*p = *p == '\n' ? ' ' : *p;
 		json_object_set_new(said, "ok", json_false());

@@ -18,10 +18,10 @@
 #include <poll.h>
 #include <string.h>
 
+/* Earlier nights are told for so long: a hook that hangs must not take the night's time. */
+#define TELL_EARLIER_MS 120000
 /* How often a host in use is looked at again. */
 #define LOOK_AGAIN_MS 2000
-/* Labs of a night that was killed are gone after this long. */
-#define LAB_END_MS 2000
 
 static void night_deinit(struct night *night)
 {
@@ -53,16 +53,39 @@ static bool is_used(const json_t *use)
 	return json_array_size(json_object_get(use, "reasons")) > 0;
 }
 
-/* Waits for a quiet host as long as the options allow; at least until killed labs are gone. */
-static json_t *wait_for_host(const struct night_options *options, time_t end_by)
+/* A night that was cut has the host for itself until its end, unless it is told otherwise: the load
+ * of a minute is at first its own, and who uses the host for a while is no reason to end it. */
+static time_t waits_until(const struct night *night)
 {
-	time_t start_by = options->start_by < end_by ? options->start_by : end_by;
-	struct deadline lab_end = deadline_after_ms(LAB_END_MS);
+	time_t start_by = night->options->start_by;
+	time_t latest = night->end_by - (night->json ? NIGHT_WORTH_S : 0);
+
+	if (start_by == 0)
+		return night->json ? latest : 0;
+	return start_by < latest ? start_by : latest;
+}
+
+static void say_waiting(const struct night *night, const json_t *use, time_t start_by)
+{
+	char until[24];
+
+	clock_format_utc(start_by, false, until, sizeof(until));
+	log_info("waiting for the host, until %s at the latest: it is in use: %s%s", until,
+		json_string_value(json_array_get(json_object_get(use, "reasons"), 0)),
+		night->json ? "; some of its load may be the night's own, from before it was cut"
+			    : "");
+}
+
+/* Waits for a quiet host, at least until killed labs are gone. */
+static json_t *wait_for_host(const struct night *night)
+{
+	const struct night_options *options = night->options;
+	time_t start_by = waits_until(night);
+	struct deadline lab_end = deadline_after_ms(NIGHT_LAB_END_MS);
 	json_t *use = look_at_use(options);
 
 	if (is_used(use) && !options->force_busy && start_by > time(NULL))
-		log_info("waiting for the host, which is in use: %s",
-			json_string_value(json_array_get(json_object_get(use, "reasons"), 0)));
+		say_waiting(night, use, start_by);
 	while (is_used(use) && !options->force_busy && !interrupted()) {
 		bool waits = start_by > time(NULL);
 		struct pollfd pfd = {.fd = interrupt_fd(), .events = POLLIN};
@@ -227,11 +250,16 @@ static struct error *take_lock(struct night *night)
 	_cleanup_free_ char *dir = format_string("%s/nightly", night->options->results_dir);
 	_cleanup_free_ char *path = format_string("%s/lock", dir);
 
-	try_(fs_make_dirs(dir));
-	night->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-	if (night->lock_fd < 0)
-		return error_errno(errno, "cannot open %s", path);
-	struct error *err = file_lock(night->lock_fd, path, deadline_after_ms(LAB_END_MS));
+	struct error *err = fs_make_dirs(dir);
+
+	if (!err) {
+		night->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+		err = night->lock_fd < 0 ? error_errno(errno, "cannot open %s", path) : NULL;
+	}
+	if (err)
+		return error_hint(
+			err, "make room in %s, or --results DIR", night->options->results_dir);
+	err = file_lock(night->lock_fd, path, deadline_after_ms(NIGHT_LAB_END_MS));
 
 	if (!err)
 		return NULL;
@@ -245,9 +273,9 @@ static void put_asked(struct night *night)
 	const struct night_options *options = night->options;
 
 	json_object_set_new(night->json, "asked",
-		json_pack("{s:b, s:s*, s:f, s:O*}", "drill", (int)options->drill, "drill_target",
-			options->drill_target, "slowdown", options->slowdown, "parameters",
-			options->overrides));
+		json_pack("{s:b, s:s*, s:f, s:O*, s:b}", "drill", (int)options->drill,
+			"drill_target", options->drill_target, "slowdown", options->slowdown,
+			"parameters", options->overrides, "hook", (int)options->has_hook));
 }
 
 /* A word that no night could be made of is the user's to mend, and no night. */
@@ -264,54 +292,84 @@ static struct error *check_plan(const struct night_options *options)
 	return plan_create(&plan_options, &plan);
 }
 
-static struct error *begin(struct night *night)
+/* A night that was cut found the host in use: it stays as it is while there is time. */
+static struct error *stay_cut(struct night *night, const char *why_not)
 {
-	_cleanup_json_ json_t *use = wait_for_host(night->options, night->end_by);
-	_cleanup_free_ char *why_not = NULL;
-	/* Who interrupts the waiting has not found the host in use: the first step heeds it. */
-	bool refused = is_used(use) && !night->options->force_busy && !interrupted();
+	_cleanup_free_ char *reason = format_string(
+		"%s; it goes on with fleetlab nightly --resume while there is time", why_not);
 
-	if (refused)
-		why_not = reasons_text(use);
-	if (night->json && !refused)
-		return NULL;
-	if (night->json) /* a night that was cut; it stays so */
+	if (night->end_by <= time(NULL) + NIGHT_WORTH_S)
 		return night_close(night, "incomplete", why_not, NIGHT_NOT_STARTED);
+	night_set_text(night->json, "reason", reason);
+	night_set_exit(night, NIGHT_NOT_STARTED);
+	return night_keep(night);
+}
+
+/* *refused: there is nothing to be spent. */
+static struct error *begin(struct night *night, bool *refused)
+{
+	_cleanup_json_ json_t *use = wait_for_host(night);
+	_cleanup_free_ char *why_not = NULL;
+
+	/* Who interrupts the waiting has not found the host in use: the first step heeds it. */
+	*refused = is_used(use) && !night->options->force_busy && !interrupted();
+	if (*refused)
+		why_not = reasons_text(use);
+	if (night->json)
+		return *refused ? stay_cut(night, why_not) : NULL;
 	night_begin_record(night, use, is_used(use) && night->options->force_busy);
 	put_asked(night);
 	night_put_totals(night);
-	return refused ? night_close(night, "not-started", why_not, NIGHT_NOT_STARTED)
-		       : night_keep(night);
+	return *refused ? night_close(night, "not-started", why_not, NIGHT_NOT_STARTED)
+			: night_keep(night);
 }
 
 /* ---- telling ---- */
 
 /* "untold" stays in the record until people have been told, whatever happens in between. */
-static struct error *tell(struct night *night, json_t *ended)
+static struct error *tell_of(struct night *night, json_t *ended)
 {
 	const struct night_options *options = night->options;
+	bool told = true;
 
 	if (!options->tell)
 		return NULL;
-	try_(options->tell(options->context, ended));
+	try_(options->tell(options->context, ended, &told));
+	if (!told)
+		return NULL;
 	return json_object_del(ended, "untold") == 0 ? night_save(ended, options->results_dir)
 						     : NULL;
 }
 
-/* Nights that ended, and then the machine did, or somebody's patience. */
+static void tell(struct night *night, json_t *ended)
+{
+	_cleanup_error_ struct error *err = tell_of(night, ended);
+
+	if (!err)
+		return;
+	err = error_prefix(err, "night %s", json_text(ended, "id"));
+	log_error(err);
+	night->untold++;
+}
+
+/* Nights that ended, and then the machine did, or somebody's patience, or the hook failed. */
 static void tell_earlier(struct night *night)
 {
+	struct deadline deadline = deadline_after_ms(TELL_EARLIER_MS);
+
 	for (size_t i = 0; i < night->before.count; i++) {
 		json_t *ended = night->before.nights[i];
 
 		if (!json_object_get(ended, "untold"))
 			continue;
+		if (interrupted() || deadline_passed(deadline)) {
+			log_warning("nights from %s on are not told yet: the next one goes on "
+				    "telling",
+				json_text(ended, "id"));
+			return;
+		}
 		log_info("night %s was not told yet", json_text(ended, "id"));
-		_cleanup_error_ struct error *err = tell(night, ended);
-
-		if (err)
-			log_warning("night %s could not be told: %s", json_text(ended, "id"),
-				error_message(err));
+		tell(night, ended);
 	}
 }
 
@@ -326,16 +384,18 @@ static struct error *check_store(const struct night_options *options)
 		"--results DIR");
 }
 
-struct error *night_run(const struct night_options *options, json_t **out)
+struct error *night_run(const struct night_options *options, json_t **out, size_t *untold)
 {
 	_cleanup_(night_deinit) struct night night = {
 		.options = options,
 		.lock_fd = -1,
 		.end_by = options->end_by,
 	};
+	bool refused;
 	struct error *err;
 
 	*out = NULL;
+	*untold = 0;
 	try_(check_store(options));
 	if (!options->resume_only)
 		try_(check_plan(options));
@@ -346,12 +406,13 @@ struct error *night_run(const struct night_options *options, json_t **out)
 	if (night.json)
 		try_(night_go_on(&night));
 	tell_earlier(&night);
+	*untold = night.untold;
 	if (!night.json && options->resume_only)
 		return NULL;
 	if (night.end_by == 0)
 		night.end_by = time(NULL) + NIGHT_USUAL_S;
-	try_(begin(&night));
-	if (night_is(night.json, "in-progress")) {
+	try_(begin(&night, &refused));
+	if (!refused) {
 		err = spend(&night);
 		interrupt_after_ms(0);
 		if (err && error_kind(err) == ERROR_INTERRUPTED) {
@@ -363,7 +424,8 @@ struct error *night_run(const struct night_options *options, json_t **out)
 	for (size_t i = 0; i < json_array_size(night.before.damaged); i++)
 		log_warning("a damaged night is left out: %s",
 			json_string_value(json_array_get(night.before.damaged, i)));
-	try_(tell(&night, night.json));
+	tell(&night, night.json);
+	*untold = night.untold;
 	*out = json_incref(night.json);
 	return NULL;
 }

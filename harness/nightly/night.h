@@ -17,7 +17,8 @@ struct night_options {
 	const json_t *overrides; /* parameters, as plan_options has them; may be NULL */
 	time_t end_by;	  /* nothing runs after it; 0: a night that goes on has its own, a new one
 			   * NIGHT_USUAL_S */
-	time_t start_by;  /* how long it waits for a host that is in use; 0: not at all */
+	time_t start_by;  /* how long it waits for a host that is in use; 0: a night that goes on
+			   * until its end, a new one not at all */
 	double most_load; /* per core; more is a host in use */
 	bool force_busy;  /* run on a host in use; the record says so */
 	bool resume_only; /* go on with a night that was cut, or do nothing */
@@ -31,8 +32,12 @@ struct night_options {
 	struct error *(*run)(
 		void *context, const struct run_options *options, json_t **record, char **path);
 	/* Tells people of a night, tonight's or an earlier one that ended without their having been
-	 * told: it is called again in the next night until it has returned. May be NULL. */
-	struct error *(*tell)(void *context, json_t *night);
+	 * told. It is called again in the next night, or with resume_only, until it has returned
+	 * without an error and with *told, which is false where nobody is told any way now. May be
+	 * NULL. */
+	struct error *(*tell)(void *context, json_t *night, bool *told);
+	bool has_hook; /* people are told by a hook: a night begun with it is told by no other way
+			*/
 	void *context;
 };
 
@@ -47,9 +52,12 @@ enum night_exit {
 	NIGHT_TRIALS_FAILED = 2,
 	NIGHT_REGRESSION = 3,
 	NIGHT_NOT_STARTED = 4, /* the host was in use */
+	NIGHT_UNTOLD = 5,      /* of the command only: the hook failed, or the summary could not be
+				* written; a regression wins over it */
 	NIGHT_INTERRUPTED = 130,
 };
 
 /* Spends the night. *night is its record as saved, also when it was not started or was cut; NULL
- * with resume_only and nothing to go on with. An error: nothing could be recorded. */
-struct error *night_run(const struct night_options *options, json_t **night);
+ * with resume_only and nothing to go on with. *untold: how many nights people should have been told
+ * of, and telling failed, which has been logged. An error: nothing could be recorded. */
+struct error *night_run(const struct night_options *options, json_t **night, size_t *untold);

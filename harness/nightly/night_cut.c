@@ -8,9 +8,6 @@
 
 #include <string.h>
 
-/* A night that was cut is worth going on with for this long at least. */
-#define WORTH_S 10
-
 static time_t time_of(const json_t *night, const char *key)
 {
 	struct tm tm = {0};
@@ -51,7 +48,7 @@ struct error *night_find_cut(struct night *night)
 
 		if (!night_is(cut, "in-progress"))
 			continue;
-		if (i + 1 < before->count || end <= time(NULL) + WORTH_S) {
+		if (i + 1 < before->count || end <= time(NULL) + NIGHT_WORTH_S) {
 			try_(close_cut(night, cut, i));
 			continue;
 		}

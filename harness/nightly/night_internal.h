@@ -5,6 +5,11 @@
 
 enum { MOST_MECHANISMS = 16 };
 
+/* Labs of a night that was killed are gone after this long. */
+#define NIGHT_LAB_END_MS 2000
+/* A night that was cut is worth going on with for this long at least. */
+#define NIGHT_WORTH_S 10
+
 struct night {
 	const struct night_options *options;
 	struct night_list before; /* the nights before this one */
@@ -12,6 +17,7 @@ struct night {
 	json_t *rows;		  /* tonight's readings; borrowed from it */
 	json_t *memory_before;	  /* the watch's, as the last night left it; owned */
 	time_t end_by;
+	size_t untold; /* nights that telling failed of */
 	int lock_fd;
 	/* what `options` points at when the night goes on: as its record says */
 	struct night_options own;

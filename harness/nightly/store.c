@@ -137,6 +137,8 @@ struct error *night_save(const json_t *night, const char *results_dir)
 	if (err || !text)
 		return err ? error_prefix(err, "the night's record")
 			   : error_new(ERROR_INTERNAL, "cannot form the night's record");
-	try_(fs_make_dirs(dir));
-	return fs_write_atomic(path, text, strlen(text));
+	err = fs_make_dirs(dir);
+	if (!err)
+		err = fs_write_atomic(path, text, strlen(text));
+	return err ? error_hint(err, "make room in %s, or --results DIR", results_dir) : NULL;
 }

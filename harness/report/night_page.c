@@ -384,7 +384,10 @@ static void add_lead(json_t *page, const json_t *night)
 			add_text(lead, format_string("%s", json_string_value(one)));
 	}
 	if (hook && !json_is_true(json_object_get(hook, "ok")))
-		add_text(lead, format_string("the hook failed: %s", json_text(hook, "reason")));
+		add_text(lead,
+			format_string("the hook failed: %s; nobody was told: fleetlab nightly "
+				      "--resume --hook COMMAND",
+				json_text(hook, "reason")));
 }
 
 json_t *night_page(const json_t *night)

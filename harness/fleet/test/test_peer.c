@@ -87,6 +87,40 @@ static bool come_to(const char *word, unsigned int count)
 	return true;
 }
 
+/* An ssh before the real one in PATH that writes down how it is called. */
+static int listen_to_ssh(const char *dir)
+{
+	_cleanup_free_ char *path = format_string("%s/ssh", dir);
+	_cleanup_free_ char *before = format_string("%s", getenv("PATH"));
+	_cleanup_free_ char *script = format_string(
+		"#!/bin/sh\necho \"$*\" >>%s/calls\nPATH=%s\nexec ssh \"$@\"\n", dir, before);
+	_cleanup_free_ char *after = format_string("%s:%s", dir, before);
+
+	check_ok(fs_make_dirs(dir));
+	check_ok(fs_write_atomic(path, script, strlen(script)));
+	check(chmod(path, 0755) == 0);
+	return setenv("PATH", after, 1);
+}
+
+/* Where one would ask for a password, nobody is there to type it. */
+static bool none_would_ask(const char *dir, unsigned int least)
+{
+	_cleanup_free_ char *path = format_string("%s/calls", dir);
+	_cleanup_free_ char *calls = NULL;
+	unsigned int count = 0;
+	char *rest = NULL;
+
+	_cleanup_error_ struct error *unread = fs_read(path, 1 << 16, &calls, NULL);
+
+	for (char *line = unread ? NULL : strtok_r(calls, "\n", &rest); line;
+		line = strtok_r(NULL, "\n", &rest)) {
+		if (!strstr(line, "-oBatchMode=yes"))
+			return false;
+		count++;
+	}
+	return count >= least;
+}
+
 static int serves_from_there(void *context)
 {
 	_cleanup_(cleanup_peer) struct peer *peer = NULL;
@@ -95,11 +129,14 @@ static int serves_from_there(void *context)
 	static const struct link_spec links[] = {{"lan", "10.77.0.254/24", 0, 0}};
 	static const struct machine_spec machine_spec = {.number = 1};
 	struct machine *machine;
+	_cleanup_free_ char *listening = format_string("%s/ssh", lab_dir());
+	double here, there;
 	struct other other;
 	int up[2];
 	char byte;
 
 	(void)context;
+	check(listen_to_ssh(listening) == 0);
 	check_ok(network_create(links, 1, NULL, 0));
 	check_ok(machine_create(&machine_spec, links, 1, &machine));
 	check_ok(make_other(machine, OTHER, &other));
@@ -110,6 +147,9 @@ static int serves_from_there(void *context)
 	check(json_object_get(peer_host(peer), "qemu") && come_to("--root", 1));
 	check_ok(ping(peer, &first));
 	check_ok(ping(peer, &second)); /* while the first is still connected */
+	check_ok(peer_cpu_time(peer, SOON, &here, &there));
+	/* The refused one, the one that stays, a forwarding and a question. */
+	check(none_would_ask(listening, 4));
 	peer_close(peer);
 	peer = NULL;
 	check(come_to("--root", 0));

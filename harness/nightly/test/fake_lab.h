@@ -147,6 +147,7 @@ static inline json_t *fake_night_with(struct fake_lab *lab, struct night_options
 	_cleanup_free_ char *results = scratch_path("results");
 	_cleanup_free_ char *proc = options.proc ? NULL : fake_proc("0.00");
 	json_t *night = NULL;
+	size_t untold;
 
 	lab->level_of_delay = exp(gsl_ran_gaussian(lab->rng, lab->night_scatter));
 	options.results_dir = results;
@@ -158,7 +159,7 @@ static inline json_t *fake_night_with(struct fake_lab *lab, struct night_options
 	options.proc = options.proc ? options.proc : proc;
 	options.run = fake_run;
 	options.context = lab;
-	assert_ok(night_run(&options, &night));
+	assert_ok(night_run(&options, &night, &untold));
 	return night;
 }
 

@@ -98,10 +98,21 @@ ln -s "$(command -v sleep)" "$SCRATCH/qemu-system-x86"
 "$SCRATCH/qemu-system-x86" 300 &
 machine=$!
 fl $watch $plain --hook 'cat >/dev/null; echo no mail here >&2; exit 7'
-check 'beside another virtual machine it does not start' exited 4
+check 'beside another virtual machine it does not start' is .exit_status 4
 check 'which is recorded' is .state not-started
-check 'a hook that fails is not fatal, but told' err_has 'the hook failed: exit status 7: no mail here'
+check 'a hook that fails is told' err_has 'the hook failed: exit status 7: no mail here'
+check 'with a remedy' has_remedy
+check 'and by the exit status' exited 5
 check 'with the reason' is '.reason | test("qemu-system-x86.* is a virtual machine")' true
+id=$(jq -r .id <"$SCRATCH/out")
+fl nightly --resume
+check 'without a hook nobody is told of it' err_has "night $id was to be told by a hook"
+fl nightly --resume --hook "cat >$SCRATCH/later"
+check 'by a hook that does not fail it is told' grep -q "^# fleetlab night $id" "$SCRATCH/later"
+check 'and that is no failure' exited 0
+rm "$SCRATCH/later"
+fl nightly --resume --hook "cat >$SCRATCH/later"
+check 'once' [ ! -e "$SCRATCH/later" ]
 # Waiting is in its time, and so is all that it runs: less than it would take.
 fl_start waits $watch -p base_us=500000 -p readings=5 --budget 20s --start-by 60s
 waits_for_host() { grep -q 'waiting' "$SCRATCH/waits.err" && is_alive "$started"; }
@@ -113,6 +124,18 @@ check 'until the host is free' is .state complete
 check 'it ends before its time is over' is '.finished <= .end_by' true
 check 'and says what was cut' is '[.notes[] | select(test("cut by the time"))] | length > 0' true
 check 'and that is no failure' exited 0
+
+# ---- a full disk ----
+mkdir "$SCRATCH/disk"
+mount -t tmpfs -o size=64k small "$SCRATCH/disk" || exit 1
+head -c 65536 /dev/zero >"$SCRATCH/disk/ballast"
+fl $watch $plain --results "$SCRATCH/disk" --hook "{ cat; echo \"exit \$FLEETLAB_NIGHT_EXIT\"; } >$SCRATCH/mail"
+check 'on a full disk there is no night' exited 1
+check 'why' err_has 'No space left on device'
+check 'and what to do' has_remedy
+check 'the hook hears of it' grep -q 'there is no night: .*No space left on device' "$SCRATCH/mail"
+check 'with the remedy' grep -q '^- try: make room' "$SCRATCH/mail"
+check 'and the exit status' grep -q '^exit 1$' "$SCRATCH/mail"
 
 # ---- words ----
 fl nightly --until 25:00

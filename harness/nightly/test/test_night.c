@@ -9,7 +9,9 @@
 #include "harness/nightly/night_internal.h"
 #include "harness/record/samples.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 enum { LEARNED = 12 };
@@ -273,16 +275,18 @@ static void a_night_that_goes_on_ends(void **state)
 static char *told[4];
 static size_t told_count;
 
-static struct error *tell(void *context, json_t *night)
+static struct error *tell(void *context, json_t *night, bool *all)
 {
 	(void)context;
+	(void)all;
 	assert_true(told_count < ARRAY_SIZE(told));
 	told[told_count++] = format_string("%s", json_text(night, "id"));
 	return NULL;
 }
 
-static struct error *die(void *context, json_t *night)
+static struct error *die(void *context, json_t *night, bool *all)
 {
+	(void)all;
 	(void)context;
 	(void)night;
 	raise(SIGKILL);
@@ -332,6 +336,45 @@ static void a_night_is_told_by_the_next_if_it_was_killed_before(void **state)
 		fake_night_with(&lab, (struct night_options){.force_busy = true, .tell = tell}));
 	assert_int_equal(told_count, 1); /* each once */
 	forget_told();
+	gsl_rng_free(lab.rng);
+}
+
+static struct error *fail_to_tell(void *context, json_t *night, bool *all)
+{
+	(void)context;
+	(void)night;
+	(void)all;
+	return error_new(ERROR_SETUP, "no mail here");
+}
+
+static struct error *tell_nobody(void *context, json_t *night, bool *all)
+{
+	(void)context;
+	(void)night;
+	*all = false;
+	return NULL;
+}
+
+static void a_night_is_told_until_that_succeeds(void **state)
+{
+	struct error *(*const ways[])(void *, json_t *, bool *) = {fail_to_tell, tell_nobody};
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		_cleanup_json_ json_t *night = fake_night_with(
+			&lab, (struct night_options){.force_busy = true, .tell = ways[i]});
+
+		for (size_t times = 0; times < 2; times++)
+			assert_null(fake_night_with(
+				&lab, (struct night_options){.force_busy = true,
+					      .resume_only = true,
+					      .tell = times == 0 ? ways[i] : tell}));
+		assert_int_equal(told_count, 1);
+		assert_string_equal(told[0], json_text(night, "id"));
+		forget_told();
+	}
 	gsl_rng_free(lab.rng);
 }
 
@@ -401,6 +444,83 @@ static void a_host_in_use_is_left_alone(void **state)
 	assert_non_null(strstr(json_text(night, "reason"), "the load is"));
 	assert_int_equal(json_number(night, "exit_status", 0), NIGHT_NOT_STARTED);
 	assert_int_equal(lab.runs, 0);
+	gsl_rng_free(lab.rng);
+}
+
+/* A load average that is high for longer than killed labs are waited for, then low. */
+static void *calm_down(void *path)
+{
+	struct deadline high = deadline_after_ms(NIGHT_LAB_END_MS * 5 / 4);
+
+	for (;;) {
+		FILE *out = fopen(path, "w"); /* waits for a reader */
+
+		fputs(deadline_passed(high) ? "0.00 0 0 1/100 1\n" : "64.00 0 0 1/100 1\n", out);
+		fclose(out);
+	}
+	return NULL;
+}
+
+static json_t *cut_night(struct fake_lab *lab)
+{
+	json_t *cut;
+
+	lab->refuse = interrupt_aa;
+	cut = fake_night(lab);
+	lab->refuse = NULL;
+	return cut;
+}
+
+/* What the night did itself a moment ago is in the load of a minute: that is waited out. */
+static void a_night_that_goes_on_waits_for_its_own_load(void **state)
+{
+	_cleanup_free_ char *proc = scratch_path("calming");
+	_cleanup_free_ char *path = scratch_path("calming/loadavg");
+	_cleanup_json_ json_t *cut = NULL;
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+	pthread_t thread;
+
+	(void)state;
+	assert_ok(fs_make_dirs(proc));
+	assert_int_equal(mkfifo(path, 0600), 0);
+	fake_lab_init(&lab, 1);
+	cut = cut_night(&lab);
+	assert_int_equal(pthread_create(&thread, NULL, calm_down, path), 0);
+	night = fake_night_with(&lab,
+		(struct night_options){.proc = proc, .most_load = 0.0001, .resume_only = true});
+	pthread_cancel(thread);
+	pthread_join(thread, NULL);
+	assert_string_equal(json_text(night, "id"), json_text(cut, "id"));
+	assert_string_equal(json_text(night, "state"), "complete");
+	gsl_rng_free(lab.rng);
+}
+
+/* Who does not want to wait finds it as it was. */
+static void a_host_in_use_ends_no_night_that_has_time(void **state)
+{
+	_cleanup_free_ char *proc = NULL;
+	_cleanup_json_ json_t *cut = NULL;
+	_cleanup_json_ json_t *refused = NULL;
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	cut = cut_night(&lab);
+	proc = fake_proc("64.00");
+	refused = fake_night_with(&lab,
+		(struct night_options){
+			.proc = proc, .most_load = 0.0001, .resume_only = true, .start_by = 1});
+	assert_string_equal(json_text(refused, "state"), "in-progress");
+	assert_int_equal(json_number(refused, "exit_status", 0), NIGHT_NOT_STARTED);
+	assert_non_null(strstr(json_text(refused, "reason"), "the load is"));
+	assert_non_null(strstr(json_text(refused, "reason"), "--resume"));
+	night = fake_night_with(
+		&lab, (struct night_options){.force_busy = true, .resume_only = true});
+	assert_string_equal(json_text(night, "id"), json_text(cut, "id"));
+	assert_string_equal(json_text(night, "state"), "complete");
+	assert_string_equal(json_text(night, "reason"), "");
 	gsl_rng_free(lab.rng);
 }
 
@@ -746,9 +866,12 @@ int main(void)
 		scratch_test(a_run_that_the_end_interrupted_is_taken_as_it_is),
 		scratch_test(a_night_that_goes_on_ends),
 		scratch_test(a_night_is_told_by_the_next_if_it_was_killed_before),
+		scratch_test(a_night_is_told_until_that_succeeds),
 		scratch_test(resuming_tells_too),
 		scratch_test(resuming_too_late_closes_the_night),
 		scratch_test(a_host_in_use_is_left_alone),
+		scratch_test(a_night_that_goes_on_waits_for_its_own_load),
+		scratch_test(a_host_in_use_ends_no_night_that_has_time),
 		scratch_test(virtual_machines_are_use),
 		scratch_test(force_says_so),
 		scratch_test(nothing_measured_is_incomplete),
