@@ -27,7 +27,10 @@ struct follower {
 	GString *pending;
 	bool suspended;
 	bool ended; /* nothing more comes */
-	/* what it was told */
+	bool gone;  /* its request has ended: the thread that looks frees it */
+	/* what it was told; of that thread alone, as is all that follows */
+	GString *news; /* on its way to `pending` */
+	bool last;     /* nothing comes after `news` */
 	struct live_place place;
 	enum live_state state;
 	bool greeted;
@@ -42,8 +45,10 @@ struct events {
 	pthread_t thread;
 	bool started;
 	int stop_fd;
-	pthread_mutex_t lock; /* of all that follows, and of all followers */
+	pthread_mutex_t
+		lock; /* of all that follows, and of all followers; nothing is read under it */
 	GPtrArray *followers;
+	struct follower *looked_for; /* what is new for it is being looked for */
 	bool over;
 };
 
@@ -61,7 +66,7 @@ static void tell(struct follower *follower, const char *name, int64_t id, const 
 {
 	_cleanup_free_ char *text = event_format(name, id, data);
 
-	g_string_append(follower->pending, text);
+	g_string_append(follower->news, text);
 	follower->beat = deadline_after_ms(BEAT_MS);
 }
 
@@ -87,7 +92,7 @@ static void tell_end(struct follower *follower, const json_t *progress)
 		progress ? json_text(progress, "state") : "ended", "record", 1);
 
 	tell(follower, "end", -1, data);
-	follower->ended = true;
+	follower->last = true;
 }
 
 /* A run that has a record but no journal, such as an imported one: there is nothing to follow. */
@@ -130,6 +135,10 @@ static void look_at_run(struct follower *follower)
 			tell_end(follower, NULL);
 		return;
 	}
+	if (!progress) {
+		tell_end(follower, NULL);
+		return;
+	}
 	if (!follower->greeted || plan_changed)
 		tell(follower, "run", (int64_t)(follower->place.trials - json_array_size(trials)),
 			progress);
@@ -165,16 +174,18 @@ static void look_at_store(struct follower *follower)
 
 static void look(struct follower *follower)
 {
-	if (follower->pending->len < MOST_PENDING && !follower->ended) {
-		if (follower->id)
-			look_at_run(follower);
-		else
-			look_at_store(follower);
-	}
-	if (deadline_passed(follower->beat) && follower->pending->len == 0) {
-		g_string_append(follower->pending, ":\n\n");
-		follower->beat = deadline_after_ms(BEAT_MS);
-	}
+	if (follower->id)
+		look_at_run(follower);
+	else
+		look_at_store(follower);
+}
+
+static void destroy(struct follower *follower)
+{
+	g_string_free(follower->pending, TRUE);
+	g_string_free(follower->news, TRUE);
+	free(follower->id);
+	free(follower);
 }
 
 static void wake(struct follower *follower)
@@ -185,19 +196,49 @@ static void wake(struct follower *follower)
 	MHD_resume_connection(follower->connection);
 }
 
+/* Puts what is new where the daemon takes it from. */
+static void hand_over(struct follower *follower)
+{
+	if (follower->news->len == 0 && follower->pending->len == 0 &&
+		deadline_passed(follower->beat)) {
+		g_string_append(follower->news, ":\n\n");
+		follower->beat = deadline_after_ms(BEAT_MS);
+	}
+	g_string_append_len(follower->pending, follower->news->str, (gssize)follower->news->len);
+	g_string_set_size(follower->news, 0);
+	follower->ended = follower->ended || follower->last;
+	wake(follower);
+}
+
+/* The lock is held, but not while journals are read. */
+static void look_for(struct events *events, struct follower *follower)
+{
+	if (follower->pending->len < MOST_PENDING && !follower->ended) {
+		events->looked_for = follower;
+		pthread_mutex_unlock(&events->lock);
+		look(follower);
+		pthread_mutex_lock(&events->lock);
+		events->looked_for = NULL;
+	}
+	if (follower->gone)
+		destroy(follower);
+	else
+		hand_over(follower);
+}
+
 static void *watch(void *context)
 {
 	struct events *events = context;
 	struct pollfd pfd = {.fd = events->stop_fd, .events = POLLIN};
+	bool over = false;
 
-	for (;;) {
+	while (!over) {
 		pthread_mutex_lock(&events->lock);
 		bool idle = events->followers->len == 0;
 
-		for (guint i = 0; i < events->followers->len; i++) {
-			look(events->followers->pdata[i]);
-			wake(events->followers->pdata[i]);
-		}
+		/* some may come or go meanwhile: who is missed has its turn at the next look */
+		for (guint i = 0; i < events->followers->len && !events->over; i++)
+			look_for(events, events->followers->pdata[i]);
 		pthread_mutex_unlock(&events->lock);
 		/* without followers it sleeps until one comes */
 		if (poll(&pfd, 1, idle ? -1 : LOOK_MS) > 0) {
@@ -206,12 +247,10 @@ static void *watch(void *context)
 			eventfd_read(events->stop_fd, &value);
 		}
 		pthread_mutex_lock(&events->lock);
-		bool over = events->over;
-
+		over = events->over;
 		pthread_mutex_unlock(&events->lock);
-		if (over)
-			return NULL;
 	}
+	return NULL;
 }
 
 /* ---- followers ---- */
@@ -245,10 +284,12 @@ static void forget(void *context)
 
 	pthread_mutex_lock(&events->lock);
 	g_ptr_array_remove(events->followers, follower);
+	follower->gone = events->looked_for == follower;
+	bool ours = !follower->gone;
+
 	pthread_mutex_unlock(&events->lock);
-	g_string_free(follower->pending, TRUE);
-	free(follower->id);
-	free(follower);
+	if (ours)
+		destroy(follower);
 }
 
 static struct follower *make_follower(
@@ -264,6 +305,7 @@ static struct follower *make_follower(
 	follower->id = id ? format_string("%s", id) : NULL;
 	/* at once, so that the client knows that it is connected */
 	follower->pending = g_string_new("retry: 2000\n\n");
+	follower->news = g_string_new("");
 	follower->beat = deadline_after_ms(BEAT_MS);
 	follower->generation = -1; /* whatever it is, it is told */
 	follower->place.trials = told < 1000000 ? told : 0;

@@ -1,4 +1,5 @@
-/* Runs in progress: see live.h. */
+/* Runs in progress: see live.h. Must never read much of a journal at a time, nor keep more of it
+ * than a bounded amount: it may be another host's. */
 #include "dashboard/server/live.h"
 
 #include "dashboard/server/api.h"
@@ -16,17 +17,32 @@
 
 /* Followers may ask as often as they like: files are looked at this often. */
 #define LOOK_EVERY_NS (200 * NSEC_PER_MSEC)
+/* And so much is read before others have their turn: what is more comes with the next look. */
+#define LOOK_BYTES ((size_t)4 << 20)
+#define LINE_BYTES ((size_t)256) /* that a short line costs, too */
+/* Kept of one run, and of all that nobody writes any more. */
+#define RUN_BYTES ((size_t)32 << 20)
+#define ALL_BYTES ((size_t)128 << 20)
+/* What followers are told as one piece, and about how much of it at a time. */
+#define PIECE_BYTES ((size_t)64 << 10)
+#define NEWS_BYTES ((size_t)256 << 10)
 
 /* One run whose journal is known. */
 struct live_run {
+	struct live *live;
 	char *id;
 	int fd; /* of the journal, for its lock */
 	struct journal_reader *reader;
 	json_t *header;	 /* of the journal; NULL: not read yet */
-	GPtrArray *told; /* json_t: its trials, without samples */
+	GPtrArray *told; /* its trials, without samples, as JSON texts */
+	size_t bytes;	 /* of both, and of the plan in the header */
+	size_t plan_bytes;
 	size_t plans;
 	enum live_state state;
-	bool damaged;
+	bool written;  /* by a process, now */
+	bool followed; /* it was seen before its end */
+	bool behind;   /* there is more of the journal than was read */
+	char *trouble; /* why nothing more of it is read; NULL: it is */
 	json_int_t ok, failed, invalid, skipped;
 	double spent_s, spent_expected_s;
 	int64_t looked_ns;
@@ -39,6 +55,8 @@ struct live {
 	struct timespec seen; /* when runs/ had last changed, as of the last look */
 	int64_t looked_ns;
 	GPtrArray *open; /* ids of unfinished runs, the newest first */
+	size_t bytes;	 /* kept of all runs */
+	size_t to_read;	 /* at this look */
 	uint64_t generation;
 };
 
@@ -46,18 +64,15 @@ static void destroy_run(void *data)
 {
 	struct live_run *run = data;
 
+	run->live->bytes -= run->bytes;
 	journal_reader_destroy(run->reader);
 	if (run->fd >= 0)
 		close(run->fd);
 	json_decref(run->header);
 	g_ptr_array_free(run->told, TRUE);
+	free(run->trouble);
 	free(run->id);
 	free(run);
-}
-
-static void decref(void *value)
-{
-	json_decref(value);
 }
 
 struct live *live_create(struct store *store)
@@ -84,6 +99,17 @@ void live_destroy(struct live *live)
 	free(live);
 }
 
+static void begin(struct live *live)
+{
+	pthread_mutex_lock(&live->lock);
+	live->to_read = LOOK_BYTES;
+}
+
+static void end(struct live *live)
+{
+	pthread_mutex_unlock(&live->lock);
+}
+
 /* ---- one run ---- */
 
 static bool exists(struct live *live, const char *id, const char *name)
@@ -107,49 +133,146 @@ static const json_t *planned(const struct live_run *run)
 	return json_object_get(json_object_get(run->header, "plan"), "trials");
 }
 
+static void keep(struct live_run *run, size_t bytes)
+{
+	run->bytes += bytes;
+	run->live->bytes += bytes;
+}
+
+/* Nothing more of the run's journal is read, and little is kept. */
+static void give_up(struct live_run *run, const char *why)
+{
+	free(run->trouble);
+	run->trouble = format_string("%s", why);
+	run->live->bytes -= run->bytes;
+	run->bytes = run->plan_bytes = 0;
+	g_ptr_array_set_size(run->told, 0);
+	json_decref(run->header);
+	run->header = json_object();
+	run->plans++;
+}
+
+static void check_bytes(struct live_run *run)
+{
+	if (run->trouble)
+		return;
+	if (run->bytes > RUN_BYTES)
+		give_up(run, "the journal is too large to be followed");
+	else if (run->live->bytes > ALL_BYTES && !run->written)
+		give_up(run, "too much is followed already: runs that are not to be resumed can "
+			     "be removed from the results directory");
+}
+
 static void take_trial(struct live_run *run, const json_t *trial)
 {
 	static const char *const outcomes[] = {"ok", "failed", "invalid", "skipped"};
 	json_int_t *const counts[] = {&run->ok, &run->failed, &run->invalid, &run->skipped};
+	_cleanup_json_ json_t *shown = NULL;
+	char *text;
 
 	if (!json_is_object(trial))
 		return;
+	shown = api_trial(trial);
+	text = json_dumps(shown, JSON_COMPACT);
+	if (!text || strlen(text) > PIECE_BYTES) {
+		free(text);
+		give_up(run, "the journal has a trial that is too large to be told");
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++)
 		*counts[i] += strcmp(json_text(trial, "outcome"), outcomes[i]) == 0;
 	run->spent_s += json_number(trial, "wall_s", 0);
 	run->spent_expected_s += plan_trial_seconds(json_array_get(planned(run), run->told->len));
-	g_ptr_array_add(run->told, api_trial(trial));
+	g_ptr_array_add(run->told, text);
+	keep(run, strlen(text) + LINE_BYTES);
+}
+
+static bool is_piece(const json_t *value)
+{
+	return json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) <= PIECE_BYTES;
+}
+
+/* Whether all can be told that describe() tells of the header. */
+static bool can_be_told(const json_t *header)
+{
+	const json_t *plan = json_object_get(header, "plan");
+	const json_t *trials = json_object_get(plan, "trials"), *trial;
+	size_t i;
+
+	if (!is_piece(json_object_get(header, "started")) ||
+		!is_piece(json_object_get(header, "command")) ||
+		!is_piece(json_object_get(plan, "profile")) ||
+		!is_piece(json_object_get(plan, "mechanisms")) ||
+		!is_piece(json_object_get(plan, "expected_s")))
+		return false;
+	json_array_foreach (trials, i, trial) {
+		if (!is_piece(trial))
+			return false;
+	}
+	return true;
+}
+
+/* The line with a plan takes the place of the one before. */
+static void keep_plan(struct live_run *run)
+{
+	size_t bytes = journal_reader_memory(run->reader);
+
+	run->bytes -= run->plan_bytes;
+	run->live->bytes -= run->plan_bytes;
+	run->plan_bytes = bytes;
+	keep(run, bytes);
+	if (!can_be_told(run->header))
+		give_up(run, "the journal has a plan that is too large to be told");
 }
 
 static void take_line(struct live_run *run, const json_t *line)
 {
 	json_t *value;
 
-	if ((value = json_object_get(line, "run")) && !run->header && json_is_object(value))
+	if ((value = json_object_get(line, "run")) && !run->header && json_is_object(value)) {
 		run->header = json_copy(value);
-	else if ((value = json_object_get(line, "plan")) && run->header)
+		keep_plan(run);
+	} else if ((value = json_object_get(line, "plan")) && run->header) {
 		json_object_set(run->header, "plan", value);
-	else if ((value = json_object_get(line, "trial")) && run->header)
+		keep_plan(run);
+	} else if ((value = json_object_get(line, "trial")) && run->header) {
 		take_trial(run, value);
+	}
 	if (!json_object_get(line, "trial"))
 		run->plans++;
+	check_bytes(run);
 }
 
-/* Reads what the journal has more; true when that was anything. */
-static bool read_on(struct live_run *run)
+static void stop_reading(struct live_run *run, const struct error *err)
+{
+	/* what is too large can be asked for otherwise; what is damaged is no run */
+	if (error_kind(err) == ERROR_USAGE)
+		give_up(run, error_message(err));
+	else
+		run->trouble = format_string("%s", error_message(err));
+}
+
+/* Reads what the journal has more, little more than *most bytes; true when that was anything. */
+static bool read_on(struct live_run *run, size_t *most)
 {
 	bool any = false;
 
-	while (!run->damaged) {
+	run->behind = false;
+	while (!run->trouble) {
 		_cleanup_json_ json_t *line = NULL;
-		struct error *err = journal_reader_next(run->reader, &line);
+		_cleanup_error_ struct error *err = NULL;
 
-		run->damaged = err != NULL;
-		error_destroy(err);
+		run->behind = *most == 0;
+		if (run->behind)
+			break;
+		err = journal_reader_next(run->reader, &line);
+		if (err)
+			stop_reading(run, err);
+		any = any || line || err;
 		if (!line)
 			break;
+		*most -= MIN(*most, journal_reader_bytes(run->reader) + LINE_BYTES);
 		take_line(run, line);
-		any = true;
 	}
 	return any;
 }
@@ -167,15 +290,24 @@ static enum live_state state_of(struct live *live, const struct live_run *run)
 
 static void look_at(struct live *live, struct live_run *run)
 {
+	/* a run in progress does not wait for those that lie about */
+	size_t own = LOOK_BYTES;
 	int64_t now = clock_now_ns();
 	enum live_state state;
+	bool any;
 
 	if (run->looked_ns && now - run->looked_ns < LOOK_EVERY_NS)
 		return;
 	run->looked_ns = now;
 	/* the state first: what was written before it changed is then read */
 	state = state_of(live, run);
-	if (read_on(run) || state != run->state)
+	run->written = state == LIVE_RUNNING;
+	run->followed = run->followed || state != LIVE_ENDED;
+	/* of one that had ended before anybody looked its record tells all */
+	any = run->followed && read_on(run, run->written ? &own : &live->to_read);
+	if (state == LIVE_ENDED && run->behind)
+		state = run->state;
+	if (any || state != run->state)
 		live->generation++;
 	run->state = state;
 }
@@ -196,10 +328,11 @@ static struct live_run *open_run(struct live *live, const char *id)
 	run = calloc(1, sizeof(*run));
 	if (!run)
 		abort();
+	run->live = live;
 	run->id = format_string("%s", id);
 	run->fd = fd;
 	run->reader = journal_reader_create(fcntl(fd, F_DUPFD_CLOEXEC, 0));
-	run->told = g_ptr_array_new_with_free_func(decref);
+	run->told = g_ptr_array_new_with_free_func(free);
 	g_hash_table_insert(live->runs, run->id, run);
 	return run;
 }
@@ -307,14 +440,15 @@ static json_t *describe(const struct live_run *run)
 	const json_t *plan = json_object_get(run->header, "plan");
 	const json_t *next = json_array_get(planned(run), run->told->len);
 	double left_s = seconds_left(run);
-	json_t *shown = json_pack("{s:s, s:s, s:s, s:s, s:O*, s:O*, s:I, s:I, s:I, s:I, s:I, s:I}",
-		"id", run->id, "state", states[run->state], "started",
-		json_text(run->header, "started"), "profile", json_text(plan, "profile"),
-		"mechanisms", json_object_get(plan, "mechanisms"), "command",
-		json_object_get(run->header, "command"), "planned",
+	json_t *shown = json_pack(
+		"{s:s, s:s, s:O*, s:O*, s:O*, s:O*, s:I, s:I, s:I, s:I, s:I, s:I, s:s*}", "id",
+		run->id, "state", states[run->state], "started",
+		json_object_get(run->header, "started"), "profile",
+		json_object_get(plan, "profile"), "mechanisms", json_object_get(plan, "mechanisms"),
+		"command", json_object_get(run->header, "command"), "planned",
 		(json_int_t)json_array_size(planned(run)), "finished", (json_int_t)run->told->len,
 		"ok", run->ok, "failed", run->failed, "invalid", run->invalid, "skipped",
-		run->skipped);
+		run->skipped, "trouble", run->trouble);
 
 	json_object_set(shown, "expected_s", json_object_get(plan, "expected_s"));
 	if (left_s > 0)
@@ -328,7 +462,7 @@ json_t *live_list(struct live *live)
 {
 	json_t *list = json_array();
 
-	pthread_mutex_lock(&live->lock);
+	begin(live);
 	find_open(live);
 	for (guint i = 0; i < live->open->len; i++) {
 		const struct live_run *run = find_run(live, live->open->pdata[i], false);
@@ -336,7 +470,7 @@ json_t *live_list(struct live *live)
 		if (is_open(run))
 			json_array_append_new(list, describe(run));
 	}
-	pthread_mutex_unlock(&live->lock);
+	end(live);
 	return list;
 }
 
@@ -344,12 +478,12 @@ json_t *live_of(struct live *live, const char *id)
 {
 	json_t *shown = NULL;
 
-	pthread_mutex_lock(&live->lock);
+	begin(live);
 	const struct live_run *run = find_run(live, id, true);
 
 	if (is_open(run))
 		shown = describe(run);
-	pthread_mutex_unlock(&live->lock);
+	end(live);
 	return shown;
 }
 
@@ -357,7 +491,7 @@ char *live_running(struct live *live)
 {
 	char *id = NULL;
 
-	pthread_mutex_lock(&live->lock);
+	begin(live);
 	find_open(live);
 	for (guint i = 0; i < live->open->len && !id; i++) {
 		const struct live_run *run = find_run(live, live->open->pdata[i], false);
@@ -365,7 +499,7 @@ char *live_running(struct live *live)
 		if (is_open(run) && run->state == LIVE_RUNNING)
 			id = format_string("%s", run->id);
 	}
-	pthread_mutex_unlock(&live->lock);
+	end(live);
 	return id;
 }
 
@@ -377,21 +511,29 @@ enum live_state live_news(struct live *live, const char *id, struct live_place *
 	*progress = NULL;
 	*plan_changed = false;
 	*trials = json_array();
-	pthread_mutex_lock(&live->lock);
+	begin(live);
 	const struct live_run *run = find_run(live, id, false);
+	size_t bytes = 0, each;
 
-	if (run && run->header) {
+	if (run && run->state == LIVE_ENDED && !run->followed) {
+		state = LIVE_ENDED;
+	} else if (run && run->header) {
 		state = run->state;
 		*progress = describe(run);
 		*plan_changed = place->plans != run->plans;
 		place->plans = run->plans;
-		for (; most > 0 && place->trials < run->told->len; most--)
-			json_array_append(*trials, run->told->pdata[place->trials++]);
+		each = json_dumpb(*progress, NULL, 0, JSON_COMPACT);
+		while (most-- > 0 && bytes < NEWS_BYTES && place->trials < run->told->len) {
+			const char *text = run->told->pdata[place->trials++];
+
+			json_array_append_new(*trials, json_loads(text, 0, NULL));
+			bytes += strlen(text) + each;
+		}
 		/* the end comes after all that came before it */
 		if (state == LIVE_ENDED && place->trials < run->told->len)
 			state = LIVE_RUNNING;
 	}
-	pthread_mutex_unlock(&live->lock);
+	end(live);
 	return state;
 }
 
@@ -399,11 +541,11 @@ uint64_t live_generation(struct live *live)
 {
 	uint64_t generation;
 
-	pthread_mutex_lock(&live->lock);
+	begin(live);
 	find_open(live);
 	for (guint i = 0; i < live->open->len; i++)
 		find_run(live, live->open->pdata[i], false);
 	generation = live->generation;
-	pthread_mutex_unlock(&live->lock);
+	end(live);
 	return generation;
 }

@@ -1,6 +1,7 @@
 /*
  * Runs in progress, and those that were interrupted: what their journals tell, read on as they
- * grow. Every function may be called from any thread.
+ * grow. Every function may be called from any thread, and waits for no more than the reading of a
+ * few MiB of journal: what is known of a long one grows from look to look.
  */
 #pragma once
 
@@ -26,7 +27,7 @@ enum live_state {
 	LIVE_UNKNOWN, /* no journal (yet) */
 	LIVE_RUNNING,
 	LIVE_INTERRUPTED,
-	LIVE_ENDED, /* its record is written */
+	LIVE_ENDED, /* its record is written, and all of its journal told */
 };
 
 /* What a follower of a run has been told so far. Zeroed: nothing. */
@@ -36,8 +37,9 @@ struct live_place {
 };
 
 /*
- * What is new for a follower: *progress (LIVE; NULL while unknown), whether the plan changed, and
- * at most `most` trials (as in lists of trials), an array. The place moves on. Caller owns both.
+ * What is new for a follower: *progress (LIVE; NULL while unknown, and of a run that had ended
+ * before anybody followed it), whether the plan changed, and at most `most` trials (as in lists of
+ * trials), an array. The place moves on. Caller owns both.
  */
 enum live_state live_news(struct live *live, const char *id, struct live_place *place, size_t most,
 	json_t **progress, bool *plan_changed, json_t **trials);

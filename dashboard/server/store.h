@@ -10,8 +10,9 @@
 
 #include <stdatomic.h>
 
-/* A record larger than this is not shown: parsed it takes ten times as much memory and more. */
+/* A record, or a journal, that is larger is not shown, nor one that takes more memory parsed. */
 #define STORE_RECORD_BYTES ((size_t)64 << 20)
+#define STORE_RECORD_MEMORY ((size_t)256 << 20)
 
 struct store;
 

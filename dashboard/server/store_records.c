@@ -3,9 +3,11 @@
 #include "dashboard/server/store_internal.h"
 
 #include "harness/base/fs.h"
+#include "harness/base/jsontext.h"
 #include "harness/engine/journal.h"
 #include "harness/record/samples.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* By the size of their texts. */
@@ -134,7 +136,33 @@ void store_release(struct held_record *held)
 
 /* ---- reading ---- */
 
-static struct error *read_record(int fd, const char *path, size_t size, struct record **record)
+/* Which of a run's files is being read. */
+struct source_file {
+	const char *id, *path;
+	int fd;
+	bool is_journal;
+	bool too_large; /* to be shown */
+};
+
+static struct error *refuse(struct source_file *file, const char *why)
+{
+	struct error *err = error_new(ERROR_USAGE, "the %s of %s is too large to be shown%s",
+		file->is_journal ? "journal" : "record", file->id, why);
+
+	file->too_large = true;
+	return file->is_journal ? err : error_hint(err, "fleetlab report %s", file->id);
+}
+
+static struct error *check_memory(struct source_file *file, size_t memory)
+{
+	char why[64];
+
+	snprintf(why, sizeof(why), ": it takes more than %zu MiB of memory",
+		STORE_RECORD_MEMORY >> 20);
+	return memory > STORE_RECORD_MEMORY ? refuse(file, why) : NULL;
+}
+
+static struct error *read_record(struct source_file *file, size_t size, struct record **record)
 {
 	_cleanup_free_ char *text = malloc(size + 1);
 	size_t got = 0;
@@ -142,18 +170,19 @@ static struct error *read_record(int fd, const char *path, size_t size, struct r
 
 	if (!text)
 		abort();
-	while (got < size && (n = read(fd, text + got, size - got)) > 0)
+	while (got < size && (n = read(file->fd, text + got, size - got)) > 0)
 		got += (size_t)n;
-	return record_parse(path, text, got, record);
+	try_(check_memory(file, jsontext_memory(text, got)));
+	return record_parse(file->path, text, got, record);
 }
 
-/* A run without a record: what its journal says so far. */
-static struct error *read_journal(int fd, struct record **record)
+/* The header with all trials so far; NULL when there is none. */
+static struct error *read_lines(
+	struct source_file *file, struct journal_reader *reader, json_t **run)
 {
-	_cleanup_(cleanup_journal_reader) struct journal_reader *reader =
-		journal_reader_create(dup(fd));
 	_cleanup_json_ json_t *header = NULL;
 	_cleanup_json_ json_t *trials = json_array();
+	size_t memory = 0;
 
 	for (;;) {
 		_cleanup_json_ json_t *line = NULL;
@@ -162,6 +191,8 @@ static struct error *read_journal(int fd, struct record **record)
 		try_(journal_reader_next(reader, &line));
 		if (!line)
 			break;
+		memory += journal_reader_memory(reader);
+		try_(check_memory(file, memory));
 		if ((value = json_object_get(line, "run")) && !header)
 			header = json_copy(value);
 		else if ((value = json_object_get(line, "trial")))
@@ -169,10 +200,22 @@ static struct error *read_journal(int fd, struct record **record)
 		else if ((value = json_object_get(line, "plan")) && header)
 			json_object_set(header, "plan", value);
 	}
-	if (!json_is_object(header))
-		return error_new(ERROR_SETUP, "the run's journal is empty");
 	json_object_set(header, "trials", trials);
-	return record_from_json(header, record);
+	*run = take_ptr(header);
+	return NULL;
+}
+
+/* A run without a record: what its journal says so far. */
+static struct error *read_journal(struct source_file *file, struct record **record)
+{
+	_cleanup_(cleanup_journal_reader) struct journal_reader *reader =
+		journal_reader_create(dup(file->fd));
+	_cleanup_json_ json_t *run = NULL;
+
+	try_(read_lines(file, reader, &run));
+	if (!json_is_object(run))
+		return error_new(ERROR_SETUP, "the run's journal is empty");
+	return record_from_json(run, record);
 }
 
 static char *stamp_of(const char *kind, const struct stat *status)
@@ -180,14 +223,6 @@ static char *stamp_of(const char *kind, const struct stat *status)
 	return format_string("%s %llu %lld %lld.%09ld", kind, (unsigned long long)status->st_ino,
 		(long long)status->st_size, (long long)status->st_mtim.tv_sec,
 		status->st_mtim.tv_nsec);
-}
-
-static struct error *fill(struct held_record *held, int fd, const char *path, bool is_journal)
-{
-	if (held->record)
-		return NULL;
-	return is_journal ? read_journal(fd, &held->record)
-			  : read_record(fd, path, held->bytes, &held->record);
 }
 
 /* Opens the run's record, or its journal when it has none. *fd is -1 when it has neither. */
@@ -210,6 +245,14 @@ static struct error *open_run(struct reader *reader, const char *id, json_t **ro
 	return err;
 }
 
+static struct error *fill(struct held_record *held, struct source_file *file)
+{
+	if (held->record)
+		return NULL;
+	return file->is_journal ? read_journal(file, &held->record)
+				: read_record(file, held->bytes, &held->record);
+}
+
 struct error *store_hold(
 	struct reader *reader, const char *id, struct held_record **out, bool *too_large)
 {
@@ -225,17 +268,18 @@ struct error *store_hold(
 	try_(open_run(reader, id, &row, &path, &fd, &status));
 	if (fd < 0)
 		return NULL;
+	struct source_file file = {.id = id, .path = path, .fd = fd, .is_journal = !row};
+
 	if (status.st_size > (off_t)STORE_RECORD_BYTES) {
 		*too_large = true;
-		return error_hint(
-			error_new(ERROR_USAGE, "the record of %s is too large to be shown", id),
-			"fleetlab report %s", id);
+		return refuse(&file, "");
 	}
 	stamp = stamp_of(row ? "record" : "journal", &status);
 	held = find(reader->store, id, stamp, (size_t)status.st_size);
 	pthread_mutex_lock(&held->lock);
-	err = fill(held, fd, path, row == NULL);
+	err = fill(held, &file);
 	if (err) {
+		*too_large = file.too_large;
 		give_back(held, false);
 		return err;
 	}

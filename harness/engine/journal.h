@@ -38,14 +38,26 @@ DEFINE_CLEANUP(journal, struct journal *, journal_close)
 /* Reads complete lines of a journal as it grows. */
 struct journal_reader;
 
+/* What is beyond these is not followed, a journal of this size not even begun: it may be another
+ * host's. A plan of ten thousand trials, and the journal of all of them, are far below. */
+#define JOURNAL_FOLLOWED_BYTES ((size_t)64 << 20)
+#define JOURNAL_LINE_BYTES ((size_t)32 << 20)
+#define JOURNAL_LINE_MEMORY ((size_t)128 << 20) /* of a line that is parsed */
+
 /* Takes the descriptor over; it is open for reading. */
 struct journal_reader *journal_reader_create(int fd);
 void journal_reader_destroy(struct journal_reader *reader);
 DEFINE_CLEANUP(journal_reader, struct journal_reader *, journal_reader_destroy)
 
 /* The next line, an object with the one key "run", "trial" or "plan", owned by the caller; NULL
- * when there is none yet. After an error nothing more is read. */
+ * when there is none yet. ERROR_USAGE: it is larger than what is followed. After an error nothing
+ * more is read. What has been read is not read again: where nothing was added, a look costs one
+ * fstat(). */
 struct error *journal_reader_next(struct journal_reader *reader, json_t **line);
+
+/* Of the last line: its bytes, and the memory that it takes at most. */
+size_t journal_reader_bytes(const struct journal_reader *reader);
+size_t journal_reader_memory(const struct journal_reader *reader);
 
 /* True while a process writes the journal that is open as `fd`. */
 bool journal_is_written(int fd);

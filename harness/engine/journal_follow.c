@@ -1,21 +1,24 @@
 /* Reading a journal that another process writes: see journal.h. Must never hold a lock on it. */
 #include "harness/engine/journal.h"
 
+#include "harness/base/jsontext.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
-/* A plan of 100000 trials is below a half of it. */
-#define LONGEST_LINE ((size_t)64 << 20)
 #define CHUNK ((size_t)64 << 10)
 
 struct journal_reader {
 	int fd;
 	off_t at;      /* of the file: what is in the buffer ends here */
 	size_t number; /* of the line to come */
-	char *buffer;  /* what follows the last line that was handed out */
-	size_t used, room;
-	size_t searched; /* bytes of it that are known to hold no end of a line */
+	char *buffer;
+	size_t begin, used, room; /* what follows the last line that was handed out */
+	size_t searched;	  /* bytes of it that are known to hold no end of a line */
+	size_t bytes, memory;	  /* of the last line */
+	struct stat now, seen;	  /* the file at this look, and when its end was last reached */
 	bool broken;
 };
 
@@ -45,25 +48,57 @@ static struct error *broken(struct journal_reader *reader, const char *why)
 	return error_new(ERROR_SETUP, "line %zu of the journal %s", reader->number, why);
 }
 
+static struct error *too_much(struct journal_reader *reader, const char *what, size_t most)
+{
+	reader->broken = true;
+	return error_new(ERROR_USAGE, "line %zu of the journal takes more than %zu MiB%s",
+		reader->number, most >> 20, what);
+}
+
+static void move_to_front(struct journal_reader *reader, size_t room)
+{
+	char *moved;
+
+	reader->used -= reader->begin;
+	if (reader->begin > 0)
+		memmove(reader->buffer, reader->buffer + reader->begin, reader->used);
+	reader->begin = 0;
+	if (room == reader->room)
+		return;
+	moved = realloc(reader->buffer, room);
+	if (!moved)
+		abort();
+	reader->buffer = moved;
+	reader->room = room;
+}
+
+/* What was handed out makes room for what comes. */
+static void make_room(struct journal_reader *reader)
+{
+	if (reader->room - reader->used >= CHUNK)
+		return;
+	move_to_front(reader, reader->room);
+	if (reader->room - reader->used < CHUNK)
+		move_to_front(reader, 2 * reader->room + CHUNK);
+}
+
+/* The room that a long line took is given back. */
+static void drop_room(struct journal_reader *reader)
+{
+	if (reader->room > 4 * CHUNK && reader->used - reader->begin < CHUNK)
+		move_to_front(reader, 2 * CHUNK);
+}
+
 /* Reads on; *more is false at the end of what there is. */
 static struct error *fill(struct journal_reader *reader, bool *more)
 {
 	ssize_t n;
 
-	if (reader->used >= LONGEST_LINE)
-		return broken(reader, "is too long");
-	if (reader->room - reader->used < CHUNK) {
-		size_t room = reader->room * 2 + CHUNK;
-		char *larger = realloc(reader->buffer, room);
-
-		if (!larger)
-			abort();
-		reader->buffer = larger;
-		reader->room = room;
-	}
+	if (reader->used - reader->begin >= JOURNAL_LINE_BYTES)
+		return too_much(reader, "", JOURNAL_LINE_BYTES);
+	make_room(reader);
 	do {
-		n = pread(reader->fd, reader->buffer + reader->used, reader->room - reader->used,
-			reader->at);
+		n = pread(reader->fd, reader->buffer + reader->used, CHUNK, reader->at);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return error_errno(errno, "cannot read the journal");
@@ -73,13 +108,53 @@ static struct error *fill(struct journal_reader *reader, bool *more)
 	return NULL;
 }
 
-/* Half a line may be taken back by who wrote it: it is read again. */
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Half a line may be taken back by who wrote it: it is read again, once the file has changed. */
 static struct error *drop_half(struct journal_reader *reader)
 {
-	reader->at -= (off_t)reader->used;
-	reader->used = 0;
-	reader->searched = 0;
+	reader->at -= (off_t)(reader->used - reader->begin);
+	free(reader->buffer);
+	reader->buffer = NULL;
+	reader->begin = reader->used = reader->room = reader->searched = 0;
+	reader->seen = reader->now;
 	return NULL;
+}
+
+/* Looks at the file before it is read; *changed is false when it is as it was at its end. */
+static struct error *look(struct journal_reader *reader, bool *changed)
+{
+	if (fstat(reader->fd, &reader->now) < 0)
+		return error_errno(errno, "cannot look at the journal");
+	if (reader->now.st_size > (off_t)JOURNAL_FOLLOWED_BYTES) {
+		reader->broken = true;
+		return error_new(ERROR_USAGE,
+			"the journal is too large to be followed: %lld MiB, "
+			"and %zu are the most",
+			(long long)reader->now.st_size >> 20, JOURNAL_FOLLOWED_BYTES >> 20);
+	}
+	*changed = !same_file(&reader->now, &reader->seen);
+	return NULL;
+}
+
+static struct error *parse(struct journal_reader *reader, size_t size, json_t **line)
+{
+	const char *text = reader->buffer + reader->begin;
+
+	reader->bytes = size;
+	reader->memory = jsontext_memory(text, size);
+	if (reader->memory > JOURNAL_LINE_MEMORY)
+		return too_much(reader, " of memory", JOURNAL_LINE_MEMORY);
+	*line = json_loadb(text, size, 0, NULL);
+	if (json_is_object(*line))
+		return NULL;
+	json_decref(*line);
+	*line = NULL;
+	return broken(reader, "is damaged");
 }
 
 struct error *journal_reader_next(struct journal_reader *reader, json_t **line)
@@ -90,28 +165,41 @@ struct error *journal_reader_next(struct journal_reader *reader, json_t **line)
 	*line = NULL;
 	if (reader->broken)
 		return error_new(ERROR_SETUP, "the journal is damaged");
+	if (reader->used == reader->begin) {
+		try_(look(reader, &more));
+		if (!more)
+			return NULL;
+	}
 	while (!end) {
-		if (reader->used > reader->searched)
-			end = memchr(reader->buffer + reader->searched, '\n',
-				reader->used - reader->searched);
-		reader->searched = reader->used;
+		char *from = reader->buffer + reader->begin + reader->searched;
+
+		if (reader->used > reader->begin + reader->searched)
+			end = memchr(from, '\n', reader->used - reader->begin - reader->searched);
+		reader->searched = reader->used - reader->begin;
 		if (!end) {
 			try_(fill(reader, &more));
 			if (!more)
 				return drop_half(reader);
 		}
 	}
-	*line = json_loadb(reader->buffer, (size_t)(end - reader->buffer), 0, NULL);
-	if (!json_is_object(*line)) {
-		json_decref(*line);
-		*line = NULL;
-		return broken(reader, "is damaged");
-	}
+	size_t size = (size_t)(end - reader->buffer) - reader->begin;
+
+	try_(parse(reader, size, line));
 	reader->number++;
-	reader->used -= (size_t)(end + 1 - reader->buffer);
-	memmove(reader->buffer, end + 1, reader->used);
+	reader->begin += size + 1;
 	reader->searched = 0;
+	drop_room(reader);
 	return NULL;
+}
+
+size_t journal_reader_bytes(const struct journal_reader *reader)
+{
+	return reader->bytes;
+}
+
+size_t journal_reader_memory(const struct journal_reader *reader)
+{
+	return reader->memory;
 }
 
 /* A lock that is free is taken and given back at once: who would begin to write tries again. */

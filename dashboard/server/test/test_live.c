@@ -293,6 +293,128 @@ static void test_a_damaged_journal_is_no_trouble(void **state)
 	json_decref(get_json("live", 200));
 }
 
+/* A journal of about so many bytes, of a run that nobody goes on with. */
+static size_t leave_long_journal(const char *id, size_t bytes, const char *reason)
+{
+	_cleanup_free_ char *dir = format_string("%s/runs/%s", scratch, id);
+	_cleanup_free_ char *path = format_string("%s/journal.jsonl", dir);
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0, count = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	fputs("{\"run\": {\"started\": \"2026-01-31T20:15:12Z\", \"plan\": {\"trials\": []}}}\n",
+		out);
+	for (size_t written = 0; written < bytes; count++)
+		written += (size_t)fprintf(out,
+			"{\"trial\": {\"index\": %zu, \"outcome\": \"ok\", \"reason\": \"%s\", "
+			"\"samples\": [%*d]}}\n",
+			count, reason, 40000, 1);
+	fclose(out);
+	assert_ok(fs_make_dirs(dir));
+	assert_ok(fs_write_atomic(path, text, size));
+	return count;
+}
+
+static json_int_t finished_of(const json_t *live)
+{
+	return (json_int_t)json_number(
+		json_array_get(json_object_get(live, "runs"), 0), "finished", -1);
+}
+
+/* Who asks meanwhile does not wait for all of it. */
+static void test_a_long_journal_is_read_piece_by_piece(void **state)
+{
+	enum { LONG = 20 << 20 };
+	size_t count = leave_long_journal(ID, LONG, "");
+	_cleanup_json_ json_t *first = get_json("live", 200);
+	_cleanup_stream_ struct stream stream = follow("runs/" ID "/events", "");
+	long id = -1;
+
+	(void)state;
+	assert_in_range(finished_of(first), 1, count - 1);
+	while (id < (long)count)
+		json_decref(next_event(&stream, "trial", &id));
+	_cleanup_json_ json_t *all = get_json("live", 200);
+
+	assert_int_equal(finished_of(all), count);
+}
+
+static void test_the_journal_of_an_ended_run_is_not_read(void **state)
+{
+	_cleanup_free_ char *done = scratch_path("runs/" ID "/complete");
+	_cleanup_json_ json_t *made = json_copy(record);
+
+	(void)state;
+	leave_long_journal(ID, 1 << 20, "");
+	assert_ok(fs_write_atomic(done, "", 0));
+	assert_ok(record_save(made, scratch, NULL));
+	wait_for_runs(1);
+	_cleanup_stream_ struct stream stream =
+		follow("runs/" ID "/events", "Connection: close\r\n");
+	_cleanup_json_ json_t *end = next_event(&stream, "end", NULL);
+
+	assert_string_equal(json_text(end, "state"), "ended");
+	assert_ended(&stream);
+	assert_null(strstr(stream.text, "event: run"));
+	assert_null(strstr(stream.text, "event: trial"));
+}
+
+/* It is named, with the reason, and keeps nobody. */
+static void test_what_cannot_be_followed_is_told(void **state)
+{
+	enum { TOO_LONG = 100000 };
+	_cleanup_free_ char *path = scratch_path("runs/" ID "/journal.jsonl");
+	_cleanup_free_ char *reason = calloc(1, TOO_LONG + 1);
+
+	(void)state;
+	memset(reason, 'x', TOO_LONG);
+	leave_long_journal(ID, 1, reason);
+	leave_long_journal("20260131T201513Z-3f9a1d", 1, "");
+	_cleanup_free_ char *large = scratch_path("runs/20260131T201513Z-3f9a1d/journal.jsonl");
+
+	assert_int_equal(truncate(large, JOURNAL_FOLLOWED_BYTES + 1), 0);
+	_cleanup_json_ json_t *live = get_json("live", 200);
+	const json_t *runs = json_object_get(live, "runs");
+
+	assert_int_equal(json_array_size(runs), 2);
+	assert_non_null(
+		strstr(json_text(json_array_get(runs, 0), "trouble"), "too large to be followed"));
+	assert_non_null(
+		strstr(json_text(json_array_get(runs, 1), "trouble"), "too large to be told"));
+	_cleanup_stream_ struct stream stream = follow("runs/" ID "/events", "");
+	_cleanup_json_ json_t *run = next_event(&stream, "run", NULL);
+
+	assert_true(*json_text(run, "trouble"));
+	json_decref(get_json("runs/20260131T201513Z-3f9a1d", 413));
+}
+
+/* Each line of it is within bounds. */
+static void test_a_journal_of_small_values_is_not_shown(void **state)
+{
+	enum { VALUES = 400000, LINES = 6 };
+	_cleanup_free_ char *dir = scratch_path("runs/" ID);
+	_cleanup_free_ char *path = scratch_path("runs/" ID "/journal.jsonl");
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	fputs("{\"run\": {\"plan\": {\"trials\": []}}}\n", out);
+	for (size_t i = 0; i < LINES; i++) {
+		fputs("{\"trial\": {\"index\": 0, \"samples\": [", out);
+		for (size_t k = 0; k < VALUES; k++)
+			fputs("[],", out);
+		fputs("[]]}}\n", out);
+	}
+	fclose(out);
+	assert_ok(fs_make_dirs(dir));
+	assert_ok(fs_write_atomic(path, text, size));
+	_cleanup_json_ json_t *shown = get_json("runs/" ID, 413);
+
+	assert_non_null(
+		strstr(json_text(json_object_get(shown, "error"), "message"), "MiB of memory"));
+}
+
 static void test_followers_are_limited(void **state)
 {
 	struct stream streams[80];
@@ -325,6 +447,10 @@ int main(void)
 		live_test(test_a_run_without_a_record_can_be_looked_at),
 		live_test(test_the_store_tells_what_comes),
 		live_test(test_a_damaged_journal_is_no_trouble),
+		live_test(test_a_long_journal_is_read_piece_by_piece),
+		live_test(test_the_journal_of_an_ended_run_is_not_read),
+		live_test(test_what_cannot_be_followed_is_told),
+		live_test(test_a_journal_of_small_values_is_not_shown),
 		live_test(test_followers_are_limited),
 	};
 
