@@ -215,6 +215,37 @@ struct error *fs_write_atomic(const char *path, const void *data, size_t size)
 	return sync_directory_of(path);
 }
 
+static int move_directory(int from_directory, const char *from, int to_directory, const char *to)
+{
+	if (mkdirat(to_directory, to, 0755) < 0)
+		return -1;
+	/* replaces an empty directory only: somebody's who has put something into it stays */
+	if (renameat(from_directory, from, to_directory, to) == 0)
+		return 0;
+	int cause = errno;
+
+	unlinkat(to_directory, to, AT_REMOVEDIR);
+	errno = cause == ENOTEMPTY ? EEXIST : cause;
+	return -1;
+}
+
+int fs_rename_new(int from_directory, const char *from, int to_directory, const char *to)
+{
+	struct stat status;
+
+	if (renameat2(from_directory, from, to_directory, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	if (fstatat(from_directory, from, &status, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	if (S_ISDIR(status.st_mode))
+		return move_directory(from_directory, from, to_directory, to);
+	if (linkat(from_directory, from, to_directory, to, 0) < 0)
+		return -1;
+	return unlinkat(from_directory, from, 0);
+}
+
 struct error *fs_write_value(const char *path, const char *value)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
