@@ -318,6 +318,48 @@ static void test_writing_replaces_nothing(void **state)
 	assert_int_equal(glob(pattern, 0, NULL, &found), GLOB_NOMATCH);
 }
 
+/* Whoever may write to the directory has put links at names that could be guessed. */
+static void test_writing_goes_through_no_link(void **state)
+{
+	_cleanup_free_ char *record = save("from", 150);
+	_cleanup_free_ char *path = scratch_path("run.tar.gz");
+	_cleanup_free_ char *guessed = format_string("%s.tmp-%d", path, (int)getpid());
+	_cleanup_free_ char *precious = scratch_path("precious");
+	_cleanup_free_ char *text = NULL;
+	struct archive_writer *writer = NULL;
+	struct stat status;
+	mode_t before;
+
+	(void)state;
+	write_text("precious", "mine");
+	assert_int_equal(symlink(precious, guessed), 0);
+	before = umask(027);
+	make_archive("run.tar.gz", record);
+	umask(before);
+	assert_ok(fs_read(precious, 100, &text, NULL));
+	assert_string_equal(text, "mine");
+	assert_int_equal(lstat(path, &status), 0);
+	assert_true(S_ISREG(status.st_mode));
+	assert_int_equal(status.st_mode & 0777, 0640);
+	assert_int_equal(status.st_nlink, 1);
+
+	/* to the archive's own name, where nothing is yet or where something comes in between */
+	_cleanup_free_ char *dangling = scratch_path("dangling.tar.gz");
+	_cleanup_free_ char *late = scratch_path("late.tar.gz");
+	_cleanup_free_ char *pattern = scratch_path("late.tar.gz.tmp*");
+	_cleanup_free_ char *nothing = scratch_path("nothing");
+	glob_t found;
+
+	assert_int_equal(symlink(nothing, dangling), 0);
+	assert_fails(archive_create(dangling, &writer), ERROR_USAGE, "exists");
+	assert_ok(archive_create(late, &writer));
+	assert_int_equal(symlink(nothing, late), 0);
+	assert_fails(archive_finish(writer), ERROR_USAGE, "exists");
+	archive_writer_destroy(writer);
+	assert_int_equal(glob(pattern, 0, NULL, &found), GLOB_NOMATCH);
+	assert_false(exists("nothing"));
+}
+
 /* An archive with one entry, as somebody with other tools could make it. */
 static char *hostile(const char *name, unsigned int type, const char *target)
 {
@@ -439,6 +481,7 @@ int main(void)
 		scratch_test(test_an_archive_is_imported),
 		scratch_test(test_equal_input_gives_equal_archives),
 		scratch_test(test_writing_replaces_nothing),
+		scratch_test(test_writing_goes_through_no_link),
 		scratch_test(test_hostile_archives),
 		scratch_test(test_damaged_archives),
 		cmocka_unit_test(test_plain_names),
