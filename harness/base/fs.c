@@ -8,6 +8,7 @@
 #include <linux/openat2.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -23,6 +24,15 @@ char *format_string(const char *format, ...)
 		abort();
 	va_end(args);
 	return text;
+}
+
+char *fs_unguessed_name(const char *begin)
+{
+	uint64_t random;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		abort();
+	return format_string("%s%016llx", begin, (unsigned long long)random);
 }
 
 struct error *fs_make_dirs(const char *path)

@@ -14,6 +14,10 @@
 /* Returns a newly allocated, formatted string; aborts when memory is exhausted. */
 char *format_string(const char *format, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
 
+/* BEGIN and 16 random hexadecimal digits, as a name that nobody can have put anything at; caller
+ * frees. */
+char *fs_unguessed_name(const char *begin);
+
 /* Creates a directory and its parents (mode 0755). An existing directory is fine. */
 struct error *fs_make_dirs(const char *path);
 

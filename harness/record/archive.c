@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #define CHUNK 65536
@@ -77,12 +76,9 @@ static struct error *writing_failed(const struct archive_writer *writer)
 /* A new file in the same directory, under a name that nobody can have put a link at. */
 static struct error *create_temporary(struct archive_writer *writer)
 {
-	_cleanup_free_ char *name = NULL;
-	uint64_t random;
+	_cleanup_free_ char *begin = format_string("%s.tmp-", writer->path);
+	_cleanup_free_ char *name = fs_unguessed_name(begin);
 
-	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
-		return error_errno(errno, "cannot choose a name beside %s", writer->path);
-	name = format_string("%s.tmp-%016llx", writer->path, (unsigned long long)random);
 	writer->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
 	if (writer->fd < 0)
 		return error_errno(errno, "cannot create a file beside %s", writer->path);
