@@ -39,6 +39,7 @@ static struct answer *make_answer(struct exchange *exchange, struct reader *read
 	if (answer) /* somebody else has asked the same meanwhile */
 		return answer;
 	answer = api_answer(route, &ask);
+	reader_settle(reader);
 	if ((route->flags & ROUTE_KEPT) && !ask.passing && answer_is_ok(answer))
 		kept_put(server->kept, exchange->target, generation, answer);
 	return answer;

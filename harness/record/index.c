@@ -78,7 +78,7 @@ static void finalize(void *statement)
 	sqlite3_finalize(statement);
 }
 
-static struct error *pragma_value(struct index *index, const char *sql, int *value)
+static struct error *value_of(struct index *index, const char *sql, int *value)
 {
 	sqlite3_stmt *statement = NULL;
 	int code = sqlite3_prepare_v2(index->db, sql, -1, &statement, NULL);
@@ -101,7 +101,7 @@ static struct error *make_tables(struct index *index)
 	struct error *err;
 
 	try_(index_exec(index, "PRAGMA journal_mode = WAL; BEGIN IMMEDIATE"));
-	err = pragma_value(index, "PRAGMA user_version", &version);
+	err = value_of(index, "PRAGMA user_version", &version);
 	if (!err && version == TABLES_VERSION)
 		return index_exec(index, "COMMIT");
 	if (!err)
@@ -113,27 +113,30 @@ static struct error *make_tables(struct index *index)
 	return err;
 }
 
-/* *usable: it has our tables; *code: what SQLite said when it could not be read. */
-static struct error *look(struct index *index, bool *usable, int *code)
+/* *usable: it has our tables; *is_new: it has none; *code: what SQLite said when it could not be
+ * read. */
+static struct error *look(struct index *index, bool *usable, bool *is_new, int *code)
 {
-	int application = 0, version = 0, pages = 0;
-	struct error *err = pragma_value(index, "PRAGMA application_id", &application);
+	int application = 0, version = 0, tables_there = 0;
+	/* first: without any it is new, and somebody may be about to make them, with the rest */
+	struct error *err = value_of(index, "SELECT count(*) FROM sqlite_schema", &tables_there);
 
 	if (!err)
-		err = pragma_value(index, "PRAGMA user_version", &version);
+		err = value_of(index, "PRAGMA application_id", &application);
 	if (!err)
-		err = pragma_value(index, "PRAGMA page_count", &pages);
+		err = value_of(index, "PRAGMA user_version", &version);
 	*code = err ? sqlite3_extended_errcode(index->db) : SQLITE_OK;
 	if (err)
 		return err;
-	if (pages > 0 && application != APPLICATION_ID)
+	if (tables_there && application != APPLICATION_ID)
 		return error_hint(error_new(ERROR_SETUP,
 					  "%s is a database, but no index of "
 					  "fleetlab's",
 					  index->path),
 			"move it away, then: fleetlab index");
-	*usable = pages > 0 && version == TABLES_VERSION;
-	if (pages > 0 && version != TABLES_VERSION)
+	*is_new = !tables_there;
+	*usable = tables_there && version == TABLES_VERSION;
+	if (tables_there && version != TABLES_VERSION)
 		*code = SQLITE_NOTADB;
 	return NULL;
 }
@@ -182,7 +185,7 @@ static struct error *not_there(const struct index *index)
 static struct error *open_for_reading(struct index *index)
 {
 	struct stat status;
-	bool usable = false;
+	bool usable = false, is_new = false;
 	int code;
 
 	/* an empty one is all that a full disk had room for */
@@ -190,7 +193,9 @@ static struct error *open_for_reading(struct index *index)
 		status.st_size == 0)
 		return not_there(index);
 	try_(connect_file(index, SQLITE_OPEN_READONLY));
-	try_(look(index, &usable, &code));
+	try_(look(index, &usable, &is_new, &code));
+	if (is_new)
+		return not_there(index);
 	if (!usable)
 		return error_hint(
 			error_new(ERROR_SETUP, "the index %s is of another version", index->path),
@@ -202,10 +207,11 @@ static struct error *open_for_reading(struct index *index)
 static struct error *connect_and_look(struct index *index, bool *usable, int *code)
 {
 	struct error *err = connect_file(index, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+	bool is_new;
 
 	*usable = false;
 	if (!err)
-		return look(index, usable, code);
+		return look(index, usable, &is_new, code);
 	*code = sqlite3_extended_errcode(index->db);
 	return err;
 }

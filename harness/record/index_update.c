@@ -339,9 +339,9 @@ static struct error *pass(struct index *index, const struct index_update_options
 static struct error *check(struct index *index, bool *sound)
 {
 	_cleanup_json_ json_t *found = NULL;
-	struct error *err = index_query_one(index, "PRAGMA quick_check(1)", NULL, &found);
+	struct error *err = index_query_one(index, "PRAGMA integrity_check(1)", NULL, &found);
 
-	*sound = !err && strcmp(json_text(found, "quick_check"), "ok") == 0;
+	*sound = !err && strcmp(json_text(found, "integrity_check"), "ok") == 0;
 	if (!err || !index->damaged)
 		return err;
 	error_destroy(err);

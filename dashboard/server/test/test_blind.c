@@ -2,6 +2,7 @@
 #include "harness/base/test/support.h"
 
 #include "dashboard/server/test/http.h"
+#include "dashboard/server/test/replaced.h"
 #include "harness/base/test/refused_call.h"
 #include "harness/record/record.h"
 #include "harness/record/synthetic.h"
@@ -49,11 +50,19 @@ static void a_record_is_changed_in_its_place(void **state)
 	stop();
 }
 
+/* Another store comes to its path. */
+static void the_directory_is_replaced(void **state)
+{
+	(void)state;
+	another_store_comes();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scratch_test(records_come_and_go),
 		scratch_test(a_record_is_changed_in_its_place),
+		scratch_test(the_directory_is_replaced),
 	};
 
 	return cmocka_run_group_tests(tests, forbid_inotify, NULL);

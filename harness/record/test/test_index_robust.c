@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -348,6 +349,24 @@ static void test_an_update_goes_to_the_file_that_is_there(void **state)
 	assert_int_equal(runs_in_index(), 4);
 }
 
+/* As another process leaves it for a moment, before it has made the tables. */
+static void test_a_new_index_is_not_there_yet(void **state)
+{
+	_cleanup_free_ char *path = scratch_path("index.sqlite");
+	struct index *index = NULL;
+	sqlite3 *db;
+
+	(void)state;
+	make_store(2);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL), SQLITE_OK);
+	assert_fails(index_open(scratch, INDEX_READ, &index), ERROR_USAGE, "no index");
+	assert_int_equal(update().indexed, 2);
+	sqlite3_close(db);
+	assert_int_equal(runs_in_index(), 2);
+}
+
 /* ---- links ---- */
 
 static void test_the_index_is_no_link(void **state)
@@ -546,6 +565,7 @@ int main(void)
 		scratch_test(test_a_damaged_page_is_made_good),
 		scratch_test(test_a_new_index_is_not_thrown_away),
 		scratch_test(test_an_update_goes_to_the_file_that_is_there),
+		scratch_test(test_a_new_index_is_not_there_yet),
 		scratch_test(test_the_index_is_no_link),
 		scratch_test(test_records_are_not_behind_links),
 		scratch_test(test_a_foreign_database_is_left_alone),
