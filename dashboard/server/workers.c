@@ -1,5 +1,5 @@
-/* Threads that make answers, so that no connection waits for another's: see server_internal.h. At
- * most one job waits for each connection, and those are limited. */
+/* Threads that make and pack answers, so that no connection waits for another's: see
+ * server_internal.h. At most one job waits for each connection, and those are limited. */
 #include "dashboard/server/server_internal.h"
 
 #include <sys/sysinfo.h>
@@ -62,6 +62,8 @@ static void *work(void *context)
 
 		pthread_mutex_unlock(&server->jobs_lock);
 		exchange->answer = closing ? closing_answer() : make_answer(exchange, &reader);
+		if (!answer_is_ready(exchange->answer, &exchange->wishes))
+			answer_pack(exchange->answer);
 		MHD_resume_connection(exchange->connection);
 	}
 	return NULL;
