@@ -21,11 +21,14 @@ struct answer {
 	const void *data;
 	char *owned; /* data, when it is to be freed */
 	size_t size;
-	pthread_mutex_t lock; /* of what follows */
-	bool tried;
+	struct MHD_Response *plain_response;
+	pthread_mutex_t pack_lock; /* held while it is being packed */
+	atomic_bool tried;	   /* to pack it; what follows stays as it is from then on */
 	char *packed;
 	size_t packed_size;
-	struct MHD_Response *plain_response, *packed_response, *unchanged_response;
+	struct MHD_Response *packed_response;
+	pthread_mutex_t lock; /* of what follows */
+	struct MHD_Response *unchanged_response;
 };
 
 void answer_secure(struct MHD_Response *response)
@@ -93,6 +96,7 @@ static struct answer *make(unsigned int status, const char *type, const void *da
 	answer->owned = owned;
 	answer->size = size;
 	pthread_mutex_init(&answer->lock, NULL);
+	pthread_mutex_init(&answer->pack_lock, NULL);
 	if (keep != ANSWER_NEVER) {
 		fs_hash_bytes(data, size, hex);
 		/* weak: the same content, compressed or not */
@@ -160,6 +164,7 @@ void answer_unref(struct answer *answer)
 	if (answer->unchanged_response)
 		MHD_destroy_response(answer->unchanged_response);
 	pthread_mutex_destroy(&answer->lock);
+	pthread_mutex_destroy(&answer->pack_lock);
 	free(answer->packed);
 	free(answer->owned);
 	free(answer);
@@ -178,7 +183,9 @@ const char *answer_content(const struct answer *answer, size_t *size)
 
 size_t answer_size(const struct answer *answer)
 {
-	return sizeof(*answer) + (answer->owned ? answer->size : 0) + answer->packed_size + 2048;
+	size_t packed = atomic_load(&answer->tried) ? answer->packed_size : 0;
+
+	return sizeof(*answer) + (answer->owned ? answer->size : 0) + packed + 2048;
 }
 
 char *gzip_bytes(const void *data, size_t size, size_t *out_size)
@@ -211,21 +218,6 @@ char *gzip_bytes(const void *data, size_t size, size_t *out_size)
 	return smaller ? smaller : out;
 }
 
-/* Borrowed; the plain one where compressing does not help. */
-static struct MHD_Response *packed_response(struct answer *answer)
-{
-	pthread_mutex_lock(&answer->lock);
-	if (!answer->tried) {
-		answer->tried = true;
-		answer->packed = gzip_bytes(answer->data, answer->size, &answer->packed_size);
-		if (answer->packed)
-			answer->packed_response =
-				make_response(answer, answer->packed, answer->packed_size, true);
-	}
-	pthread_mutex_unlock(&answer->lock);
-	return answer->packed_response ? answer->packed_response : answer->plain_response;
-}
-
 static bool is_packable(const struct answer *answer)
 {
 	return answer->size >= LEAST_COMPRESSED && is_text(answer->type);
@@ -233,8 +225,17 @@ static bool is_packable(const struct answer *answer)
 
 void answer_pack(struct answer *answer)
 {
-	if (is_packable(answer))
-		packed_response(answer);
+	if (!is_packable(answer))
+		return;
+	pthread_mutex_lock(&answer->pack_lock);
+	if (!answer->tried) {
+		answer->packed = gzip_bytes(answer->data, answer->size, &answer->packed_size);
+		if (answer->packed)
+			answer->packed_response =
+				make_response(answer, answer->packed, answer->packed_size, true);
+		atomic_store(&answer->tried, true);
+	}
+	pthread_mutex_unlock(&answer->pack_lock);
 }
 
 static struct MHD_Response *unchanged_response(struct answer *answer)
@@ -284,17 +285,40 @@ bool accepts_gzip(const char *header)
 	return false;
 }
 
+struct answer_wishes answer_wishes(struct MHD_Connection *connection)
+{
+	return (struct answer_wishes){
+		.tags = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "If-None-Match"),
+		.encodings =
+			MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Accept-Encoding"),
+	};
+}
+
+static bool is_unchanged(const struct answer *answer, const struct answer_wishes *wishes)
+{
+	return wishes->tags && *answer->etag && etag_matches(wishes->tags, answer->etag);
+}
+
+static bool takes_packed(const struct answer_wishes *wishes)
+{
+	return wishes->encodings && accepts_gzip(wishes->encodings);
+}
+
+bool answer_is_ready(const struct answer *answer, const struct answer_wishes *wishes)
+{
+	return atomic_load(&answer->tried) || !is_packable(answer) || !takes_packed(wishes) ||
+	       is_unchanged(answer, wishes);
+}
+
 enum MHD_Result answer_send(struct answer *answer, struct MHD_Connection *connection)
 {
-	const char *tags =
-		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "If-None-Match");
-	const char *encodings =
-		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Accept-Encoding");
+	const struct answer_wishes wishes = answer_wishes(connection);
+	bool is_packed = atomic_load(&answer->tried) && answer->packed_response;
 
-	if (tags && *answer->etag && etag_matches(tags, answer->etag))
+	if (is_unchanged(answer, &wishes))
 		return MHD_queue_response(
 			connection, MHD_HTTP_NOT_MODIFIED, unchanged_response(answer));
-	if (encodings && is_packable(answer) && accepts_gzip(encodings))
-		return MHD_queue_response(connection, answer->status, packed_response(answer));
-	return MHD_queue_response(connection, answer->status, answer->plain_response);
+	return MHD_queue_response(connection, answer->status,
+		is_packed && takes_packed(&wishes) ? answer->packed_response
+						   : answer->plain_response);
 }

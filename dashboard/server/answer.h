@@ -1,6 +1,7 @@
 /*
  * What a client gets: bytes with a type and a tag, ready to be sent any number of times, to any
- * number of clients at once. Compressed once, when the first client that can take it asks.
+ * number of clients at once. Compressed once, for the first client that can take it, by whoever
+ * makes answers: it can take seconds, and the threads that send must never wait for that.
  */
 #pragma once
 
@@ -42,8 +43,18 @@ DEFINE_CLEANUP(answer, struct answer *, answer_unref)
 /* True of one that is no error. */
 bool answer_is_ok(const struct answer *answer);
 
-/* Compresses it now, where it can be: the first client need not wait for that. */
+/* What a client's headers say of the form that it wants; NULL where they say nothing. Borrowed from
+ * the connection, as long as its request lasts. */
+struct answer_wishes {
+	const char *tags, *encodings;
+};
+struct answer_wishes answer_wishes(struct MHD_Connection *connection);
+
+/* Compresses it now, where it can be; may take long. */
 void answer_pack(struct answer *answer);
+
+/* False when the client wants it compressed and it has to be packed first. */
+bool answer_is_ready(const struct answer *answer, const struct answer_wishes *wishes);
 
 /* Its content, without an end mark; *size is set. Borrowed. */
 const char *answer_content(const struct answer *answer, size_t *size);
@@ -51,7 +62,8 @@ const char *answer_content(const struct answer *answer, size_t *size);
 /* Bytes that it holds in memory, for who keeps answers. */
 size_t answer_size(const struct answer *answer);
 
-/* Queues it for the connection, or that nothing has changed, by what its headers ask. */
+/* Queues it for the connection, or that nothing has changed, by what its headers ask: compressed if
+ * it has been packed. */
 enum MHD_Result answer_send(struct answer *answer, struct MHD_Connection *connection);
 
 /* The headers that every answer has: no other site may embed, read or script us. */

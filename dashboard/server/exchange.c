@@ -183,8 +183,10 @@ static enum MHD_Result ask_api(struct exchange *exchange)
 	answer = (exchange->route->flags & ROUTE_KEPT) ? kept_find(server->kept, exchange->target,
 								 store_generation(server->store))
 						       : NULL;
-	if (answer)
+	exchange->wishes = answer_wishes(exchange->connection);
+	if (answer && answer_is_ready(answer, &exchange->wishes))
 		return send_answer(exchange, answer);
+	answer_unref(answer); /* a worker will find it, and pack it */
 	if (exchange->client)
 		client_limit(exchange->client, 0);
 	if (workers_take(exchange))

@@ -36,6 +36,7 @@ void ready_make(struct store *store, int64_t generation, void *context)
 
 	make_one(ask, "/api/v1/overview", server->kept, all);
 	make_one(ask, "/api/v1/", server->kept, all);
+	reader_settle(&reader);
 	g_string_append_c(all, '}');
 	pages_give(server->pages, all->str);
 	g_string_free(all, TRUE);

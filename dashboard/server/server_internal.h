@@ -24,9 +24,10 @@ struct exchange {
 	struct MHD_Connection *connection;
 	struct client *client;
 	struct request request;
-	char *target;	       /* as it was sent */
-	const char *why;       /* why it is no request of ours; static */
-	bool seen;	       /* its headers have been looked at */
+	char *target;	 /* as it was sent */
+	const char *why; /* why it is no request of ours; static */
+	bool seen;	 /* its headers have been looked at */
+	struct answer_wishes wishes;
 	struct answer *answer; /* that is being sent */
 	const struct route *route;
 	const char *captured[3];

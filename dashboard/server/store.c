@@ -53,6 +53,34 @@ int store_root(struct store *store)
 	return fd;
 }
 
+/* The directory that is at the store's path, when that is another than the one that is open; else
+ * -1. One that is missing is waited for: whoever moves directories about is not done. */
+static int another_root(struct store *store)
+{
+	_cleanup_close_ int fd = open(store->results_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat ours, theirs;
+
+	if (fd < 0 || fstat(store_root(store), &ours) < 0 || fstat(fd, &theirs) < 0 ||
+		(ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino))
+		return -1;
+	return take_fd(&fd);
+}
+
+static bool root_is_another(struct store *store)
+{
+	_cleanup_close_ int fd = another_root(store);
+
+	return fd >= 0;
+}
+
+/* Goes over to the directory that is there now, for all threads at once: they use the number. */
+static bool follow_root(struct store *store)
+{
+	_cleanup_close_ int fd = another_root(store);
+
+	return fd >= 0 && dup3(fd, store_root(store), O_CLOEXEC) >= 0;
+}
+
 /* ---- one thread's access ---- */
 
 void reader_deinit(struct reader *reader)
@@ -61,19 +89,31 @@ void reader_deinit(struct reader *reader)
 	reader->index = NULL;
 }
 
+void reader_settle(struct reader *reader)
+{
+	if (!reader->index || !index_is_broken(reader->index))
+		return;
+	atomic_store(&reader->store->suspect, true);
+	reader_deinit(reader);
+}
+
 struct error *reader_open(struct reader *reader)
 {
-	struct stat status;
+	struct store *store = reader->store;
+	int root = store_root(store);
+	struct stat status = {0};
 	struct error *err;
 
-	if (fstatat(store_root(reader->store), "index.sqlite", &status, AT_SYMLINK_NOFOLLOW) < 0)
-		status.st_ino = 0;
-	if (reader->index && status.st_ino == reader->inode)
+	if (fstatat(root, "index.sqlite", &status, AT_SYMLINK_NOFOLLOW) < 0)
+		status = (struct stat){0};
+	if (reader->index && status.st_ino == reader->inode && status.st_dev == reader->device)
 		return NULL;
 	reader_deinit(reader);
-	err = index_open(reader->store->results_dir, INDEX_READ, &reader->index);
-	if (!err)
-		reader->inode = status.st_ino;
+	err = index_open_at(root, store->results_dir, INDEX_READ, &reader->index);
+	if (err && error_kind(err) != ERROR_USAGE)
+		atomic_store(&store->suspect, true);
+	reader->inode = status.st_ino;
+	reader->device = status.st_dev;
 	return err;
 }
 
@@ -98,13 +138,16 @@ static bool index_has_changed(struct store *store)
 
 	if (!err)
 		err = index_generation(store->watcher.index, &generation);
+	reader_settle(&store->watcher);
 	if (err)
 		return false;
 	/* another file has generations of its own */
-	changed =
-		generation != store->index_generation || store->watcher.inode != store->index_inode;
+	changed = generation != store->index_generation ||
+		  store->watcher.inode != store->index_inode ||
+		  store->watcher.device != store->index_device;
 	store->index_generation = generation;
 	store->index_inode = store->watcher.inode;
+	store->index_device = store->watcher.device;
 	return changed;
 }
 
@@ -157,18 +200,46 @@ static bool note_trouble(struct store *store, const struct error *err)
 	return changed;
 }
 
+/* The directory is made where there never was one; one that was removed stays so. */
+static struct error *open_root(struct store *store, int *root)
+{
+	struct stat status;
+
+	if (store_root(store) < 0)
+		try_(fs_make_dirs(store->results_dir));
+	*root = store_root(store);
+	if (*root < 0 || fstat(*root, &status) < 0)
+		return error_errno(errno, "cannot use directory %s", store->results_dir);
+	if (status.st_nlink == 0)
+		return error_hint(
+			error_new(ERROR_SETUP, "directory %s was removed", store->results_dir),
+			"make it again: it is shown as soon as it is there");
+	return NULL;
+}
+
 static struct error *update(struct store *store)
 {
 	const struct index_update_options options = {
+		.check = atomic_exchange(&store->suspect, false),
 		.deadline = deadline_after_ms(LOCK_WAIT_MS),
 		.progress = say_progress,
 		.context = store,
 	};
 	_cleanup_index_ struct index *index = NULL;
 	struct index_changes changes;
+	struct error *err;
+	int root;
 
-	try_(index_open(store->results_dir, INDEX_WRITE, &index));
-	return index_update(index, &options, &changes);
+	err = open_root(store, &root);
+	if (!err)
+		err = index_open_at(root, store->results_dir, INDEX_WRITE, &index);
+	if (!err)
+		err = index_update(index, &options, &changes);
+	if (err && options.check) /* it was not looked at */
+		atomic_store(&store->suspect, true);
+	if (!err && changes.recreated)
+		log_warning("the index was damaged, or of another version: it was made anew");
+	return err;
 }
 
 static const char *const places[STORE_PLACES] = {"runs", "reference", "nightly"};
@@ -199,7 +270,7 @@ static bool watch(int notify, const char *path)
 	/* one that is not there yet is watched for in its parent */
 	return inotify_add_watch(notify, path,
 		       IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CLOSE_WRITE |
-			       IN_ONLYDIR) >= 0 ||
+			       IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR) >= 0 ||
 	       errno == ENOENT || errno == ENOTDIR;
 }
 
@@ -244,6 +315,7 @@ static bool wait_for_change(struct store *store, int notify, struct deadline unt
 {
 	struct pollfd pfds[2] = {
 		{.fd = store->stop_fd, .events = POLLIN}, {.fd = notify, .events = POLLIN}};
+	bool suspected = atomic_load(&store->suspect); /* by an update that failed */
 
 	for (;;) {
 		if (poll(pfds, 2, TICK_MS) < 0 && errno != EINTR)
@@ -257,7 +329,8 @@ static bool wait_for_change(struct store *store, int notify, struct deadline unt
 		}
 		if (index_has_changed(store))
 			publish(store);
-		if (places_have_changed(store) || deadline_passed(until))
+		if (places_have_changed(store) || root_is_another(store) ||
+			(!suspected && atomic_load(&store->suspect)) || deadline_passed(until))
 			return true;
 	}
 }
@@ -286,6 +359,14 @@ static void *keep_up(void *context)
 	if (index_has_changed(store))
 		publish(store);
 	do {
+		if (follow_root(store)) {
+			/* nothing of the old one is shown, or listened to, any more */
+			atomic_store(&store->indexing, true);
+			atomic_store(&store->suspect, true);
+			publish(store);
+			cleanup_close(&notify);
+			notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+		}
 		/* before the look, so that nothing between the two is missed */
 		seeing = notify >= 0 && watch_directories(store, notify);
 		places_have_changed(store);
@@ -313,6 +394,7 @@ struct error *store_create(
 	pthread_mutex_init(&made->records_lock, NULL);
 	g_queue_init(&made->records);
 	atomic_init(&made->indexing, true);
+	atomic_init(&made->suspect, true); /* who knows what happened to it meanwhile */
 	made->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (made->stop_fd < 0)
 		return error_errno(errno, "cannot make an event descriptor");

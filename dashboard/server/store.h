@@ -9,6 +9,7 @@
 #include "harness/record/record.h"
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 /* A record, or a journal, that is larger is not shown, nor one that takes more memory parsed. */
 #define STORE_RECORD_BYTES ((size_t)64 << 20)
@@ -41,7 +42,9 @@ struct store_progress store_progress(const struct store *store);
 /* Why the index is not up to date; NULL when it is. Caller frees. */
 char *store_trouble(struct store *store);
 
-/* The results directory, for fs_open_beneath(); -1 while there is none. Borrowed. */
+/* The results directory, for fs_open_beneath(); -1 while there is none. Borrowed, and the same
+ * number for good: when another directory has come to its path, it becomes that one's, before
+ * store_generation() grows. Until then everything is answered from the old one. */
 int store_root(struct store *store);
 
 /* ---- one thread's access ---- */
@@ -49,10 +52,14 @@ int store_root(struct store *store);
 struct reader {
 	struct store *store;
 	struct index *index;
-	uint64_t inode; /* of the file that `index` has open */
+	dev_t device; /* of the file that `index` has open */
+	ino_t inode;
 };
 
 void reader_deinit(struct reader *reader);
+
+/* After the index was asked: when it turned out to be damaged it is closed, and made anew soon. */
+void reader_settle(struct reader *reader);
 
 /* Opens the index, again where another has taken its place. ERROR_USAGE while there is none. */
 struct error *reader_open(struct reader *reader);

@@ -1,5 +1,5 @@
-/* Threads that make answers, so that no connection waits for another's: see server_internal.h. At
- * most one job waits for each connection, and those are limited. */
+/* Threads that make and pack answers, so that no connection waits for another's: see
+ * server_internal.h. At most one job waits for each connection, and those are limited. */
 #include "dashboard/server/server_internal.h"
 
 #include <sys/sysinfo.h>
@@ -39,6 +39,7 @@ static struct answer *make_answer(struct exchange *exchange, struct reader *read
 	if (answer) /* somebody else has asked the same meanwhile */
 		return answer;
 	answer = api_answer(route, &ask);
+	reader_settle(reader);
 	if ((route->flags & ROUTE_KEPT) && !ask.passing && answer_is_ok(answer))
 		kept_put(server->kept, exchange->target, generation, answer);
 	return answer;
@@ -61,6 +62,8 @@ static void *work(void *context)
 
 		pthread_mutex_unlock(&server->jobs_lock);
 		exchange->answer = closing ? closing_answer() : make_answer(exchange, &reader);
+		if (!answer_is_ready(exchange->answer, &exchange->wishes))
+			answer_pack(exchange->answer);
 		MHD_resume_connection(exchange->connection);
 	}
 	return NULL;

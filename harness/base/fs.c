@@ -8,6 +8,7 @@
 #include <linux/openat2.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -23,6 +24,15 @@ char *format_string(const char *format, ...)
 		abort();
 	va_end(args);
 	return text;
+}
+
+char *fs_unguessed_name(const char *begin)
+{
+	uint64_t random;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		abort();
+	return format_string("%s%016llx", begin, (unsigned long long)random);
 }
 
 struct error *fs_make_dirs(const char *path)
@@ -213,6 +223,37 @@ struct error *fs_write_atomic(const char *path, const void *data, size_t size)
 		return err;
 	}
 	return sync_directory_of(path);
+}
+
+static int move_directory(int from_directory, const char *from, int to_directory, const char *to)
+{
+	if (mkdirat(to_directory, to, 0755) < 0)
+		return -1;
+	/* replaces an empty directory only: somebody's who has put something into it stays */
+	if (renameat(from_directory, from, to_directory, to) == 0)
+		return 0;
+	int cause = errno;
+
+	unlinkat(to_directory, to, AT_REMOVEDIR);
+	errno = cause == ENOTEMPTY ? EEXIST : cause;
+	return -1;
+}
+
+int fs_rename_new(int from_directory, const char *from, int to_directory, const char *to)
+{
+	struct stat status;
+
+	if (renameat2(from_directory, from, to_directory, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	if (fstatat(from_directory, from, &status, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	if (S_ISDIR(status.st_mode))
+		return move_directory(from_directory, from, to_directory, to);
+	if (linkat(from_directory, from, to_directory, to, 0) < 0)
+		return -1;
+	return unlinkat(from_directory, from, 0);
 }
 
 struct error *fs_write_value(const char *path, const char *value)

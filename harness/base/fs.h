@@ -14,6 +14,10 @@
 /* Returns a newly allocated, formatted string; aborts when memory is exhausted. */
 char *format_string(const char *format, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
 
+/* BEGIN and 16 random hexadecimal digits, as a name that nobody can have put anything at; caller
+ * frees. */
+char *fs_unguessed_name(const char *begin);
+
 /* Creates a directory and its parents (mode 0755). An existing directory is fine. */
 struct error *fs_make_dirs(const char *path);
 
@@ -41,6 +45,14 @@ char *fs_read_line(const char *path);
 /* Writes `size` bytes so that `path` holds either its old content or all of the new one, also after
  * a power cut: a temporary file beside it, fsync, rename, fsync of the directory. */
 struct error *fs_write_atomic(const char *path, const void *data, size_t size);
+
+/*
+ * Moves a file or a directory, replacing nothing: -1 with errno EEXIST where there is something.
+ * As renameat2(2) with RENAME_NOREPLACE; where the file system has no such thing (NFS, 9p), a file
+ * gets its new name by link(2) before it loses the old one, and a directory takes the place of an
+ * empty one that mkdir(2) has claimed. A kill between the two leaves both names, or the empty one.
+ */
+int fs_rename_new(int from_directory, const char *from, int to_directory, const char *to);
 
 /* Writes a value to an existing file such as a knob below /sys, /proc or a cgroup. */
 struct error *fs_write_value(const char *path, const char *value);

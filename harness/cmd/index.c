@@ -92,11 +92,12 @@ static void print_text(
 static void print_json(
 	const struct index_changes *changes, const json_t *totals, const json_t *refused)
 {
-	_cleanup_json_ json_t *all = json_pack("{s:{s:I, s:I, s:I, s:I, s:I, s:f}, s:O, s:O}",
+	_cleanup_json_ json_t *all = json_pack("{s:{s:I, s:I, s:I, s:I, s:I, s:b, s:f}, s:O, s:O}",
 		"changes", "files", (json_int_t)changes->files, "unchanged",
 		(json_int_t)changes->unchanged, "indexed", (json_int_t)changes->indexed, "refused",
-		(json_int_t)changes->refused, "removed", (json_int_t)changes->removed, "seconds",
-		changes->seconds, "totals", totals, "refused", json_object_get(refused, "files"));
+		(json_int_t)changes->refused, "removed", (json_int_t)changes->removed, "recreated",
+		changes->recreated, "seconds", changes->seconds, "totals", totals, "refused",
+		json_object_get(refused, "files"));
 
 	json_dumpf(all, stdout, JSON_INDENT(2));
 	putchar('\n');
@@ -116,6 +117,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	try_(parse(argc, argv, &words));
 	const struct index_update_options options = {
 		.rebuild = words.rebuild,
+		.check = true,
 		.deadline = deadline_after_ms(words.wait_ms),
 		.progress = say_progress,
 		.context = &said,
@@ -123,6 +125,8 @@ static struct error *run(int argc, char **argv, int *exit_status)
 
 	try_(index_open(words.results, INDEX_WRITE, &index));
 	try_(index_update(index, &options, &changes));
+	if (changes.recreated)
+		log_warning("the index was damaged, or of another version: it was made anew");
 	try_(index_totals(index, &totals));
 	try_(index_refused(index, (struct index_page){.limit = words.json ? INDEX_PAGE_MAX : SHOWN},
 		&refused));
@@ -139,7 +143,8 @@ const struct command command_index = {
 	.summary = "bring the index of records up to date",
 	.help = "The index (RESULTS/index.sqlite) is what the pages and the nightly watch ask\n"
 		"instead of reading every record. It holds nothing of its own: it may be\n"
-		"removed at any time. Files that are damaged or do not belong are listed.\n"
+		"removed at any time, and is made anew when it is damaged. Files that are\n"
+		"damaged or do not belong are listed.\n"
 		"\n"
 		"options:\n"
 		"  --rebuild      read every record anew\n"

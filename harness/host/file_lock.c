@@ -58,3 +58,16 @@ struct error *file_lock(int fd, const char *path, struct deadline deadline)
 		try_(wait_for_close(notify, path, deadline));
 	}
 }
+
+struct error *file_lock_at(
+	int directory, const char *name, const char *path, struct deadline deadline, int *fd)
+{
+	_cleanup_close_ int opened =
+		openat(directory, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+	if (opened < 0)
+		return error_errno(errno, "cannot open %s", path);
+	try_(file_lock(opened, path, deadline));
+	*fd = take_fd(&opened);
+	return NULL;
+}

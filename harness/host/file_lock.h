@@ -18,5 +18,10 @@ bool file_try_lock(int fd);
  * (ERROR_TIMEOUT). Holders must give it back by closing, not by unlocking. */
 struct error *file_lock(int fd, const char *path, struct deadline deadline);
 
+/* Makes the file NAME in `directory` where there is none, opens it, through no symbolic link, and
+ * takes its lock: *fd is closed to give it back. `path` is the same file: for messages. */
+struct error *file_lock_at(
+	int directory, const char *name, const char *path, struct deadline deadline, int *fd);
+
 /* True when it is locked through another open file than this one. */
 bool file_is_locked(int fd);

@@ -10,12 +10,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define CHUNK 65536
 
 struct archive_writer {
 	struct archive *archive;
-	char *path, *temporary;
+	char *path, *temporary; /* temporary: NULL when there is no such file (any more) */
+	int fd;			/* of it */
 };
 
 bool archive_name_is_plain(const char *name)
@@ -71,29 +73,57 @@ static struct error *writing_failed(const struct archive_writer *writer)
 		ERROR_SETUP, "cannot write %s: %s", writer->path, why ? why : "unknown reason");
 }
 
+/* A new file in the same directory, under a name that nobody can have put a link at. */
+static struct error *create_temporary(struct archive_writer *writer)
+{
+	_cleanup_free_ char *begin = format_string("%s.tmp-", writer->path);
+	_cleanup_free_ char *name = fs_unguessed_name(begin);
+
+	writer->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	if (writer->fd < 0)
+		return error_errno(errno, "cannot create a file beside %s", writer->path);
+	writer->temporary = take_ptr(name);
+	return NULL;
+}
+
+static struct error *open_archive(struct archive_writer *writer)
+{
+	if (choose_filter(writer->archive, writer->path) == ARCHIVE_FATAL)
+		return error_hint(
+			error_new(ERROR_USAGE, "%s does not say how to compress by its name",
+				writer->path),
+			"a name that ends in .tar.zst or .tar.gz");
+	try_(create_temporary(writer));
+	if (archive_write_set_format_pax_restricted(writer->archive) != ARCHIVE_OK ||
+		/* gzip notes the time of writing unless told not to: equal input, equal archive */
+		(ends_with(writer->path, "gz") &&
+			archive_write_set_filter_option(
+				writer->archive, "gzip", "timestamp", NULL) < ARCHIVE_WARN) ||
+		archive_write_open_fd(writer->archive, writer->fd) != ARCHIVE_OK)
+		return writing_failed(writer);
+	return NULL;
+}
+
+static struct error *exists(const char *path)
+{
+	return error_hint(error_new(ERROR_USAGE, "%s exists", path), "name another file");
+}
+
 struct error *archive_create(const char *path, struct archive_writer **writer)
 {
 	struct archive_writer *made;
-	struct error *err = NULL;
+	struct stat status;
+	struct error *err;
 
-	if (access(path, F_OK) == 0)
-		return error_hint(error_new(ERROR_USAGE, "%s exists", path), "name another file");
+	if (lstat(path, &status) == 0)
+		return exists(path);
 	made = calloc(1, sizeof(*made));
 	if (!made)
 		abort();
+	made->fd = -1;
 	made->path = format_string("%s", path);
-	made->temporary = format_string("%s.tmp-%d", path, (int)getpid());
 	made->archive = archive_write_new();
-	if (choose_filter(made->archive, path) == ARCHIVE_FATAL)
-		err = error_hint(
-			error_new(ERROR_USAGE, "%s does not say how to compress by its name", path),
-			"a name that ends in .tar.zst or .tar.gz");
-	else if (archive_write_set_format_pax_restricted(made->archive) != ARCHIVE_OK ||
-		 /* gzip notes the time of writing unless told not to: equal input, equal archive */
-		 (ends_with(path, "gz") && archive_write_set_filter_option(made->archive, "gzip",
-						   "timestamp", NULL) < ARCHIVE_WARN) ||
-		 archive_write_open_filename(made->archive, made->temporary) != ARCHIVE_OK)
-		err = writing_failed(made);
+	err = open_archive(made);
 	if (err) {
 		archive_writer_destroy(made);
 		return err;
@@ -123,16 +153,14 @@ struct error *archive_add(
 
 struct error *archive_finish(struct archive_writer *writer)
 {
-	_cleanup_close_ int fd = -1;
-
 	if (archive_write_close(writer->archive) != ARCHIVE_OK)
 		return writing_failed(writer);
-	fd = open(writer->temporary, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) < 0)
+	if (fsync(writer->fd) < 0)
 		return error_errno(errno, "cannot write %s", writer->path);
-	/* unlike rename(2), link(2) replaces nothing */
-	if (link(writer->temporary, writer->path) < 0)
-		return error_errno(errno, "cannot create %s", writer->path);
+	if (fs_rename_new(AT_FDCWD, writer->temporary, AT_FDCWD, writer->path) < 0)
+		return errno == EEXIST ? exists(writer->path)
+				       : error_errno(errno, "cannot create %s", writer->path);
+	free(take_ptr(writer->temporary));
 	return NULL;
 }
 
@@ -141,7 +169,10 @@ void archive_writer_destroy(struct archive_writer *writer)
 	if (!writer)
 		return;
 	archive_write_free(writer->archive);
-	unlink(writer->temporary);
+	if (writer->fd >= 0)
+		close(writer->fd);
+	if (writer->temporary)
+		unlink(writer->temporary);
 	free(writer->path);
 	free(writer->temporary);
 	free(writer);

@@ -28,7 +28,8 @@ bool archive_name_is_plain(const char *name);
 struct archive_writer;
 
 /* Begins an archive at `path`, whose end says how it is compressed (.tar.zst, .tar.gz, .tgz; else
- * ERROR_USAGE). It appears there, replacing nothing, when archive_finish() is called. */
+ * ERROR_USAGE). It appears there, replacing nothing, when archive_finish() is called; until then it
+ * is a file beside it that archive_writer_destroy() removes. Its mode is by the umask. */
 struct error *archive_create(const char *path, struct archive_writer **writer);
 
 /* Adds a file with these bytes. Order and times are all that archives of equal files differ in. */

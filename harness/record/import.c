@@ -4,27 +4,37 @@
 
 #include "harness/base/fs.h"
 #include "harness/record/archive.h"
+#include "harness/record/import_internal.h"
 #include "harness/record/record.h"
 #include "harness/record/samples.h"
 #include "harness/record/synthetic.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 struct import {
 	const char *results_dir;
+	int root, runs; /* of it */
+	struct staging staging;
 	json_t *report;
 	bool synthetic; /* the store */
 };
 
+static void import_deinit(struct import *import)
+{
+	staging_close(&import->staging);
+	cleanup_close(&import->runs);
+	cleanup_close(&import->root);
+}
+
 /* One record on its way in. */
 struct arrival {
-	const char *path;   /* of the record */
-	const char *beside; /* directory with its journal and logs; need not exist */
+	int directory;	    /* where it is */
+	const char *name;   /* there */
+	const char *beside; /* directory there with its journal and logs; NULL: that of its id */
+	char *path;	    /* for messages */
 	char *text;
 	size_t size;
 	struct record *record;
@@ -33,15 +43,10 @@ struct arrival {
 
 static void arrival_deinit(struct arrival *arrival)
 {
+	free(arrival->path);
 	free(arrival->text);
 	record_destroy(arrival->record);
 }
-
-static void close_directory(DIR *directory)
-{
-	closedir(directory);
-}
-DEFINE_CLEANUP(directory, DIR *, close_directory)
 
 static void tell(struct import *import, const char *list, json_t *item)
 {
@@ -66,8 +71,8 @@ static void refuse(struct import *import, const char *path, const char *reason)
 /* NULL when it is one that fleetlab wrote, whole and unchanged. */
 static char *why_not(const struct import *import, struct arrival *arrival)
 {
-	_cleanup_error_ struct error *err = fs_read_regular(
-		arrival->path, RECORD_MAX_BYTES, &arrival->text, &arrival->size, NULL);
+	_cleanup_error_ struct error *err = fs_read_beneath(arrival->directory, arrival->name,
+		RECORD_MAX_BYTES, &arrival->text, &arrival->size, NULL);
 	_cleanup_json_ json_t *as_read = NULL;
 	const char *refusal;
 
@@ -90,15 +95,18 @@ static char *digest_in_store(const struct import *import, const char *id, bool *
 	static const char *const places[] = {"runs", "reference"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		_cleanup_free_ char *path =
-			format_string("%s/%s/%s.json", import->results_dir, places[i], id);
+		_cleanup_free_ char *path = format_string("%s/%s.json", places[i], id);
+		_cleanup_free_ char *text = NULL;
 		_cleanup_record_ struct record *record = NULL;
 		_cleanup_error_ struct error *err = NULL;
 		struct stat status;
+		size_t size;
 
-		if (lstat(path, &status) < 0)
+		if (fstatat(import->root, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
-		err = record_load(path, &record);
+		err = fs_read_beneath(import->root, path, RECORD_MAX_BYTES, &text, &size, NULL);
+		if (!err)
+			err = record_parse(path, text, size, &record);
 		*damaged = err || strcmp(json_text(record->json, "id"), id) != 0 || record->altered;
 		return format_string("%s", err ? "" : json_text(record->json, "digest"));
 	}
@@ -125,140 +133,73 @@ static bool is_there(struct import *import, const struct arrival *arrival)
 	return true;
 }
 
-/* ---- what stands beside it ---- */
+/* ---- one record ---- */
 
-struct copying {
-	uint64_t bytes;
-	size_t files;
-};
+#define BESIDE "beside" /* in the staging directory */
 
-static struct error *copy_file(struct copying *copying, const char *from, const char *to)
+static struct error *copy_beside(
+	const struct import *import, const struct arrival *arrival, size_t *files)
 {
-	_cleanup_free_ char *data = NULL;
-	_cleanup_close_ int fd = -1;
-	size_t size;
+	const struct staging *staging = &import->staging;
+	const char *name = arrival->beside ? arrival->beside : arrival->id;
+	_cleanup_free_ char *shown = format_string("%.*s%s",
+		(int)(strlen(arrival->path) - strlen(arrival->name)), arrival->path, name);
+	_cleanup_free_ char *complete = staging_path(staging, BESIDE "/complete");
+	_cleanup_close_ int to = -1;
 
-	try_(fs_read_regular(from, IMPORT_MAX_BYTES, &data, &size, NULL));
-	copying->bytes += size;
-	if (copying->bytes > IMPORT_MAX_BYTES || ++copying->files > ARCHIVE_MAX_FILES)
-		return error_new(ERROR_USAGE, "what stands beside the record is too large");
-	fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return error_errno(errno, "cannot create %s", to);
-	return fs_write_all(fd, data, size, to);
-}
-
-/* Said by the record itself, or of this host only. */
-static bool is_left_out(const char *name)
-{
-	static const char *const names[] = {
-		"complete", "record.json", "README.md", "SHA256SUMS", "runs", "reference"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(name, names[i]) == 0)
-			return true;
-	}
-	return !archive_name_is_plain(name);
-}
-
-/* Plain files under plain names, two levels deep; the rest is left where it is. */
-static struct error *copy_tree(
-	struct copying *copying, const char *from, const char *to, unsigned int levels)
-{
-	int fd = open(from, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	_cleanup_(cleanup_directory) DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-	struct stat status;
-
-	if (!directory) {
-		cleanup_close(&fd);
-		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
-			       ? NULL
-			       : error_errno(errno, "cannot list %s", from);
-	}
-	while ((entry = readdir(directory))) {
-		_cleanup_free_ char *source = format_string("%s/%s", from, entry->d_name);
-		_cleanup_free_ char *target = format_string("%s/%s", to, entry->d_name);
-
-		if (is_left_out(entry->d_name) || lstat(source, &status) < 0)
-			continue;
-		if (S_ISREG(status.st_mode)) {
-			try_(copy_file(copying, source, target));
-		} else if (S_ISDIR(status.st_mode) && levels > 1) {
-			if (mkdir(target, 0755) < 0)
-				return error_errno(errno, "cannot create %s", target);
-			try_(copy_tree(copying, source, target, levels - 1));
-		}
-	}
-	return NULL;
+	if (mkdirat(staging->fd, BESIDE, 0755) == 0)
+		to = openat(staging->fd, BESIDE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (to < 0)
+		return error_errno(
+			errno, "cannot create a directory in %s/runs", import->results_dir);
+	try_(import_beside(arrival->directory, name, shown, to, files));
+	return *files ? fs_write_atomic(complete, "", 0) : NULL;
 }
 
 /* The directory appears whole. Its run is not to be resumed here, on another host. */
-static struct error *take_beside(const struct import *import, const struct arrival *arrival,
-	const char *staging, size_t *files)
+static struct error *take_beside(
+	const struct import *import, const struct arrival *arrival, size_t *files)
 {
-	_cleanup_free_ char *target = format_string("%s/runs/%s", import->results_dir, arrival->id);
-	_cleanup_free_ char *complete = format_string("%s/complete", staging);
-	struct copying copying = {0};
+	const struct staging *staging = &import->staging;
+	_cleanup_free_ char *left = staging_path(staging, BESIDE);
+	struct error *err = copy_beside(import, arrival, files);
 
-	*files = 0;
-	try_(copy_tree(&copying, arrival->beside, staging, 2));
-	if (copying.files == 0)
-		return NULL;
-	try_(fs_write_atomic(complete, "", 0));
-	if (renameat2(AT_FDCWD, staging, AT_FDCWD, target, RENAME_NOREPLACE) < 0) {
+	if (!err && *files > 0 &&
+		fs_rename_new(staging->fd, BESIDE, import->runs, arrival->id) < 0) {
+		*files = 0;
 		if (errno != EEXIST)
-			return error_errno(errno, "cannot move the journal and logs to %s", target);
-		/* of an import that was cut short, or somebody's own: what is there stays */
-		json_array_append_new(arrival->record->notes,
-			json_sprintf("its journal and logs were left out: there is a runs/%s",
-				arrival->id));
-		return NULL;
+			err = error_errno(errno, "cannot move the journal and logs to %s/runs/%s",
+				import->results_dir, arrival->id);
+		else
+			/* of an import that was cut short, or somebody's own: it stays */
+			json_array_append_new(arrival->record->notes,
+				json_sprintf("its journal and logs were left out: there is a "
+					     "runs/%s",
+					arrival->id));
 	}
-	*files = copying.files;
-	return NULL;
-}
-
-/* ---- one record ---- */
-
-static struct error *make_staging(const struct import *import, char **path)
-{
-	_cleanup_free_ char *made = format_string("%s/runs/.import-XXXXXX", import->results_dir);
-
-	if (!mkdtemp(made) || chmod(made, 0755) < 0)
-		return error_errno(
-			errno, "cannot create a directory in %s/runs", import->results_dir);
-	*path = take_ptr(made);
-	return NULL;
+	error_destroy(fs_remove_tree(left));
+	return err;
 }
 
 static struct error *place_record(const struct import *import, const struct arrival *arrival)
 {
-	_cleanup_free_ char *target =
-		format_string("%s/runs/%s.json", import->results_dir, arrival->id);
-	_cleanup_free_ char *temporary =
-		format_string("%s/runs/.import-%s.json", import->results_dir, arrival->id);
-	struct error *err;
+	_cleanup_free_ char *name = format_string("%s.json", arrival->id);
+	_cleanup_free_ char *temporary = staging_path(&import->staging, name);
 
 	try_(fs_write_atomic(temporary, arrival->text, arrival->size));
-	err = renameat2(AT_FDCWD, temporary, AT_FDCWD, target, RENAME_NOREPLACE) < 0
-		      ? error_errno(errno, "cannot create %s", target)
-		      : NULL;
-	if (err)
-		unlink(temporary);
-	return err;
+	return fs_rename_new(import->staging.fd, name, import->runs, name) < 0
+		       ? error_errno(errno, "cannot create %s/runs/%s", import->results_dir, name)
+		       : NULL;
 }
 
 /* Journal and logs first: once the record is there, all is. */
 static struct error *take_in(struct import *import, const struct arrival *arrival)
 {
-	_cleanup_free_ char *staging = NULL;
 	size_t files = 0;
 	struct error *err;
 
-	try_(make_staging(import, &staging));
-	err = take_beside(import, arrival, staging, &files);
-	error_destroy(fs_remove_tree(staging));
+	try_(staging_open(&import->staging, import->root));
+	err = take_beside(import, arrival, &files);
 	if (err && error_kind(err) == ERROR_USAGE) {
 		refuse(import, arrival->path, error_message(err));
 		error_destroy(err);
@@ -273,22 +214,23 @@ static struct error *take_in(struct import *import, const struct arrival *arriva
 	return NULL;
 }
 
-/* `beside` NULL: a directory with the record's id, where the record is. */
-static struct error *import_one(struct import *import, const char *path, const char *beside)
+/* `shown` is the path of `directory`. */
+static struct error *import_one(struct import *import, int directory, const char *shown,
+	const char *name, const char *beside)
 {
-	_cleanup_(arrival_deinit) struct arrival arrival = {.path = path, .beside = beside};
+	_cleanup_(arrival_deinit) struct arrival arrival = {
+		.directory = directory,
+		.name = name,
+		.beside = beside,
+		.path = format_string("%s/%s", shown, name),
+	};
 	_cleanup_free_ char *reason = why_not(import, &arrival);
-	_cleanup_free_ char *usual = NULL;
-	const char *slash = strrchr(path, '/');
 
 	if (reason) {
-		refuse(import, path, reason);
+		refuse(import, arrival.path, reason);
 		return NULL;
 	}
 	arrival.id = json_text(arrival.record->json, "id");
-	usual = format_string("%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, arrival.id);
-	if (!beside)
-		arrival.beside = usual;
 	return is_there(import, &arrival) ? NULL : take_in(import, &arrival);
 }
 
@@ -301,37 +243,39 @@ static bool is_record_name(const char *name)
 	return *name != '.' && length > 5 && strcmp(name + length - 5, ".json") == 0;
 }
 
-static struct error *import_place(struct import *import, const char *path, size_t *seen)
+/* The directory itself may be reached through links of the user's; what is in it may not. */
+static struct error *import_place(
+	struct import *import, int root, const char *path, const char *place, size_t *seen)
 {
-	_cleanup_(cleanup_directory) DIR *directory = opendir(path);
+	_cleanup_free_ char *shown = format_string("%s/%s", path, place);
+	int fd = openat(root, place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_directory_ DIR *directory = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 
 	if (!directory)
 		return errno == ENOENT || errno == ENOTDIR
 			       ? NULL
-			       : error_errno(errno, "cannot list %s", path);
+			       : error_errno(errno, "cannot list %s", shown);
 	while ((entry = readdir(directory))) {
-		_cleanup_free_ char *file = format_string("%s/%s", path, entry->d_name);
-
 		if (!is_record_name(entry->d_name))
 			continue;
 		++*seen;
-		try_(import_one(
-			import, file, strcmp(entry->d_name, "record.json") == 0 ? path : NULL));
+		try_(import_one(import, fd, strcmp(place, ".") == 0 ? path : shown, entry->d_name,
+			strcmp(entry->d_name, "record.json") == 0 ? "." : NULL));
 	}
 	return NULL;
 }
 
 static struct error *import_directory(struct import *import, const char *path)
 {
-	static const char *const places[] = {"", "/runs", "/reference"};
+	static const char *const places[] = {".", "runs", "reference"};
+	_cleanup_close_ int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	size_t seen = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		_cleanup_free_ char *place = format_string("%s%s", path, places[i]);
-
-		try_(import_place(import, place, &seen));
-	}
+	if (root < 0)
+		return error_errno(errno, "cannot list %s", path);
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+		try_(import_place(import, root, path, places[i], &seen));
 	if (seen == 0)
 		return error_hint(error_new(ERROR_USAGE, "%s has no records", path),
 			"name a results directory, a record or an exported archive");
@@ -341,35 +285,74 @@ static struct error *import_directory(struct import *import, const char *path)
 /* Unpacked inside the store, so that the disk that fills is the one that is meant. */
 static struct error *import_archive(struct import *import, const char *path)
 {
-	_cleanup_free_ char *staging = NULL;
-	_cleanup_free_ char *record = NULL;
-	struct error *err;
+	_cleanup_free_ char *unpacked = NULL;
+	_cleanup_close_ int fd = -1;
+	struct stat status;
 
-	try_(make_staging(import, &staging));
-	record = format_string("%s/record.json", staging);
-	err = archive_unpack(path, staging);
-	if (!err && access(record, F_OK) < 0)
-		err = error_hint(error_new(ERROR_USAGE, "archive %s has no record.json", path),
+	try_(staging_open(&import->staging, import->root));
+	unpacked = staging_path(&import->staging, "unpacked");
+	if (mkdirat(import->staging.fd, "unpacked", 0700) == 0)
+		fd = openat(import->staging.fd, "unpacked", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(errno, "cannot create %s", unpacked);
+	try_(archive_unpack(path, unpacked));
+	if (fstatat(fd, "record.json", &status, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_hint(error_new(ERROR_USAGE, "archive %s has no record.json", path),
 			"name an archive that fleetlab export made");
-	if (!err)
-		err = import_one(import, record, staging);
-	error_destroy(fs_remove_tree(staging));
-	return err;
+	return import_one(import, fd, unpacked, "record.json", ".");
 }
 
-/* A JSON text begins with a brace; no archive does. */
+/* A record, by its path. */
+static struct error *import_file(struct import *import, const char *path)
+{
+	_cleanup_free_ char *copy = format_string("%s", path);
+	char *slash = strrchr(copy, '/');
+	const char *shown = slash == copy ? "" : slash ? copy : ".";
+	_cleanup_close_ int directory = -1;
+
+	if (slash)
+		*slash = '\0';
+	directory = open(slash == copy ? "/" : shown, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return error_errno(errno, "cannot open the directory of %s", path);
+	return import_one(import, directory, shown, slash ? slash + 1 : path, NULL);
+}
+
+/* A JSON text begins with a brace, behind a little white space; no archive does. */
 static struct error *is_text(const char *path, bool *text)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	char first = 0;
+	char begin[512];
+	ssize_t size, at = 0;
 
 	if (fd < 0)
 		return error_errno(errno, "cannot open %s", path);
-	do {
-		if (read(fd, &first, 1) != 1)
-			return error_new(ERROR_USAGE, "%s is empty", path);
-	} while (strchr(" \t\r\n", first));
-	*text = first == '{' || first == '[';
+	size = read(fd, begin, sizeof(begin));
+	if (size < 0)
+		return error_errno(errno, "cannot read %s", path);
+	if (size == 0)
+		return error_new(ERROR_USAGE, "%s is empty", path);
+	while (at < size - 1 && begin[at] && strchr(" \t\r\n", begin[at]))
+		at++;
+	*text = begin[at] == '{' || begin[at] == '[';
+	return NULL;
+}
+
+static struct error *open_store(struct import *import)
+{
+	try_(fs_make_dirs(import->results_dir));
+	import->root = open(import->results_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (import->root < 0)
+		return error_errno(errno, "cannot use directory %s", import->results_dir);
+	if (mkdirat(import->root, "runs", 0755) < 0 && errno != EEXIST)
+		return error_errno(errno, "cannot create %s/runs", import->results_dir);
+	import->runs =
+		openat(import->root, "runs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (import->runs < 0)
+		return error_hint(
+			error_errno(errno, "cannot use directory %s/runs", import->results_dir),
+			"it has to be a directory of the store itself, no link to one");
+	import->staging.runs = import->runs;
 	return NULL;
 }
 
@@ -377,10 +360,14 @@ struct error *import_records(const char *results_dir, const char *source, json_t
 {
 	_cleanup_json_ json_t *made =
 		json_pack("{s:[], s:[], s:[]}", "imported", "same", "refused");
-	struct import import = {.results_dir = results_dir,
+	_cleanup_(import_deinit) struct import import = {
+		.results_dir = results_dir,
+		.root = -1,
+		.runs = -1,
+		.staging = {.results_dir = results_dir, .lock_fd = -1, .fd = -1},
 		.report = made,
-		.synthetic = store_is_synthetic(results_dir)};
-	_cleanup_free_ char *runs = format_string("%s/runs", results_dir);
+		.synthetic = store_is_synthetic(results_dir),
+	};
 	struct stat status;
 	bool text = false;
 
@@ -389,11 +376,11 @@ struct error *import_records(const char *results_dir, const char *source, json_t
 			"name a results directory, a record or an exported archive");
 	if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
 		return error_new(ERROR_USAGE, "%s is neither a file nor a directory", source);
-	try_(fs_make_dirs(runs));
+	try_(open_store(&import));
 	if (S_ISREG(status.st_mode))
 		try_(is_text(source, &text));
 	try_(S_ISDIR(status.st_mode) ? import_directory(&import, source)
-		: text		     ? import_one(&import, source, NULL)
+		: text		     ? import_file(&import, source)
 				     : import_archive(&import, source));
 	*report = take_ptr(made);
 	return NULL;

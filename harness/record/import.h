@@ -13,6 +13,9 @@
 /* Files that stand beside one record, copied with it, may have so many bytes together. */
 #define IMPORT_MAX_BYTES ((size_t)1 << 30)
 
+/* How long an import waits for another one into the same store to end. */
+#define IMPORT_WAIT_MS 60000
+
 /*
  * `source` is a record, an archive made by `fleetlab export`, or a directory: a store (with runs/
  * or reference/ in it), an unpacked archive, or any directory with records.
@@ -22,3 +25,7 @@
  * refused is no error; that nothing could be read, or written, is.
  */
 struct error *import_records(const char *results_dir, const char *source, json_t **report);
+
+/* Removes what imports that died have left in a store: every import does so when it begins, too.
+ * Nothing is removed while one is in progress. *removed: how many. */
+struct error *import_sweep(const char *results_dir, size_t *removed);

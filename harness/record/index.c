@@ -5,6 +5,8 @@
 #include "harness/host/file_lock.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -60,9 +62,15 @@ void index_close(struct index *index)
 	if (index->statements)
 		g_hash_table_destroy(index->statements);
 	sqlite3_close(index->db);
+	cleanup_close(&index->root);
 	free(index->results_dir);
 	free(index->path);
 	free(index);
+}
+
+bool index_is_broken(const struct index *index)
+{
+	return index->damaged;
 }
 
 static void finalize(void *statement)
@@ -70,7 +78,7 @@ static void finalize(void *statement)
 	sqlite3_finalize(statement);
 }
 
-static struct error *pragma_value(struct index *index, const char *sql, int *value)
+static struct error *value_of(struct index *index, const char *sql, int *value)
 {
 	sqlite3_stmt *statement = NULL;
 	int code = sqlite3_prepare_v2(index->db, sql, -1, &statement, NULL);
@@ -93,7 +101,7 @@ static struct error *make_tables(struct index *index)
 	struct error *err;
 
 	try_(index_exec(index, "PRAGMA journal_mode = WAL; BEGIN IMMEDIATE"));
-	err = pragma_value(index, "PRAGMA user_version", &version);
+	err = value_of(index, "PRAGMA user_version", &version);
 	if (!err && version == TABLES_VERSION)
 		return index_exec(index, "COMMIT");
 	if (!err)
@@ -105,41 +113,67 @@ static struct error *make_tables(struct index *index)
 	return err;
 }
 
-/* *usable: it has our tables; *code: what SQLite said when it could not be read. */
-static struct error *look(struct index *index, bool *usable, int *code)
+/* *usable: it has our tables; *is_new: it has none; *code: what SQLite said when it could not be
+ * read. */
+static struct error *look(struct index *index, bool *usable, bool *is_new, int *code)
 {
-	int application = 0, version = 0, pages = 0;
-	struct error *err = pragma_value(index, "PRAGMA application_id", &application);
+	int application = 0, version = 0, tables_there = 0;
+	/* first: without any it is new, and somebody may be about to make them, with the rest */
+	struct error *err = value_of(index, "SELECT count(*) FROM sqlite_schema", &tables_there);
 
 	if (!err)
-		err = pragma_value(index, "PRAGMA user_version", &version);
+		err = value_of(index, "PRAGMA application_id", &application);
 	if (!err)
-		err = pragma_value(index, "PRAGMA page_count", &pages);
+		err = value_of(index, "PRAGMA user_version", &version);
 	*code = err ? sqlite3_extended_errcode(index->db) : SQLITE_OK;
 	if (err)
 		return err;
-	if (pages > 0 && application != APPLICATION_ID)
+	if (tables_there && application != APPLICATION_ID)
 		return error_hint(error_new(ERROR_SETUP,
 					  "%s is a database, but no index of "
 					  "fleetlab's",
 					  index->path),
 			"move it away, then: fleetlab index");
-	*usable = pages > 0 && version == TABLES_VERSION;
-	if (pages > 0 && version != TABLES_VERSION)
+	*is_new = !tables_there;
+	*usable = tables_there && version == TABLES_VERSION;
+	if (tables_there && version != TABLES_VERSION)
 		*code = SQLITE_NOTADB;
 	return NULL;
 }
 
+/* SQLite opens by path, and the directory may have been moved since it was opened; what the kernel
+ * says has no links, so that SQLite can be told to refuse them. */
+static char *path_now(const struct index *index)
+{
+	_cleanup_free_ char *link = format_string("/proc/self/fd/%d", index->root);
+	char root[PATH_MAX];
+	ssize_t length = readlink(link, root, sizeof(root));
+
+	if (length < 0 || length == sizeof(root))
+		return format_string("%s", index->path);
+	return format_string("%.*s/" INDEX_FILE, (int)length, root);
+}
+
 static struct error *connect_file(struct index *index, int flags)
 {
-	if (sqlite3_open_v2(index->path, &index->db, flags | SQLITE_OPEN_NOMUTEX, NULL) !=
-		SQLITE_OK)
+	_cleanup_free_ char *path = path_now(index);
+
+	flags |= SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
+	if (sqlite3_open_v2(path, &index->db, flags, NULL) != SQLITE_OK)
 		return index_error(index, "open");
 	sqlite3_extended_result_codes(index->db, 1);
 	sqlite3_busy_timeout(index->db, INDEX_BUSY_MS);
 	return index_exec(index, "PRAGMA trusted_schema = OFF; PRAGMA synchronous = NORMAL;"
 				 "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -65536;"
 				 "PRAGMA temp_store = MEMORY");
+}
+
+static void disconnect(struct index *index)
+{
+	g_hash_table_remove_all(index->statements);
+	sqlite3_close(index->db);
+	index->db = NULL;
+	index->damaged = false;
 }
 
 static struct error *not_there(const struct index *index)
@@ -151,14 +185,17 @@ static struct error *not_there(const struct index *index)
 static struct error *open_for_reading(struct index *index)
 {
 	struct stat status;
-	bool usable = false;
+	bool usable = false, is_new = false;
 	int code;
 
 	/* an empty one is all that a full disk had room for */
-	if (stat(index->path, &status) < 0 || status.st_size == 0)
+	if (fstatat(index->root, INDEX_FILE, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
+		status.st_size == 0)
 		return not_there(index);
 	try_(connect_file(index, SQLITE_OPEN_READONLY));
-	try_(look(index, &usable, &code));
+	try_(look(index, &usable, &is_new, &code));
+	if (is_new)
+		return not_there(index);
 	if (!usable)
 		return error_hint(
 			error_new(ERROR_SETUP, "the index %s is of another version", index->path),
@@ -166,22 +203,46 @@ static struct error *open_for_reading(struct index *index)
 	return NULL;
 }
 
-static struct error *open_for_writing(struct index *index)
+/* *code tells damage. */
+static struct error *connect_and_look(struct index *index, bool *usable, int *code)
 {
-	struct error *err;
-	bool usable = false;
-	int code = SQLITE_OK;
+	struct error *err = connect_file(index, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+	bool is_new;
 
-	try_(fs_make_dirs(index->results_dir));
-	err = connect_file(index, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-	if (err)
-		code = sqlite3_extended_errcode(index->db);
-	else
-		err = look(index, &usable, &code);
+	*usable = false;
+	if (!err)
+		return look(index, usable, &is_new, code);
+	*code = sqlite3_extended_errcode(index->db);
+	return err;
+}
+
+/* The lock is held: what is damaged now nobody else is making anew. */
+static struct error *connect_and_mend(struct index *index)
+{
+	bool usable;
+	int code;
+	struct error *err = connect_and_look(index, &usable, &code);
+
 	if (index_is_damaged(code)) {
 		error_destroy(err);
+		return index_recreate(index);
+	}
+	if (err)
+		return err;
+	return usable ? NULL : make_tables(index);
+}
+
+static struct error *open_for_writing(struct index *index)
+{
+	bool usable;
+	int code;
+	struct error *err = connect_and_look(index, &usable, &code);
+
+	if (index_is_damaged(code)) {
+		error_destroy(err);
+		disconnect(index);
 		try_(index_lock(index, deadline_after_ms(INDEX_BUSY_MS)));
-		err = index_recreate(index);
+		err = connect_and_mend(index);
 		index_unlock(index);
 		return err;
 	}
@@ -190,7 +251,8 @@ static struct error *open_for_writing(struct index *index)
 	return usable ? NULL : make_tables(index);
 }
 
-struct error *index_open(const char *results_dir, enum index_mode mode, struct index **index)
+struct error *index_open_at(
+	int root, const char *results_dir, enum index_mode mode, struct index **index)
 {
 	_cleanup_index_ struct index *made = calloc(1, sizeof(*made));
 
@@ -198,28 +260,55 @@ struct error *index_open(const char *results_dir, enum index_mode mode, struct i
 		abort();
 	made->lock_fd = -1;
 	made->results_dir = format_string("%s", results_dir);
-	made->path = format_string("%s/index.sqlite", results_dir);
+	made->path = format_string("%s/" INDEX_FILE, results_dir);
 	made->statements = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, finalize);
+	made->root = fcntl(root, F_DUPFD_CLOEXEC, 0);
+	if (made->root < 0)
+		return error_errno(errno, "cannot use directory %s", results_dir);
 	try_(mode == INDEX_READ ? open_for_reading(made) : open_for_writing(made));
 	*index = take_ptr(made);
 	return NULL;
+}
+
+struct error *index_open(const char *results_dir, enum index_mode mode, struct index **index)
+{
+	_cleanup_close_ int root = -1;
+
+	if (mode == INDEX_WRITE)
+		try_(fs_make_dirs(results_dir));
+	root = open(results_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0 && errno == ENOENT)
+		return error_hint(error_new(ERROR_USAGE, "there is no index in %s", results_dir),
+			"fleetlab index");
+	if (root < 0)
+		return error_errno(errno, "cannot use directory %s", results_dir);
+	return index_open_at(root, results_dir, mode, index);
+}
+
+struct error *index_follow(struct index *index)
+{
+	int moved = 0;
+
+	if (sqlite3_file_control(index->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
+		!moved)
+		return NULL;
+	disconnect(index);
+	return connect_and_mend(index);
 }
 
 /* Who still reads the old file keeps it: it has no name any more. The database goes first: without
  * it nobody opens the other two. */
 struct error *index_recreate(struct index *index)
 {
-	static const char *const ends[] = {"", "-wal", "-shm"};
+	static const char *const files[] = {INDEX_FILE, INDEX_FILE "-wal", INDEX_FILE "-shm"};
 
-	g_hash_table_remove_all(index->statements);
-	sqlite3_close(index->db);
-	index->db = NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
-		_cleanup_free_ char *path = format_string("%s%s", index->path, ends[i]);
-
-		if (unlink(path) < 0 && errno != ENOENT)
-			return error_errno(errno, "cannot remove the damaged index %s", path);
+	disconnect(index);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		if (unlinkat(index->root, files[i], 0) < 0 && errno != ENOENT)
+			return error_errno(errno, "cannot remove the damaged index %s/%s",
+				index->results_dir, files[i]);
 	}
+	index->recreated = true;
 	try_(connect_file(index, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
 	return make_tables(index);
 }
@@ -227,16 +316,12 @@ struct error *index_recreate(struct index *index)
 struct error *index_lock(struct index *index, struct deadline deadline)
 {
 	_cleanup_free_ char *path = format_string("%s/.index.lock", index->results_dir);
-	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-
-	if (fd < 0)
-		return error_errno(errno, "cannot open %s", path);
-	struct error *err = file_lock(fd, path, deadline);
+	struct error *err =
+		file_lock_at(index->root, ".index.lock", path, deadline, &index->lock_fd);
 
 	if (err)
 		return error_hint(error_prefix(err, "waiting for another update of the index"),
 			"try again when it has ended");
-	index->lock_fd = take_fd(&fd);
 	return NULL;
 }
 

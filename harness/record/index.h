@@ -2,7 +2,8 @@
  * The index: RESULTS/index.sqlite, what the pages and the nightly watch ask instead of reading
  * every record. The records stay the truth: the index holds nothing that is not computed from them
  * (of a verdict: computed again from its samples), may be removed at any time, and is then made
- * anew. It is kept up to date by name, size and times of the files.
+ * anew. It is kept up to date by name, size and times of the files. Neither a record nor the index
+ * is read or written through a symbolic link below RESULTS; RESULTS itself may be one.
  *
  * One writer and many readers, in any number of processes: readers see the state of the last batch
  * that was written, and never wait for the writer. Waiting for a lock ends at a deadline. A handle
@@ -35,9 +36,18 @@ enum index_mode {
 #define INDEX_BUSY_MS 10000
 
 struct error *index_open(const char *results_dir, enum index_mode mode, struct index **index);
+
+/* As index_open(), of the directory that is open as `root` (borrowed), wherever it is by now;
+ * `results_dir` is for messages. */
+struct error *index_open_at(
+	int root, const char *results_dir, enum index_mode mode, struct index **index);
 void index_close(struct index *index);
 DEFINE_CLEANUP(index, struct index *, index_close)
 #define _cleanup_index_ _cleanup_(cleanup_index)
+
+/* True once something could not be read because the file is damaged. index_update() with another
+ * handle makes it anew. */
+bool index_is_broken(const struct index *index);
 
 /* ---- writing ---- */
 
@@ -46,6 +56,7 @@ typedef void index_progress(size_t done, size_t total, void *context);
 
 struct index_update_options {
 	bool rebuild;		  /* read every file anew, whatever the index has */
+	bool check;		  /* look at every page of the index for damage first */
 	struct deadline deadline; /* for another update to end: ERROR_TIMEOUT */
 	index_progress *progress; /* may be NULL */
 	void *context;
@@ -57,11 +68,13 @@ struct index_changes {
 	size_t indexed;	  /* records read and indexed */
 	size_t refused;	  /* read now and listed instead */
 	size_t removed;	  /* no longer there */
+	bool recreated;	  /* the index was damaged, or of another version: it was made anew */
 	double seconds;
 };
 
 /* Makes the index say what the files say. When it fails midway (a full disk, a kill) what was
- * written stays and is right; the next update does the rest. */
+ * written stays and is right; the next update does the rest. A damaged index, where damage is seen,
+ * is thrown away and made anew, once: it holds nothing of its own. */
 struct error *index_update(struct index *index, const struct index_update_options *options,
 	struct index_changes *changes);
 

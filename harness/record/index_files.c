@@ -54,12 +54,13 @@ static const char *why_foreign(const char *name, mode_t mode)
 	return ends_with(name, ".json") ? NULL : "no record: its name does not end in .json";
 }
 
+/* `place` NULL: the name is RESULTS' own. */
 static void add(
 	struct index_files *files, const char *place, const char *name, const struct stat *status)
 {
 	struct index_file *file = append(files);
 
-	file->path = format_string("%s/%s", place, name);
+	file->path = place ? format_string("%s/%s", place, name) : format_string("%s", name);
 	file->stamp = format_string("%lld %llu %lld.%09ld %lld.%09ld", (long long)status->st_size,
 		(unsigned long long)status->st_ino, (long long)status->st_mtim.tv_sec,
 		status->st_mtim.tv_nsec, (long long)status->st_ctim.tv_sec,
@@ -74,17 +75,22 @@ static void close_directory(DIR *directory)
 }
 DEFINE_CLEANUP(directory, DIR *, close_directory)
 
-static struct error *scan(const char *results_dir, const char *place, struct index_files *files)
+static struct error *scan(
+	int root, const char *results_dir, const char *place, struct index_files *files)
 {
-	_cleanup_free_ char *path = format_string("%s/%s", results_dir, place);
-	_cleanup_(cleanup_directory) DIR *directory = opendir(path);
+	int fd = openat(root, place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_(cleanup_directory) DIR *directory = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 	struct stat status;
 
-	if (!directory)
-		return errno == ENOENT || errno == ENOTDIR
-			       ? NULL
-			       : error_errno(errno, "cannot list %s", path);
+	if (!directory && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+		return error_errno(errno, "cannot list %s/%s", results_dir, place);
+	if (!directory) {
+		/* listed, lest somebody wonders where the records are */
+		if (fstatat(root, place, &status, AT_SYMLINK_NOFOLLOW) == 0)
+			add(files, NULL, place, &status);
+		return NULL;
+	}
 	while ((entry = readdir(directory))) {
 		/* Hidden files are somebody's own; directories are the journals of runs. */
 		if (entry->d_name[0] == '.' ||
@@ -104,10 +110,10 @@ static int by_path(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-struct error *index_files_scan(const char *results_dir, struct index_files *files)
+struct error *index_files_scan(int root, const char *results_dir, struct index_files *files)
 {
-	try_(scan(results_dir, "runs", files));
-	try_(scan(results_dir, "reference", files));
+	try_(scan(root, results_dir, "runs", files));
+	try_(scan(root, results_dir, "reference", files));
 	if (files->count)
 		qsort(files->items, files->count, sizeof(*files->items), by_path);
 	return NULL;

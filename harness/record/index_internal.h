@@ -10,17 +10,21 @@
 
 struct index {
 	sqlite3 *db;
+	int root; /* RESULTS */
 	char *results_dir;
-	char *path;
+	char *path;		/* of the database, for messages */
 	GHashTable *statements; /* prepared, by the address of their SQL */
 	int lock_fd;		/* of an update; -1: not held */
+	bool damaged;		/* as far as has been seen; the file itself is the trouble */
+	bool recreated;		/* since the last update was told */
 };
+
+#define INDEX_FILE "index.sqlite" /* in RESULTS */
 
 /* ---- index_sql.c ---- */
 
 /* The error of the last call on this handle, as people want to read it; `what` was being done. */
-struct error *index_error(const struct index *index, const char *what)
-	__attribute__((returns_nonnull));
+struct error *index_error(struct index *index, const char *what) __attribute__((returns_nonnull));
 
 /* True when the file itself is the trouble, so that a new one would do. */
 bool index_is_damaged(int sqlite_code);
@@ -47,6 +51,10 @@ struct error *index_query_one(
 struct error *index_lock(struct index *index, struct deadline deadline);
 void index_unlock(struct index *index);
 
+/* Opens the file anew where another has taken its place, and makes that one right: the lock must be
+ * held. A handle whose file is still there is left as it is. */
+struct error *index_follow(struct index *index);
+
 /* Throws a damaged index away and begins an empty one; the lock must be held. */
 struct error *index_recreate(struct index *index);
 
@@ -69,8 +77,8 @@ struct index_files {
 
 void index_files_deinit(struct index_files *files);
 
-/* All files of the store, sorted by path. */
-struct error *index_files_scan(const char *results_dir, struct index_files *files);
+/* All files of the store RESULTS, sorted by path. */
+struct error *index_files_scan(int root, const char *results_dir, struct index_files *files);
 
 /* ---- index_write.c ---- */
 

@@ -22,18 +22,24 @@ static bool is_full(const struct index *index, int code)
 	       ((code & 0xff) == SQLITE_IOERR && (cause == ENOSPC || cause == EDQUOT));
 }
 
-struct error *index_error(const struct index *index, const char *what)
+struct error *index_error(struct index *index, const char *what)
 {
 	int code = sqlite3_extended_errcode(index->db);
 	const char *why = sqlite3_errmsg(index->db);
 
+	index->damaged = index->damaged || index_is_damaged(code);
+	if (code == SQLITE_CANTOPEN_SYMLINK)
+		return error_hint(
+			error_new(ERROR_SETUP, "cannot %s the index %s: it is a symbolic link",
+				what, index->path),
+			"remove it, then: fleetlab index");
 	if (is_full(index, code))
 		return error_hint(error_errno(ENOSPC, "cannot %s the index %s", what, index->path),
 			"make room, then: fleetlab index (the records are as they were)");
 	if (index_is_damaged(code))
 		return error_hint(error_new(ERROR_SETUP, "cannot %s the index %s: it is damaged",
 					  what, index->path),
-			"fleetlab index --rebuild");
+			"fleetlab index");
 	if ((code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED)
 		return error_hint(error_new(ERROR_TIMEOUT,
 					  "cannot %s the index %s: another process has held it "

@@ -12,6 +12,7 @@
 #include "harness/record/summary.h"
 #include "harness/record/synthetic.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 
@@ -125,7 +126,7 @@ static struct error *find_changes(struct update *update, json_t *gone)
 	_cleanup_json_ json_t *known = NULL;
 	struct index_files *files = &update->files;
 
-	try_(index_files_scan(update->index->results_dir, files));
+	try_(index_files_scan(update->index->root, update->index->results_dir, files));
 	try_(index_query(update->index,
 		"SELECT path AS \"#path\", stamp, hash, grader, status FROM files ORDER BY path",
 		NULL, &known));
@@ -186,9 +187,10 @@ static void take_record(
 static struct error *examine(struct update *update, size_t item)
 {
 	struct index_entry *entry = &update->reading->entries[item];
-	_cleanup_free_ char *path = NULL;
+	int root = update->index->root;
 	_cleanup_free_ char *text = NULL;
 	_cleanup_error_ struct error *err = NULL;
+	struct stat status;
 	size_t size;
 
 	entry->file = &update->files.items[update->stale[update->reading->first + item]];
@@ -196,9 +198,8 @@ static struct error *examine(struct update *update, size_t item)
 		refuse(entry, "foreign", format_string("%s", entry->file->foreign));
 		return NULL;
 	}
-	path = format_string("%s/%s", update->index->results_dir, entry->file->path);
-	err = fs_read_regular(path, RECORD_MAX_BYTES, &text, &size, NULL);
-	if (err && access(path, F_OK) < 0) {
+	err = fs_read_beneath(root, entry->file->path, RECORD_MAX_BYTES, &text, &size, NULL);
+	if (err && fstatat(root, entry->file->path, &status, AT_SYMLINK_NOFOLLOW) < 0) {
 		entry->status = "gone";
 		return NULL;
 	}
@@ -334,26 +335,28 @@ static struct error *pass(struct index *index, const struct index_update_options
 	return NULL;
 }
 
-/* Everything is to be read again. The rows stay until then, for those who read meanwhile. */
-static struct error *forget(struct index *index)
+/* Looks at every page of the index; *sound: it can be read, and belongs together. */
+static struct error *check(struct index *index, bool *sound)
 {
-	_cleanup_json_ json_t *check = NULL;
-	_cleanup_error_ struct error *err =
-		index_query_one(index, "PRAGMA quick_check(1)", NULL, &check);
+	_cleanup_json_ json_t *found = NULL;
+	struct error *err = index_query_one(index, "PRAGMA integrity_check(1)", NULL, &found);
 
-	if (err || strcmp(json_text(check, "quick_check"), "ok") != 0)
-		return index_recreate(index);
-	return index_exec(index, "UPDATE files SET stamp = '', hash = '', grader = ''");
+	*sound = !err && strcmp(json_text(found, "integrity_check"), "ok") == 0;
+	if (!err || !index->damaged)
+		return err;
+	error_destroy(err);
+	return NULL;
 }
 
-static struct error *update_locked(struct index *index, const struct index_update_options *options,
+static struct error *passes(struct index *index, const struct index_update_options *options,
 	struct index_changes *changes)
 {
 	struct index_changes first, more;
 	bool again = false;
 
+	/* the rows stay until then, for those who read meanwhile */
 	if (options->rebuild)
-		try_(forget(index));
+		try_(index_exec(index, "UPDATE files SET stamp = '', hash = '', grader = ''"));
 	try_(pass(index, options, &first, &again));
 	if (again) {
 		try_(pass(index, options, &more, &again));
@@ -364,10 +367,31 @@ static struct error *update_locked(struct index *index, const struct index_updat
 	return NULL;
 }
 
+/* A damaged index is made anew: once, lest a disk that damages whatever is written to it keeps us
+ * at it. */
+static struct error *update_locked(struct index *index, const struct index_update_options *options,
+	struct index_changes *changes)
+{
+	bool sound = true;
+	struct error *err;
+
+	try_(index_follow(index));
+	if (options->check || options->rebuild)
+		try_(check(index, &sound));
+	if (!sound)
+		try_(index_recreate(index));
+	err = passes(index, options, changes);
+	if (!err || !index->damaged || !sound)
+		return err;
+	error_destroy(err);
+	try_(index_recreate(index));
+	return passes(index, options, changes);
+}
+
 struct error *index_update(struct index *index, const struct index_update_options *options,
 	struct index_changes *changes)
 {
-	struct index_changes made;
+	struct index_changes made = {0};
 	int64_t begin = clock_now_ns();
 	struct error *err;
 
@@ -376,6 +400,8 @@ struct error *index_update(struct index *index, const struct index_update_option
 	index_unlock(index);
 	if (err)
 		return err;
+	made.recreated = index->recreated;
+	index->recreated = false;
 	made.seconds = clock_seconds(begin, clock_now_ns());
 	*changes = made;
 	return NULL;

@@ -6,6 +6,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -49,9 +51,22 @@ static void close_directory(DIR *directory)
 }
 DEFINE_CLEANUP(directory, DIR *, close_directory)
 
+static bool is_link(int directory, const struct dirent *entry)
+{
+	struct stat status;
+
+	if (entry->d_type != DT_UNKNOWN)
+		return entry->d_type == DT_LNK;
+	return fstatat(directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISLNK(status.st_mode);
+}
+
+/* Neither the directory nor a record in it may be a symbolic link: for the index they are not there
+ * either. */
 static struct error *scan(const char *path, struct list *list)
 {
-	_cleanup_(cleanup_directory) DIR *directory = opendir(path);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_(cleanup_directory) DIR *directory = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 
 	if (!directory)
@@ -62,7 +77,7 @@ static struct error *scan(const char *path, struct list *list)
 		size_t length = strlen(entry->d_name);
 
 		if (entry->d_name[0] == '.' || length < 6 ||
-			strcmp(entry->d_name + length - 5, ".json") != 0)
+			strcmp(entry->d_name + length - 5, ".json") != 0 || is_link(fd, entry))
 			continue;
 		try_(list_append(list, format_string("%s/%s", path, entry->d_name)));
 	}

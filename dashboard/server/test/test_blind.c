@@ -2,31 +2,16 @@
 #include "harness/base/test/support.h"
 
 #include "dashboard/server/test/http.h"
+#include "dashboard/server/test/replaced.h"
+#include "harness/base/test/refused_call.h"
 #include "harness/record/record.h"
 #include "harness/record/synthetic.h"
-
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 
 /* As for a user who has no instance of it left. */
 static int forbid_inotify(void **state)
 {
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_inotify_init1, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EMFILE),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog program = {ARRAY_SIZE(filter), filter};
-
 	(void)state;
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-			       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0
-		       ? 0
-		       : -1;
+	return refuse_call(__NR_inotify_init1, EMFILE) ? 0 : -1;
 }
 
 static void records_come_and_go(void **state)
@@ -65,11 +50,19 @@ static void a_record_is_changed_in_its_place(void **state)
 	stop();
 }
 
+/* Another store comes to its path. */
+static void the_directory_is_replaced(void **state)
+{
+	(void)state;
+	another_store_comes();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scratch_test(records_come_and_go),
 		scratch_test(a_record_is_changed_in_its_place),
+		scratch_test(the_directory_is_replaced),
 	};
 
 	return cmocka_run_group_tests(tests, forbid_inotify, NULL);

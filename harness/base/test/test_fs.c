@@ -1,6 +1,7 @@
 /* Files: reads are bounded, writes are whole or absent (also on a full disk), removal stays inside.
  */
 #include "harness/base/test/child.h"
+#include "harness/base/test/refused_call.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -229,6 +230,61 @@ static void the_environment_says_where_things_are(void **state)
 	assert_string_equal(results, "/there");
 }
 
+/* 0, or the line where it went wrong. */
+static int rename_in_scratch(void)
+{
+	_cleanup_close_ int at = open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_free_ char *there = scratch_path("there");
+	_cleanup_free_ char *new_file = scratch_path("new");
+	_cleanup_free_ char *inner = scratch_path("full/x");
+	struct stat status;
+
+	/* files */
+	if (fs_write_atomic(there, "there", 5) || symlinkat("nowhere", at, "dangling") < 0)
+		return __LINE__;
+	if (fs_rename_new(at, "there", at, "new") < 0 || access(there, F_OK) == 0 ||
+		access(new_file, F_OK) < 0)
+		return __LINE__;
+	if (fs_write_atomic(there, "there", 5))
+		return __LINE__;
+	if (fs_rename_new(at, "there", at, "new") == 0 || errno != EEXIST)
+		return __LINE__;
+	if (fs_rename_new(at, "there", at, "dangling") == 0 || errno != EEXIST ||
+		access(there, F_OK) < 0)
+		return __LINE__;
+	/* directories: an empty one is somebody's, too */
+	if (mkdirat(at, "full", 0755) < 0 || mkdirat(at, "empty", 0755) < 0 ||
+		fs_write_atomic(inner, "x", 1))
+		return __LINE__;
+	if (fs_rename_new(at, "full", at, "empty") == 0 || errno != EEXIST)
+		return __LINE__;
+	if (fs_rename_new(at, "empty", at, "full") == 0 || errno != EEXIST)
+		return __LINE__;
+	if (fs_rename_new(at, "full", at, "moved") < 0 || fstatat(at, "full", &status, 0) == 0 ||
+		fstatat(at, "moved/x", &status, 0) < 0)
+		return __LINE__;
+	if (fs_rename_new(at, "missing", at, "nothing") == 0 || errno != ENOENT)
+		return __LINE__;
+	return fstatat(at, "nothing", &status, 0) == 0 ? __LINE__ : 0;
+}
+
+static int rename_as_on_nfs(void)
+{
+	return refuse_call(__NR_renameat2, EINVAL) ? rename_in_scratch() : __LINE__;
+}
+
+static void nothing_is_replaced(void **state)
+{
+	(void)state;
+	assert_int_equal(rename_in_scratch(), 0);
+}
+
+static void nor_where_the_file_system_does_not_help(void **state)
+{
+	(void)state;
+	in_a_child(rename_as_on_nfs);
+}
+
 static void below_a_directory_no_path_leads_out(void **state)
 {
 	static const char *const outside[] = {"../secret", "/etc/hostname", "in/../../secret",
@@ -274,6 +330,8 @@ int main(void)
 		scratch_test(a_write_replaces_the_old_content),
 		scratch_test(a_full_disk_leaves_the_old_content),
 		scratch_test(removal_does_not_follow_links),
+		scratch_test(nothing_is_replaced),
+		scratch_test(nor_where_the_file_system_does_not_help),
 		scratch_test(below_a_directory_no_path_leads_out),
 		scratch_test(a_hash_is_of_the_content),
 		scratch_test(a_value_goes_only_into_a_file_that_exists),

@@ -65,6 +65,10 @@ sed 's/"seed": [0-9]*/"seed": 1/' "$FLEETLAB_RESULTS/runs/$id.json" >"$SCRATCH/f
 fl import --results "$SCRATCH/third" forged.json
 check 'a changed record is refused: status 2' exited 2
 check 'with the reason' out_has 'digest does not fit'
+mkdir "$other/runs/.import-dead"
+fl gc --results "$other"
+check 'what a killed import left is removed' out_has '1 unfinished import removed'
+check 'all of it' [ ! -e "$other/runs/.import-dead" ]
 
 # --- synthetic records ---
 

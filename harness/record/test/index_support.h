@@ -17,13 +17,12 @@ static inline void make_store(size_t nights)
 	assert_ok(synthetic_store(&options, scratch, NULL));
 }
 
-static inline struct index_changes update_with(bool rebuild)
+static inline struct index_changes update_with(struct index_update_options options)
 {
-	const struct index_update_options options = {
-		.rebuild = rebuild, .deadline = deadline_after_ms(TEST_TIMEOUT_MS)};
 	_cleanup_index_ struct index *index = NULL;
 	struct index_changes changes;
 
+	options.deadline = deadline_after_ms(TEST_TIMEOUT_MS);
 	assert_ok(index_open(scratch, INDEX_WRITE, &index));
 	assert_ok(index_update(index, &options, &changes));
 	return changes;
@@ -31,7 +30,17 @@ static inline struct index_changes update_with(bool rebuild)
 
 static inline struct index_changes update(void)
 {
-	return update_with(false);
+	return update_with((struct index_update_options){0});
+}
+
+static inline struct index_changes update_and_check(void)
+{
+	return update_with((struct index_update_options){.check = true});
+}
+
+static inline struct index_changes rebuild(void)
+{
+	return update_with((struct index_update_options){.rebuild = true});
 }
 
 static inline struct index *open_index(void)

@@ -9,10 +9,14 @@
 #include "harness/record/synthetic.h"
 #include "harness/record/test/synthetic.h"
 
+#include "harness/base/test/child.h"
+#include "harness/host/file_lock.h"
+
 #include <archive.h>
 #include <archive_entry.h>
-#include <fcntl.h>
+#include <dlfcn.h>
 #include <glob.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define ID "20260131T201512Z-3f9a1c"
@@ -76,12 +80,21 @@ static void assert_reason(const json_t *report, const char *words)
 		fail_msg("no '%s' in '%s'", words, reason);
 }
 
-static void assert_no_leftovers(void)
+static size_t leftovers(void)
 {
 	_cleanup_free_ char *pattern = scratch_path("to/runs/.import*");
-	glob_t found;
+	glob_t found = {0};
+	size_t count;
 
-	assert_int_equal(glob(pattern, GLOB_PERIOD, NULL, &found), GLOB_NOMATCH);
+	glob(pattern, GLOB_PERIOD, NULL, &found);
+	count = found.gl_pathc;
+	globfree(&found);
+	return count;
+}
+
+static void assert_no_leftovers(void)
+{
+	assert_int_equal(leftovers(), 0);
 }
 
 static void test_a_store_is_merged_once(void **state)
@@ -216,6 +229,87 @@ static void test_logs_of_our_own_stay(void **state)
 	assert_no_leftovers();
 }
 
+/* ---- somebody who swaps what is being copied ---- */
+
+/* When this name is looked at, this path becomes a link to that one. */
+static struct {
+	const char *when, *path, *target;
+} swap;
+
+static void swap_now(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	_cleanup_free_ char *away = NULL;
+
+	if (!swap.when || strcmp(slash ? slash + 1 : name, swap.when) != 0)
+		return;
+	swap.when = NULL;
+	away = format_string("%s.away", swap.path);
+	assert_int_equal(rename(swap.path, away), 0);
+	assert_int_equal(symlink(swap.target, swap.path), 0);
+}
+
+/* In place of the C library's. */
+int fstatat(int directory, const char *name, struct stat *status, int flags)
+{
+	static int (*next)(int, const char *, struct stat *, int);
+
+	if (!next)
+		next = (int (*)(int, const char *, struct stat *, int))dlsym(RTLD_NEXT, "fstatat");
+	swap_now(name);
+	return next(directory, name, status, flags);
+}
+
+int lstat(const char *path, struct stat *status)
+{
+	return fstatat(AT_FDCWD, path, status, AT_SYMLINK_NOFOLLOW);
+}
+
+static void test_a_directory_that_is_swapped_is_not_left(void **state)
+{
+	_cleanup_free_ char *record = save("from", 150);
+	_cleanup_free_ char *beside = scratch_path("from/runs/" ID);
+	_cleanup_free_ char *secrets = scratch_path("secrets");
+	_cleanup_free_ char *arrived = scratch_path("to/runs/" ID "/g0.log");
+	_cleanup_free_ char *text = NULL;
+	_cleanup_json_ json_t *report = NULL;
+
+	(void)state;
+	write_text("from/runs/" ID "/g0.log", "console\n");
+	write_text("secrets/g0.log", "secret\n");
+	swap.path = beside;
+	swap.target = secrets;
+	swap.when = "g0.log";
+	report = import("from");
+	assert_null(swap.when);
+	assert_report(report, 1, 0, 0);
+	assert_ok(fs_read(arrived, 100, &text, NULL));
+	assert_string_equal(text, "console\n");
+}
+
+static void test_links_in_place_of_directories(void **state)
+{
+	_cleanup_free_ char *record = save("real", 150);
+	_cleanup_free_ char *real = scratch_path("real/runs");
+	_cleanup_free_ char *from = scratch_path("from");
+	_cleanup_free_ char *from_runs = scratch_path("from/runs");
+	_cleanup_free_ char *to = scratch_path("to");
+	_cleanup_free_ char *to_runs = scratch_path("to/runs");
+	_cleanup_free_ char *elsewhere = scratch_path("elsewhere");
+	json_t *report = NULL;
+
+	(void)state;
+	assert_ok(fs_make_dirs(from));
+	assert_ok(fs_make_dirs(to));
+	assert_ok(fs_make_dirs(elsewhere));
+	assert_int_equal(symlink(real, from_runs), 0);
+	assert_fails(import_records(to, from, &report), ERROR_USAGE, "no records");
+	assert_int_equal(rmdir(to_runs), 0);
+	assert_int_equal(symlink(elsewhere, to_runs), 0);
+	assert_fails(import_records(to, record, &report), ERROR_SETUP, "no link");
+	assert_int_equal(rmdir(elsewhere), 0); /* it is empty */
+}
+
 static void test_nothing_to_import(void **state)
 {
 	_cleanup_free_ char *empty = scratch_path("empty");
@@ -318,6 +412,48 @@ static void test_writing_replaces_nothing(void **state)
 	assert_int_equal(glob(pattern, 0, NULL, &found), GLOB_NOMATCH);
 }
 
+/* Whoever may write to the directory has put links at names that could be guessed. */
+static void test_writing_goes_through_no_link(void **state)
+{
+	_cleanup_free_ char *record = save("from", 150);
+	_cleanup_free_ char *path = scratch_path("run.tar.gz");
+	_cleanup_free_ char *guessed = format_string("%s.tmp-%d", path, (int)getpid());
+	_cleanup_free_ char *precious = scratch_path("precious");
+	_cleanup_free_ char *text = NULL;
+	struct archive_writer *writer = NULL;
+	struct stat status;
+	mode_t before;
+
+	(void)state;
+	write_text("precious", "mine");
+	assert_int_equal(symlink(precious, guessed), 0);
+	before = umask(027);
+	make_archive("run.tar.gz", record);
+	umask(before);
+	assert_ok(fs_read(precious, 100, &text, NULL));
+	assert_string_equal(text, "mine");
+	assert_int_equal(lstat(path, &status), 0);
+	assert_true(S_ISREG(status.st_mode));
+	assert_int_equal(status.st_mode & 0777, 0640);
+	assert_int_equal(status.st_nlink, 1);
+
+	/* to the archive's own name, where nothing is yet or where something comes in between */
+	_cleanup_free_ char *dangling = scratch_path("dangling.tar.gz");
+	_cleanup_free_ char *late = scratch_path("late.tar.gz");
+	_cleanup_free_ char *pattern = scratch_path("late.tar.gz.tmp*");
+	_cleanup_free_ char *nothing = scratch_path("nothing");
+	glob_t found;
+
+	assert_int_equal(symlink(nothing, dangling), 0);
+	assert_fails(archive_create(dangling, &writer), ERROR_USAGE, "exists");
+	assert_ok(archive_create(late, &writer));
+	assert_int_equal(symlink(nothing, late), 0);
+	assert_fails(archive_finish(writer), ERROR_USAGE, "exists");
+	archive_writer_destroy(writer);
+	assert_int_equal(glob(pattern, 0, NULL, &found), GLOB_NOMATCH);
+	assert_false(exists("nothing"));
+}
+
 /* An archive with one entry, as somebody with other tools could make it. */
 static char *hostile(const char *name, unsigned int type, const char *target)
 {
@@ -385,6 +521,102 @@ static void test_hostile_archives(void **state)
 	assert_int_equal(access("/tmp/fleetlab-outside", F_OK), -1);
 }
 
+/* ---- imports that die ---- */
+
+static pid_t import_in_a_child(const char *source, const struct rlimit *file_size)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		_cleanup_free_ char *from = scratch_path(source);
+		_cleanup_free_ char *to = scratch_path("to");
+		json_t *report = NULL;
+
+		setrlimit(RLIMIT_FSIZE, file_size);
+		_exit(import_records(to, from, &report) ? 1 : 0);
+	}
+	return pid;
+}
+
+/* Kills itself while it unpacks: a write beyond the limit of a file's size is a deadly signal. */
+static void die_importing(const char *source)
+{
+	const struct rlimit little = {4096, 4096};
+	pid_t pid = import_in_a_child(source, &little);
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGXFSZ);
+}
+
+static struct error *hold_imports(const void *store)
+{
+	_cleanup_free_ char *path = format_string("%s/.import.lock", (const char *)store);
+	int fd;
+
+	return file_lock_at(AT_FDCWD, path, path, deadline_after_ms(TEST_TIMEOUT_MS), &fd);
+}
+
+static void test_what_dead_imports_left_is_removed(void **state)
+{
+	_cleanup_free_ char *record = save("from", 150);
+	_cleanup_free_ char *to = scratch_path("to");
+	_cleanup_json_ json_t *report = NULL;
+	size_t removed = 99;
+	pid_t holder;
+
+	(void)state;
+	assert_ok(import_sweep(to, &removed)); /* there is no store yet */
+	assert_int_equal(removed, 0);
+	make_archive("run.tar.gz", record);
+	die_importing("run.tar.gz");
+	die_importing("from");
+	assert_int_equal(leftovers(), 1); /* the second removed the first's */
+	write_text("to/runs/.import-" ID ".json", "{}");
+
+	/* one that lives keeps what it has */
+	holder = child_holding(hold_imports, to);
+	assert_ok(import_sweep(to, &removed));
+	assert_int_equal(removed, 0);
+	assert_int_equal(leftovers(), 2);
+	child_kill(holder);
+	assert_ok(import_sweep(to, &removed));
+	assert_int_equal(removed, 2);
+	assert_no_leftovers();
+
+	die_importing("run.tar.gz");
+	report = import("run.tar.gz");
+	assert_report(report, 1, 0, 0);
+	assert_no_leftovers();
+}
+
+static int import_zeros(void)
+{
+	_cleanup_free_ char *zeros = scratch_path("zeros.tar.gz");
+	_cleanup_free_ char *to = scratch_path("to");
+	json_t *report = NULL;
+	struct error *err;
+
+	alarm(TEST_TIMEOUT_MS / 1000); /* deadly where it would take days */
+	err = import_records(to, zeros, &report);
+	return err && error_kind(err) == ERROR_USAGE && strstr(error_message(err), "zeros") ? 0 : 1;
+}
+
+/* A file with a size and nothing in it, as a copy that was cut short can be. */
+static void test_an_archive_of_zeros(void **state)
+{
+	_cleanup_free_ char *path = scratch_path("zeros.tar.gz");
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, (off_t)1 << 40), 0);
+	close(fd);
+	in_a_child(import_zeros);
+	assert_no_leftovers();
+}
+
 static void test_damaged_archives(void **state)
 {
 	_cleanup_free_ char *record = save("from", 150);
@@ -435,11 +667,16 @@ int main(void)
 		scratch_test(test_synthetic_records_stay_apart),
 		scratch_test(test_hostile_directories),
 		scratch_test(test_logs_of_our_own_stay),
+		scratch_test(test_a_directory_that_is_swapped_is_not_left),
+		scratch_test(test_links_in_place_of_directories),
 		scratch_test(test_nothing_to_import),
 		scratch_test(test_an_archive_is_imported),
 		scratch_test(test_equal_input_gives_equal_archives),
 		scratch_test(test_writing_replaces_nothing),
+		scratch_test(test_writing_goes_through_no_link),
 		scratch_test(test_hostile_archives),
+		scratch_test(test_an_archive_of_zeros),
+		scratch_test(test_what_dead_imports_left_is_removed),
 		scratch_test(test_damaged_archives),
 		cmocka_unit_test(test_plain_names),
 	};

@@ -242,7 +242,7 @@ static void test_only_changes_are_read(void **state)
 	assert_int_equal(changes.indexed, 1);
 	assert_int_equal(runs_in_index(), 5);
 
-	changes = update_with(true);
+	changes = rebuild();
 	assert_int_equal(changes.indexed, 5);
 	assert_int_equal(changes.unchanged, 0);
 	assert_int_equal(runs_in_index(), 5);

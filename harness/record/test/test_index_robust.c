@@ -1,10 +1,14 @@
 /* The index, whatever is among the records, whoever else is at it, and whatever happened to it. */
+#include "harness/host/file_lock.h"
 #include "harness/record/test/index_support.h"
 #include "harness/record/test/synthetic.h"
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sqlite3.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -192,8 +196,8 @@ static void test_a_damaged_index_is_made_anew(void **state)
 	write_text("index.sqlite",
 		"this is no database, and long enough to be looked at as one: "
 		"it needs more than a hundred bytes, or SQLite takes it for new");
-	assert_fails(index_open(scratch, INDEX_READ, &index), ERROR_SETUP, "--rebuild");
-	update();
+	assert_fails(index_open(scratch, INDEX_READ, &index), ERROR_SETUP, "damaged");
+	assert_true(update().recreated);
 	assert_int_equal(runs_in_index(), 4);
 
 	/* damaged behind its first page, which opening does not notice */
@@ -202,8 +206,215 @@ static void test_a_damaged_index_is_made_anew(void **state)
 	for (off_t at = 4096; at < 40960; at += 512)
 		assert_int_equal(pwrite(fd, "damaged", 7, at), 7);
 	close(fd);
-	assert_int_equal(update_with(true).indexed, 4);
+	assert_int_equal(rebuild().indexed, 4);
 	assert_int_equal(runs_in_index(), 4);
+}
+
+/* What the index answers, as text; caller frees. NULL when it cannot. */
+static char *answers(void)
+{
+	const struct index_series_name name = {
+		"shmipc", "roundtrip", "shm-polling", "roundtrip", "{\"ints\":8192}", "us"};
+	_cleanup_index_ struct index *index = NULL;
+	_cleanup_json_ json_t *everything = json_array();
+	_cleanup_error_ struct error *err = index_open(scratch, INDEX_READ, &index);
+	json_t *got[7] = {NULL};
+
+	if (!err)
+		err = index_totals(index, &got[0]);
+	if (!err)
+		err = index_runs(index, NULL, all, &got[1]);
+	if (!err)
+		err = index_overview(index, NULL, &got[2]);
+	if (!err)
+		err = index_claim_history(index, "C1", NULL, all, &got[3]);
+	if (!err)
+		err = index_trend(index, &name, NULL, all, &got[4]);
+	if (!err)
+		err = index_hosts(index, &got[5]);
+	if (!err)
+		err = index_series(index, NULL, &got[6]);
+	for (size_t i = 0; i < ARRAY_SIZE(got); i++)
+		json_array_append_new(everything, got[i]);
+	return err ? NULL : json_dumps(everything, JSON_SORT_KEYS);
+}
+
+/* Garbage in the place of this page; the first is 0. False when the file ends before. */
+static bool damage_page(off_t page, unsigned char with)
+{
+	enum { PAGE = 4096 };
+	_cleanup_free_ char *path = scratch_path("index.sqlite");
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+	unsigned char garbage[PAGE];
+	struct stat status;
+
+	memset(garbage, with, sizeof(garbage));
+	assert_int_equal(fstat(fd, &status), 0);
+	if ((page + 1) * PAGE > status.st_size)
+		return false;
+	assert_int_equal(pwrite(fd, garbage, PAGE, page * PAGE), PAGE);
+	return true;
+}
+
+/* Wherever it is damaged: an update that looks answers right, one that does not look mends what it
+ * stumbles over, and neither fails. */
+static void test_a_damaged_page_is_made_good(void **state)
+{
+	_cleanup_free_ char *right = NULL;
+	size_t healed = 0, pages = 0, stumbled = 0;
+
+	(void)state;
+	make_store(3);
+	update();
+	right = answers();
+	assert_non_null(right);
+	for (off_t page = 1; damage_page(page, 0xa5); page++) {
+		_cleanup_free_ char *after = NULL;
+
+		stumbled += update().recreated;
+		healed += update_and_check().recreated;
+		after = answers();
+		assert_non_null(after);
+		assert_string_equal(after, right);
+		pages++;
+	}
+	assert_true(pages > 10);
+	assert_true(stumbled > 0);
+	assert_true(healed > 0);
+	assert_false(update_and_check().recreated); /* once */
+}
+
+/* Of this thread's own: it waits for the lock that the test holds. */
+static void *open_damaged(void *context)
+{
+	struct error **err = context;
+	struct index *index = NULL;
+
+	*err = index_open(scratch, INDEX_WRITE, &index);
+	index_close(index);
+	return NULL;
+}
+
+/* Two processes find it damaged; what the first has made while the second waited stays. */
+static void test_a_new_index_is_not_thrown_away(void **state)
+{
+	_cleanup_free_ char *path = scratch_path("index.sqlite");
+	_cleanup_free_ char *good = scratch_path("good");
+	_cleanup_free_ char *lock = scratch_path(".index.lock");
+	_cleanup_close_ int notify = inotify_init1(IN_CLOEXEC);
+	struct pollfd opened = {.fd = notify, .events = POLLIN};
+	struct error *err = NULL;
+	struct stat before, after;
+	pthread_t thread;
+	int fd;
+
+	(void)state;
+	make_store(4);
+	update();
+	assert_int_equal(rename(path, good), 0);
+	write_text("index.sqlite", "this is no database, and long enough to be looked at as one: "
+				   "it needs more than a hundred bytes, or SQLite takes it for "
+				   "new");
+	assert_ok(file_lock_at(AT_FDCWD, lock, lock, deadline_after_ms(TEST_TIMEOUT_MS), &fd));
+	assert_true(inotify_add_watch(notify, lock, IN_OPEN) >= 0);
+	assert_int_equal(pthread_create(&thread, NULL, open_damaged, &err), 0);
+	assert_int_equal(poll(&opened, 1, TEST_TIMEOUT_MS), 1); /* it has seen the damage */
+	assert_int_equal(rename(good, path), 0);
+	assert_int_equal(stat(path, &before), 0);
+	close(fd);
+	pthread_join(thread, NULL);
+	assert_ok(err);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(after.st_ino, before.st_ino);
+	assert_int_equal(runs_in_index(), 4);
+}
+
+/* Whoever has the old file open does not go on writing to what has no name any more. */
+static void test_an_update_goes_to_the_file_that_is_there(void **state)
+{
+	const struct index_update_options options = {
+		.deadline = deadline_after_ms(TEST_TIMEOUT_MS)};
+	_cleanup_free_ char *path = scratch_path("index.sqlite");
+	_cleanup_index_ struct index *first = NULL;
+	_cleanup_index_ struct index *second = NULL;
+	struct index_changes changes;
+
+	(void)state;
+	make_store(4);
+	assert_ok(index_open(scratch, INDEX_WRITE, &first));
+	assert_int_equal(unlink(path), 0);
+	assert_ok(index_open(scratch, INDEX_WRITE, &second));
+	assert_ok(index_update(first, &options, &changes));
+	assert_int_equal(changes.indexed, 4);
+	assert_int_equal(runs_in_index(), 4);
+}
+
+/* As another process leaves it for a moment, before it has made the tables. */
+static void test_a_new_index_is_not_there_yet(void **state)
+{
+	_cleanup_free_ char *path = scratch_path("index.sqlite");
+	struct index *index = NULL;
+	sqlite3 *db;
+
+	(void)state;
+	make_store(2);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL), SQLITE_OK);
+	assert_fails(index_open(scratch, INDEX_READ, &index), ERROR_USAGE, "no index");
+	assert_int_equal(update().indexed, 2);
+	sqlite3_close(db);
+	assert_int_equal(runs_in_index(), 2);
+}
+
+/* ---- links ---- */
+
+static void test_the_index_is_no_link(void **state)
+{
+	_cleanup_free_ char *path = scratch_path("index.sqlite");
+	_cleanup_free_ char *target = scratch_path("elsewhere");
+	struct index *index = NULL;
+
+	(void)state;
+	make_store(2);
+	update();
+	assert_int_equal(rename(path, target), 0);
+	assert_int_equal(symlink(target, path), 0);
+	assert_fails(index_open(scratch, INDEX_READ, &index), ERROR_SETUP, "symbolic link");
+	assert_fails(index_open(scratch, INDEX_WRITE, &index), ERROR_SETUP, "remove it");
+	assert_int_equal(unlink(target), 0);
+	assert_fails(index_open(scratch, INDEX_WRITE, &index), ERROR_SETUP, "symbolic link");
+	assert_int_equal(access(target, F_OK), -1);
+}
+
+/* The store's directories may not be links, and are listed then; the store itself may be one. */
+static void test_records_are_not_behind_links(void **state)
+{
+	_cleanup_free_ char *runs = scratch_path("runs");
+	_cleanup_free_ char *elsewhere = scratch_path("elsewhere");
+	_cleanup_free_ char *link = scratch_path("link");
+	_cleanup_json_ json_t *refused = NULL;
+	struct index *through = NULL;
+	char **paths;
+	size_t count;
+
+	(void)state;
+	make_store(2);
+	update();
+	assert_int_equal(symlink(scratch, link), 0);
+	assert_ok(index_open(link, INDEX_READ, &through));
+	index_close(through);
+	assert_int_equal(rename(runs, elsewhere), 0);
+	assert_int_equal(symlink(elsewhere, runs), 0);
+	assert_int_equal(update().removed, 2);
+	assert_int_equal(runs_in_index(), 0);
+	_cleanup_index_ struct index *index = open_index();
+
+	assert_ok(index_refused(index, all, &refused));
+	assert_refused(refused, "runs", "foreign", "symbolic link");
+	assert_ok(record_list(scratch, &paths, &count));
+	record_list_destroy(paths, count);
+	assert_int_equal(count, 0);
 }
 
 static void test_a_foreign_database_is_left_alone(void **state)
@@ -351,6 +562,12 @@ int main(void)
 		scratch_test(test_synthetic_records_stay_apart),
 		scratch_test(test_of_copies_one_counts),
 		scratch_test(test_a_damaged_index_is_made_anew),
+		scratch_test(test_a_damaged_page_is_made_good),
+		scratch_test(test_a_new_index_is_not_thrown_away),
+		scratch_test(test_an_update_goes_to_the_file_that_is_there),
+		scratch_test(test_a_new_index_is_not_there_yet),
+		scratch_test(test_the_index_is_no_link),
+		scratch_test(test_records_are_not_behind_links),
 		scratch_test(test_a_foreign_database_is_left_alone),
 		scratch_test(test_readers_and_writers_at_once),
 		scratch_test(test_a_killed_update_is_continued),
