@@ -19,6 +19,8 @@
 /* Not yet taken by a follower; it gets the rest when it has caught up. */
 #define MOST_PENDING ((size_t)256 << 10)
 #define MOST_TRIALS 200 /* told at a time */
+/* For the record of a run that has ended to be indexed: a damaged one never is. */
+#define SHOWN_WAIT_MS 10000
 
 struct follower {
 	struct events *events;
@@ -29,8 +31,10 @@ struct follower {
 	bool ended; /* nothing more comes */
 	bool gone;  /* its request has ended: the thread that looks frees it */
 	/* what it was told; of that thread alone, as is all that follows */
-	GString *news; /* on its way to `pending` */
-	bool last;     /* nothing comes after `news` */
+	GString *news;		/* on its way to `pending` */
+	bool last;		/* nothing comes after `news` */
+	bool ending;		/* its record is there, and may not be indexed yet */
+	struct deadline end_by; /* when it is told all the same */
 	struct live_place place;
 	enum live_state state;
 	bool greeted;
@@ -42,6 +46,7 @@ struct follower {
 struct events {
 	struct store *store;
 	struct live *live;
+	struct reader reader; /* the thread's */
 	pthread_t thread;
 	bool started;
 	int stop_fd;
@@ -95,6 +100,17 @@ static void tell_end(struct follower *follower, const json_t *progress)
 	follower->last = true;
 }
 
+/* Whoever is told asks for the run at once: not before the index has it. */
+static void tell_end_when_shown(struct follower *follower, const json_t *progress)
+{
+	if (!follower->ending)
+		follower->end_by = deadline_after_ms(SHOWN_WAIT_MS);
+	follower->ending = true;
+	if (store_shows(&follower->events->reader, follower->id) ||
+		deadline_passed(follower->end_by))
+		tell_end(follower, progress);
+}
+
 /* A run that has a record but no journal, such as an imported one: there is nothing to follow. */
 static bool has_record(const struct events *events, const char *id)
 {
@@ -132,7 +148,7 @@ static void look_at_run(struct follower *follower)
 		&plan_changed, &trials);
 	if (state == LIVE_UNKNOWN) {
 		if (has_record(events, follower->id))
-			tell_end(follower, NULL);
+			tell_end_when_shown(follower, NULL);
 		return;
 	}
 	if (!progress) {
@@ -148,7 +164,7 @@ static void look_at_run(struct follower *follower)
 		tell(follower, "state", -1, progress);
 	follower->state = state;
 	if (state == LIVE_ENDED)
-		tell_end(follower, progress);
+		tell_end_when_shown(follower, progress);
 }
 
 static void look_at_store(struct follower *follower)
@@ -346,6 +362,7 @@ struct error *events_create(struct store *store, struct live *live, struct event
 		abort();
 	made->store = store;
 	made->live = live;
+	made->reader.store = store;
 	pthread_mutex_init(&made->lock, NULL);
 	made->followers = g_ptr_array_new();
 	made->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -383,6 +400,7 @@ void events_destroy(struct events *events)
 	if (!events)
 		return;
 	events_end(events);
+	reader_deinit(&events->reader);
 	g_ptr_array_free(events->followers, TRUE);
 	if (events->stop_fd >= 0)
 		close(events->stop_fd);

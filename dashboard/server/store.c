@@ -117,6 +117,21 @@ struct error *reader_open(struct reader *reader)
 	return err;
 }
 
+bool store_shows(struct reader *reader, const char *id)
+{
+	_cleanup_error_ struct error *err = reader_open(reader);
+	_cleanup_json_ json_t *run = NULL;
+	int64_t generation = -1;
+
+	if (!err)
+		err = index_run(reader->index, id, &run);
+	/* behind the run, so that this generation has it */
+	if (!err)
+		err = index_generation(reader->index, &generation);
+	reader_settle(reader);
+	return run && generation == atomic_load(&reader->store->index_shown);
+}
+
 /* ---- keeping the index up to date ---- */
 
 /* What is asked from now on is answered anew. */
@@ -127,6 +142,7 @@ static void publish(struct store *store)
 	if (store->changed)
 		store->changed(store, next, store->context);
 	atomic_store(&store->generation, next);
+	atomic_store(&store->index_shown, store->index_generation);
 }
 
 /* Whether the index is another than when it was last seen. */

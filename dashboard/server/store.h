@@ -64,6 +64,9 @@ void reader_settle(struct reader *reader);
 /* Opens the index, again where another has taken its place. ERROR_USAGE while there is none. */
 struct error *reader_open(struct reader *reader);
 
+/* Whether what is answered now has the run, as the index has it: for who tells others to ask. */
+bool store_shows(struct reader *reader, const char *id);
+
 /* ---- records ---- */
 
 struct held_record;

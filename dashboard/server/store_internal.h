@@ -31,6 +31,7 @@ struct store {
 	uint64_t nights;		 /* nights_stamp(), when last seen */
 	atomic_int_least64_t generation; /* of what is shown */
 	int64_t index_generation;	 /* of the index, and which file that was, when last seen */
+	atomic_int_least64_t index_shown; /* that `generation` has */
 	dev_t index_device;
 	ino_t index_inode;
 	atomic_bool suspect; /* the index is to be looked at for damage */

@@ -4,6 +4,7 @@
 
 #include "dashboard/server/test/http.h"
 #include "dashboard/server/test/replaced.h"
+#include "harness/host/file_lock.h"
 #include "harness/record/index.h"
 
 #include <fcntl.h>
@@ -144,12 +145,88 @@ static void test_an_index_that_is_damaged_meanwhile(void **state)
 	stop();
 }
 
+/* ---- the end of a run, told and shown ---- */
+
+/* A connection that follows a run. */
+static int follow(const char *id)
+{
+	_cleanup_free_ char *request = format_string(
+		"GET /api/v1/runs/%s/events HTTP/1.1\r\nHost: localhost:%u\r\nConnection: close\r\n"
+		"\r\n",
+		id, port);
+	int fd = connect_to_it();
+
+	send_text(fd, request);
+	return fd;
+}
+
+static char *take_a_record_away(const char *to)
+{
+	char **paths, *id;
+	size_t count;
+
+	assert_ok(record_list(scratch, &paths, &count));
+	assert_int_equal(rename(paths[0], to), 0);
+	id = record_id_of_path(paths[0]);
+	record_list_destroy(paths, count);
+	return id;
+}
+
+/* While the index cannot be updated, a run ends whose record everybody can see. */
+static void test_the_end_is_told_when_the_run_is_shown(void **state)
+{
+	_cleanup_free_ char *lock = scratch_path(".index.lock");
+	_cleanup_free_ char *away = scratch_path("away");
+	_cleanup_free_ char *id = NULL;
+	_cleanup_free_ char *shown = NULL;
+	char **paths;
+	size_t count;
+	int held;
+
+	(void)state;
+	make_indexed_store();
+	id = take_a_record_away(away);
+	start();
+	wait_for_runs(2);
+	assert_ok(record_list(scratch, &paths, &count));
+	shown = record_id_of_path(paths[0]);
+	record_list_destroy(paths, count);
+	assert_ok(file_lock_at(AT_FDCWD, lock, lock, deadline_after_ms(TEST_TIMEOUT_MS), &held));
+	_cleanup_free_ char *path = format_string("%s/runs/%s.json", scratch, id);
+
+	assert_int_equal(rename(away, path), 0);
+	int waiting = follow(id);
+
+	/* those who follow later are looked at later: ours was looked at when these have ended */
+	for (int i = 0; i < 3; i++) {
+		int fd = follow(shown);
+		_cleanup_free_ char *text = read_all(fd);
+
+		assert_non_null(strstr(text, "event: end"));
+		close(fd);
+	}
+	char bytes[4096] = {0};
+	ssize_t n = recv(waiting, bytes, sizeof(bytes) - 1, MSG_DONTWAIT | MSG_PEEK);
+
+	if (n > 0 && strstr(bytes, "event: end"))
+		fail_msg("the end was told before the run was indexed");
+	close(held);
+	_cleanup_free_ char *text = read_all(waiting);
+	_cleanup_free_ char *run = format_string("runs/%s", id);
+
+	close(waiting);
+	assert_non_null(strstr(text, "event: end"));
+	json_decref(get_json(run, 200));
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scratch_test(test_the_directory_is_replaced),
 		scratch_test(test_an_index_that_was_damaged_before),
 		scratch_test(test_an_index_that_is_damaged_meanwhile),
+		scratch_test(test_the_end_is_told_when_the_run_is_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
