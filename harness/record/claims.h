@@ -6,7 +6,8 @@
  * Verdicts:
  *   reproduced      the direction holds and the size is near the published one (or none is given)
  *   direction-only  the direction holds, the effect is "stronger" or "weaker" than published
- *   contradicted    the 95 % interval excludes what the paper says
+ *   contradicted    the 95 % interval excludes what the paper says; one at 99.5 % where the run
+ *                   went on until it was decided (--until-decided), as the reason then says
  *   inconclusive    too few pairs, or the interval leaves it open; "forecast" says what would do
  *   not-comparable  an absolute value on a host (or image) unlike the paper's
  *   not-run         no trial of it in this record, or nothing that could be graded
@@ -71,7 +72,7 @@ bool record_ratio(const json_t *record, const char *mechanism, const char *exper
 
 /* Grades all claims of a paper (from paper_load()) on the record: a new JSON array of
  * {"id","paper","verdict","reason","tests":[{"kind","verdict","word","reason","measured","low",
- * "high","unit","pairs","pairs_needed","p_value","published","ratio_to_published","note"}],
+ * "high","level","unit","pairs","pairs_needed","p_value","published","ratio_to_published","note"}],
  * "comparable":{"ok","reason"},"evidence","forecast":{"pairs","boots","seconds"},"wall_s",
  * "disk_bytes"}. */
 struct error *claims_grade(const json_t *record, const json_t *paper, json_t **claims);

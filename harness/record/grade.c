@@ -22,6 +22,15 @@ void result_number(json_t *object, const char *key, double value)
 		json_object_set_new(object, key, json_real(value));
 }
 
+void result_interval(json_t *result, struct interval interval)
+{
+	json_object_set_new(result, "level", json_real(interval.level));
+	if (!interval_is_bounded(interval))
+		return;
+	result_number(result, "low", interval.low);
+	result_number(result, "high", interval.high);
+}
+
 void result_conclude(json_t *result, const char *verdict, const char *format, ...)
 {
 	_cleanup_free_ char *reason = NULL;
@@ -144,6 +153,17 @@ static void tell_coordinates(const struct grading *grading, const json_t *test, 
 			json_text(result, "reason"), difference);
 }
 
+/* Says so where the interval is not one at 95 %. */
+static void tell_level(json_t *result)
+{
+	double level = json_number(result, "level", INTERVAL_LEVEL);
+
+	if (level > INTERVAL_LEVEL)
+		result_conclude(result, json_text(result, "verdict"),
+			"%s; interval %g %%: stopped when decided", json_text(result, "reason"),
+			100 * level);
+}
+
 /* The value of a coordinate (of the selector's readings) or parameter (of its trials). */
 static const json_t *value_here(
 	const struct grading *grading, const json_t *test, const json_t *selector, const char *key)
@@ -217,5 +237,6 @@ json_t *grade_test(const struct grading *grading, const json_t *test)
 			kinds[i].grade(grading, settled, result);
 	}
 	tell_coordinates(grading, settled, result);
+	tell_level(result);
 	return result;
 }

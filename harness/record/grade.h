@@ -2,6 +2,7 @@
 #pragma once
 
 #include "harness/record/samples.h"
+#include "harness/stats/interval.h"
 
 struct grading {
 	const json_t *record;
@@ -38,6 +39,8 @@ void result_conclude(json_t *result, const char *verdict, const char *format, ..
 	__attribute__((format(printf, 3, 4)));
 /* Sets a number; leaves the field out when it is not finite, since JSON has no infinity. */
 void result_number(json_t *result, const char *key, double value);
+/* Sets "level", and "low" and "high" unless unbounded: the interval that the verdict rests on. */
+void result_interval(json_t *result, struct interval interval);
 /* Sets "published" and how `measured` compares with it, when the paper states a value. */
 void result_published(json_t *result, const struct target *target, double measured);
 /* Sets "forecast": `more` pairs of `boots` fresh boots each, taking seconds_each together. */

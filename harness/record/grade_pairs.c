@@ -108,10 +108,7 @@ static void judge_ratio(json_t *result, const struct source *source, const json_
 static void put_ratio(json_t *result, const struct ratio_estimate *estimate)
 {
 	result_number(result, "measured", estimate->median);
-	if (interval_is_bounded(estimate->interval)) {
-		result_number(result, "low", estimate->interval.low);
-		result_number(result, "high", estimate->interval.high);
-	}
+	result_interval(result, estimate->interval);
 	result_number(result, "p_value", estimate->p_value);
 	json_object_set_new(result, "pairs", json_integer((json_int_t)estimate->n));
 	json_object_set_new(result, "unit", json_string("x"));
@@ -195,7 +192,7 @@ static bool estimate_pairs(const struct source *source, const json_t *test, cons
 		result_conclude(result, "inconclusive", "no pair: never both counted in one block");
 		return false;
 	}
-	if (!pairs_ratio(subject, baseline, pairs, estimate)) {
+	if (!pairs_ratio_at(subject, baseline, pairs, record_level(source->record), estimate)) {
 		say_no_ratio(source, test, of, to, subject, baseline, pairs, result);
 		return false;
 	}

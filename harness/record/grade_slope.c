@@ -94,7 +94,8 @@ static void range_of(const struct points *points, size_t trial, double *lowest, 
 }
 
 /* Trials that have the whole range each say how much it grows, and one of them is one reading. */
-static bool estimate_within(const struct points *points, struct slope_estimate *estimate)
+static bool estimate_within(
+	const struct points *points, double level, struct slope_estimate *estimate)
 {
 	_cleanup_free_ double *growths = allocate(points->trials, sizeof(double));
 	size_t count = 0;
@@ -109,12 +110,12 @@ static bool estimate_within(const struct points *points, struct slope_estimate *
 				points->begin[trial + 1] - begin, &growths[count]))
 			count++;
 	}
-	return slope_of_growths(growths, count, estimate);
+	return slope_of_growths(growths, count, level, estimate);
 }
 
 /* Trials at one place each: one point a trial. */
-static bool estimate_across(
-	const struct points *points, unsigned long seed, struct slope_estimate *estimate)
+static bool estimate_across(const struct points *points, double level, unsigned long seed,
+	struct slope_estimate *estimate)
 {
 	_cleanup_free_ double *x = allocate(points->trials, sizeof(double));
 	_cleanup_free_ double *y = allocate(points->trials, sizeof(double));
@@ -125,20 +126,23 @@ static bool estimate_across(
 		x[trial] = points->x[begin];
 		y[trial] = stats_median(points->y + begin, points->begin[trial + 1] - begin);
 	}
-	return slope_fit(x, y, points->trials, seed, estimate) && isfinite(estimate->growth);
+	return slope_fit_at(x, y, points->trials, level, seed, estimate) &&
+	       isfinite(estimate->growth);
 }
 
 static bool estimate_growth(
-	const struct points *points, unsigned long seed, struct slope_estimate *estimate)
+	const struct source *source, const struct points *points, struct slope_estimate *estimate)
 {
+	double level = record_level(source->record);
+
 	for (size_t trial = 0; trial < points->trials; trial++) {
 		double lowest, highest;
 
 		range_of(points, trial, &lowest, &highest);
 		if (lowest < highest)
-			return estimate_within(points, estimate);
+			return estimate_within(points, level, estimate);
 	}
-	return estimate_across(points, seed, estimate);
+	return estimate_across(points, level, source->seed, estimate);
 }
 
 /* Open, with how many trials more of the same kind would probably decide. */
@@ -209,7 +213,7 @@ void grade_slope(const struct grading *grading, const json_t *test, json_t *resu
 			json_text(test, "over"));
 		return;
 	}
-	if (!estimate_growth(&points, source.seed, &estimate)) {
+	if (!estimate_growth(&source, &points, &estimate)) {
 		result_conclude(result, "inconclusive",
 			"no trial of %s has positive readings over the range of %s", name,
 			json_text(test, "over"));
@@ -217,9 +221,6 @@ void grade_slope(const struct grading *grading, const json_t *test, json_t *resu
 	}
 	json_object_set_new(result, "pairs", json_integer((json_int_t)estimate.n));
 	result_number(result, "measured", estimate.growth);
-	if (interval_is_bounded(estimate.growth_interval)) {
-		result_number(result, "low", estimate.growth_interval.low);
-		result_number(result, "high", estimate.growth_interval.high);
-	}
+	result_interval(result, estimate.growth_interval);
 	judge(result, test, &estimate, trials_mean_wall_s(&source, of));
 }

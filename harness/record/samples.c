@@ -314,6 +314,13 @@ unsigned long record_seed(const json_t *record)
 		json_object_get(json_object_get(record, "plan"), "seed"));
 }
 
+double record_level(const json_t *record)
+{
+	return json_is_true(json_object_get(json_object_get(record, "plan"), "until_decided"))
+		       ? INTERVAL_LEVEL_STOPPED
+		       : INTERVAL_LEVEL;
+}
+
 bool record_reading(const json_t *record, const char *mechanism, const char *experiment,
 	const json_t *selector, struct reading *reading)
 {

@@ -60,6 +60,10 @@ bool json_has_part(const json_t *object, const json_t *part);
 
 unsigned long record_seed(const json_t *record);
 
+/* The level of the intervals that a record's claims are graded by: a higher one where the run went
+ * on until they decided. */
+double record_level(const json_t *record);
+
 /* A member's text, "" when it is none; borrowed. */
 const char *json_text(const json_t *object, const char *key);
 /* A member's number, or `otherwise` when it is none. */

@@ -19,6 +19,14 @@ struct interval {
 /* From -infinity to +infinity: "this sample says nothing at this level". */
 struct interval interval_unbounded(double level);
 
+/*
+ * The level for figures that are looked at again after every block until the interval decides. Each
+ * look is a chance to be wrong: of variants that do not differ, intervals at 95 % decide otherwise
+ * in 13 % of runs of up to 24 pairs and in 23 % of up to 60; at this level in 2 and 4 % (simulated,
+ * a look every two pairs). What has no effect costs a budget more, what has one some pairs.
+ */
+#define INTERVAL_LEVEL_STOPPED 0.995
+
 /* True if both ends are finite. */
 bool interval_is_bounded(struct interval interval);
 

@@ -124,6 +124,12 @@ static struct interval ratio_interval(struct interval logarithms)
 bool pairs_ratio(
 	const double *subject, const double *baseline, size_t n, struct ratio_estimate *out)
 {
+	return pairs_ratio_at(subject, baseline, n, INTERVAL_LEVEL, out);
+}
+
+bool pairs_ratio_at(const double *subject, const double *baseline, size_t n, double level,
+	struct ratio_estimate *out)
+{
 	_cleanup_free_ double *logs = NULL;
 	struct interval interval;
 	double median;
@@ -140,7 +146,7 @@ bool pairs_ratio(
 		logs[i] = log(subject[i]) - log(baseline[i]);
 	}
 	median = stats_median(logs, n);
-	interval = pairs_interval(logs, n, INTERVAL_LEVEL);
+	interval = pairs_interval(logs, n, level);
 	interval.low = fmin(interval.low, median);
 	interval.high = fmax(interval.high, median);
 	*out = (struct ratio_estimate){.n = n,
@@ -151,34 +157,40 @@ bool pairs_ratio(
 	return true;
 }
 
-/* The fewest pairs with which a 95 % interval can be bounded at all. */
-#define DECIDING_PAIRS 6
+/* The fewest pairs with which an interval of that level can be bounded at all: 2 / 2^n of all signs
+ * are as far out as the observed ones. */
+static size_t deciding_pairs(double level)
+{
+	return (size_t)ceil(1 - log2(1 - level));
+}
 
 /*
- * Enough pairs N have (t(0.975, N-1) + z(0.8)) scatter / sqrt(0.955 N) <= distance: the power of
- * the t test, with the efficiency of the signed-rank test relative to it, 3 / pi (Lehmann 1975).
+ * Enough pairs N have (t(0.975, N-1) + z(0.8)) scatter / sqrt(0.955 N) <= distance, at 95 %: the
+ * power of the t test, with the efficiency of the signed-rank test relative to it, 3 / pi (Lehmann
+ * 1975).
  */
-static bool likely_enough(size_t n, double scatter_to_distance)
+static bool likely_enough(size_t n, double level, double scatter_to_distance)
 {
-	double reach = gsl_cdf_tdist_Pinv(0.975, (double)(n - 1)) + gsl_cdf_ugaussian_Pinv(0.8);
+	double reach =
+		gsl_cdf_tdist_Qinv((1 - level) / 2, (double)(n - 1)) + gsl_cdf_ugaussian_Pinv(0.8);
 
 	return reach * scatter_to_distance <= sqrt(0.955 * (double)n);
 }
 
 size_t pairs_forecast(const struct ratio_estimate *estimate, double excluded_ratio)
 {
-	size_t n = estimate->n;
+	size_t n = estimate->n, least = deciding_pairs(estimate->interval.level);
 	double distance = fabs(log(estimate->median) - log(excluded_ratio));
 
 	if (interval_excludes(estimate->interval, excluded_ratio))
 		return 0;
 	if (n < 2)
-		return DECIDING_PAIRS - n;
+		return least - n;
 	if (!(distance > 0))
 		return PAIRS_UNLIKELY;
-	for (size_t more = n < DECIDING_PAIRS ? DECIDING_PAIRS - n : 1; more < PAIRS_UNLIKELY;
-		more++) {
-		if (likely_enough(n + more, estimate->log_scatter / distance))
+	for (size_t more = n < least ? least - n : 1; more < PAIRS_UNLIKELY; more++) {
+		if (likely_enough(
+			    n + more, estimate->interval.level, estimate->log_scatter / distance))
 			return more;
 	}
 	return PAIRS_UNLIKELY;

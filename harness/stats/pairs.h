@@ -37,8 +37,8 @@
 struct ratio_estimate {
 	size_t n;		  /* pairs */
 	double median;		  /* of subject / baseline, taken on logarithms */
-	struct interval interval; /* of the ratio at 95 %: this is what is graded; low 0, high
-				   * infinity when unbounded */
+	struct interval interval; /* of the ratio, at 95 % unless asked otherwise: this is what is
+				   * graded; low 0, high infinity when unbounded */
 	double p_value;		  /* two-sided sign-flip test of ratio == 1 on ranks */
 	double log_scatter; /* standard deviation of one log ratio, robust (Rousseeuw and Croux'
 			     * Qn); about 0.05 for 5 % of noise; NaN for n < 2 */
@@ -55,16 +55,21 @@ struct ratio_estimate {
 bool pairs_ratio(
 	const double *subject, const double *baseline, size_t n, struct ratio_estimate *out);
 
+/* As pairs_ratio(), with the interval at another level (0 < level < 1). */
+bool pairs_ratio_at(const double *subject, const double *baseline, size_t n, double level,
+	struct ratio_estimate *out);
+
 /* What pairs_forecast() answers for "unlikely, whatever you do". */
 #define PAIRS_UNLIKELY 1000
 
 /*
- * How many more pairs will probably bring the 95 % interval to exclude a ratio, 1.0 in general:
+ * How many more pairs will probably bring the interval to exclude a ratio, 1.0 in general:
  * four times in five, if the present median and scatter are the true ones. They are not quite, so
  * in simulation the forecast is kept seven to nine times in ten, and less often where it is
  * above 50. 0 if the ratio is excluded already; PAIRS_UNLIKELY when it takes that many or more, as
  * when the median is the excluded ratio itself. With fewer than two pairs there is no scatter to go
- * by: the answer is what is missing to six. `excluded_ratio` must be positive.
+ * by: the answer is what is missing to the least that decide (six at 95 %). `excluded_ratio` must
+ * be positive.
  */
 size_t pairs_forecast(const struct ratio_estimate *estimate, double excluded_ratio);
 

@@ -136,10 +136,16 @@ static bool all_positive(const double *y, size_t n)
 bool slope_fit(
 	const double *x, const double *y, size_t n, unsigned long seed, struct slope_estimate *out)
 {
+	return slope_fit_at(x, y, n, INTERVAL_LEVEL, seed, out);
+}
+
+bool slope_fit_at(const double *x, const double *y, size_t n, double level, unsigned long seed,
+	struct slope_estimate *out)
+{
 	_cleanup_free_ double *t = NULL;
 	_cleanup_free_ struct rank_point *points = NULL;
 	struct slope_estimate estimate = {
-		.n = n, .growth = NAN, .growth_interval = interval_unbounded(INTERVAL_LEVEL)};
+		.n = n, .growth = NAN, .growth_interval = interval_unbounded(level)};
 	double range, critical;
 	size_t count;
 
@@ -149,10 +155,10 @@ bool slope_fit(
 	if (!normalise(x, y, n, t, &range))
 		return false;
 	points = allocate(n * (n - 1) / 2, sizeof(*points));
-	critical = critical_value(t, n, 1 - INTERVAL_LEVEL, seed);
+	critical = critical_value(t, n, 1 - level, seed);
 
 	count = collect_pairs(t, y, n, pair_slope, points);
-	estimate.interval = rank_invert(points, count, critical, INTERVAL_LEVEL);
+	estimate.interval = rank_invert(points, count, critical, level);
 	estimate.interval.low /= range;
 	estimate.interval.high /= range;
 	estimate.slope = rank_centre(points, count) / range;
@@ -160,7 +166,7 @@ bool slope_fit(
 
 	if (all_positive(y, n)) {
 		count = collect_pairs(t, y, n, pair_growth, points);
-		estimate.growth_interval = rank_invert(points, count, critical, INTERVAL_LEVEL);
+		estimate.growth_interval = rank_invert(points, count, critical, level);
 		estimate.growth = rank_centre(points, count);
 	}
 	*out = estimate;
@@ -185,7 +191,7 @@ bool slope_growth(const double *x, const double *y, size_t n, double *growth)
 	return true;
 }
 
-bool slope_of_growths(const double *growths, size_t n, struct slope_estimate *out)
+bool slope_of_growths(const double *growths, size_t n, double level, struct slope_estimate *out)
 {
 	_cleanup_free_ double *logs = NULL;
 	struct interval interval;
@@ -197,12 +203,12 @@ bool slope_of_growths(const double *growths, size_t n, struct slope_estimate *ou
 	for (size_t i = 0; i < n; i++)
 		logs[i] = fmax(-STEEPEST, fmin(log1p(growths[i]), STEEPEST));
 	median = stats_median(logs, n);
-	interval = pairs_interval(logs, n, INTERVAL_LEVEL);
+	interval = pairs_interval(logs, n, level);
 	*out = (struct slope_estimate){
 		.n = n,
 		.slope = NAN,
 		.intercept = NAN,
-		.interval = interval_unbounded(INTERVAL_LEVEL),
+		.interval = interval_unbounded(level),
 		.growth = expm1(median),
 		.growth_interval = {.low = expm1(fmin(interval.low, median)),
 			.high = expm1(fmax(interval.high, median)),
@@ -237,7 +243,8 @@ double slope_forecast(const struct slope_estimate *estimate, double tolerance)
 	double up = estimate->growth_interval.high - growth;
 	/* The end clears its limit in half of all cases when it just reaches it; in four of five
 	 * with z(0.8) more. */
-	double reach = 1 + gsl_cdf_ugaussian_Pinv(0.8) / gsl_cdf_ugaussian_Pinv(0.975);
+	double tail = (1 - estimate->growth_interval.level) / 2;
+	double reach = 1 + gsl_cdf_ugaussian_Pinv(0.8) / gsl_cdf_ugaussian_Qinv(tail);
 	double worst;
 
 	if (!isfinite(growth) || !interval_is_bounded(estimate->growth_interval))

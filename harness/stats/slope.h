@@ -49,6 +49,10 @@ struct slope_estimate {
 bool slope_fit(
 	const double *x, const double *y, size_t n, unsigned long seed, struct slope_estimate *out);
 
+/* As slope_fit(), with the intervals at another level (0 < level < 1). */
+bool slope_fit_at(const double *x, const double *y, size_t n, double level, unsigned long seed,
+	struct slope_estimate *out);
+
 /*
  * Where each trial has several points, at both ends of the range: points of one trial share its
  * noise, and give no interval. slope_growth() is the growth of one trial's line, from its smallest
@@ -56,12 +60,12 @@ bool slope_fit(
  * may be -1 or infinite, as pairs of points that are too steep count.
  *
  * slope_of_growths() is of n such trials: growth is their median, its interval that of their centre
- * by the signed-rank test, on the logarithms of 1 + growth (pairs.h, where its coverage stands;
- * unbounded below six trials). It says nothing of the slope itself: slope and intercept are NaN.
- * False for no trial, or more than SLOPE_MAX.
+ * at `level` by the signed-rank test, on the logarithms of 1 + growth (pairs.h, where its coverage
+ * stands; at 95 % unbounded below six trials). It says nothing of the slope itself: slope and
+ * intercept are NaN. False for no trial, or more than SLOPE_MAX.
  */
 bool slope_growth(const double *x, const double *y, size_t n, double *growth);
-bool slope_of_growths(const double *growths, size_t n, struct slope_estimate *out);
+bool slope_of_growths(const double *growths, size_t n, double level, struct slope_estimate *out);
 
 enum slope_shape {
 	SLOPE_UNDECIDED, /* the interval allows more than one of the others */

@@ -250,7 +250,7 @@ static void points_of_one_trial_are_no_trials(void **state)
 			assert_true(slope_growth(
 				x + trial * SIZES, y + trial * SIZES, SIZES, &growths[trial]));
 		}
-		assert_true(slope_of_growths(growths, FEW, &each));
+		assert_true(slope_of_growths(growths, FEW, INTERVAL_LEVEL, &each));
 		assert_true(slope_fit(x, y, FEW * SIZES, k, &points));
 		hits += !interval_excludes(each.growth_interval, 0.3);
 		point_hits += !interval_excludes(points.growth_interval, 0.3);
@@ -271,15 +271,15 @@ static void growths_of_few_or_steep_trials(void **state)
 
 	(void)state;
 	for (size_t n = 1; n <= 5; n++) {
-		assert_true(slope_of_growths(growths, n, &estimate));
+		assert_true(slope_of_growths(growths, n, INTERVAL_LEVEL, &estimate));
 		assert_interval(estimate.growth_interval, -1, INFINITY);
 		assert_int_equal(slope_shape(&estimate, 0.25), SLOPE_UNDECIDED);
 		assert_true(isnan(slope_forecast(&estimate, 0.25)));
 	}
-	assert_true(slope_of_growths(growths, 7, &estimate));
+	assert_true(slope_of_growths(growths, 7, INTERVAL_LEVEL, &estimate));
 	assert_near(estimate.growth, 0.2);
 	assert_true(interval_is_bounded(estimate.growth_interval));
-	assert_false(slope_of_growths(growths, 0, &estimate));
+	assert_false(slope_of_growths(growths, 0, INTERVAL_LEVEL, &estimate));
 	assert_true(slope_growth(x, up, 2, &growth));
 	assert_near(growth, 0.5);
 	assert_false(slope_growth(x, zero, 2, &growth));
