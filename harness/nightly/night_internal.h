@@ -38,7 +38,8 @@ json_t *night_mechanisms(const struct night_options *options); /* names; new ref
 /* A new record, of a night that follows those before; takes a reference to `use` of its own. */
 void night_begin_record(struct night *night, json_t *use, bool forced);
 void night_put_totals(struct night *night);
-/* The night has ended as `state`: totals, ledger, and the record saved. */
+/* The night has ended as `state`: totals, ledger, and the record saved. `status` is outdone by what
+ * its totals say. */
 struct error *night_close(
 	struct night *night, const char *state, const char *reason, enum night_exit status);
 
