@@ -410,6 +410,7 @@ struct error *night_run(const struct night_options *options, json_t **out, size_
 	*untold = night.untold;
 	if (!night.json && options->resume_only)
 		return NULL;
+	night_drop_logs(&night); /* first: there may be no room for another */
 	if (night.end_by == 0)
 		night.end_by = time(NULL) + NIGHT_USUAL_S;
 	try_(begin(&night, &refused));

@@ -72,6 +72,10 @@ struct step {
 struct error *night_step(
 	struct night *night, const struct step *step, json_t **record, char **why_not);
 
+/* Removes the directories of the runs of all nights before this one but the last
+ * night_options.keep_logs: journals, and what guests and labs said. Their records stay. */
+void night_drop_logs(const struct night *night);
+
 /* Readings of a record with units and sides, as rows of the night's record. */
 json_t *night_readings(const json_t *record, const json_t *aa_record);
 
