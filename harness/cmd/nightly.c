@@ -16,6 +16,7 @@
 
 #define DEFAULT_LOAD 0.5
 #define DEFAULT_SLOWDOWN 1.3
+#define DEFAULT_KEEP_LOGS 30
 /* A budget beyond it is a slip. */
 #define MOST_BUDGET_MS (NIGHT_MOST_S * 1000LL)
 
@@ -155,6 +156,7 @@ enum {
 	OPT_SUMMARY,
 	OPT_HOOK,
 	OPT_MAX_LOAD,
+	OPT_KEEP_LOGS,
 	OPT_FORCE_BUSY,
 	OPT_JSON
 };
@@ -172,6 +174,7 @@ static const struct option long_options[] = {
 	{"summary", required_argument, NULL, OPT_SUMMARY},
 	{"hook", required_argument, NULL, OPT_HOOK},
 	{"max-load", required_argument, NULL, OPT_MAX_LOAD},
+	{"keep-logs", required_argument, NULL, OPT_KEEP_LOGS},
 	{"force-busy", no_argument, NULL, OPT_FORCE_BUSY},
 	{"json", no_argument, NULL, OPT_JSON},
 	{0},
@@ -180,6 +183,7 @@ static const struct option long_options[] = {
 static struct error *take_option(struct nightly_words *words, int option, int argc, char **argv)
 {
 	struct night_options *options = &words->options;
+	double number;
 
 	switch (option) {
 	case OPT_UNTIL:
@@ -211,6 +215,10 @@ static struct error *take_option(struct nightly_words *words, int option, int ar
 		return NULL;
 	case OPT_MAX_LOAD:
 		return take_number("--max-load", optarg, 0, 1e6, &options->most_load);
+	case OPT_KEEP_LOGS:
+		try_(take_number("--keep-logs", optarg, 0, NIGHTS_MAX - 1, &number));
+		options->keep_logs = (size_t)number;
+		return NULL;
 	case OPT_FORCE_BUSY:
 		options->force_busy = true;
 		return NULL;
@@ -287,6 +295,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 		.results_dir = fs_results_dir(),
 		.options = {.most_load = DEFAULT_LOAD,
 			.slowdown = DEFAULT_SLOWDOWN,
+			.keep_logs = DEFAULT_KEEP_LOGS,
 			.argc = argc,
 			.argv = argv,
 			.proc = "/proc",
@@ -336,6 +345,8 @@ const struct command command_nightly = {
 		"  --summary DIR       where summaries are written (default: RESULTS/nightly)\n"
 		"  --hook COMMAND      gets the summary on standard input, for mail or chat\n"
 		"  --max-load X        load per core from which a host is in use (default: 0.5)\n"
+		"  --keep-logs N       drop logs and journals of nights before the last N, not\n"
+		"                      their records (default: 30)\n"
 		"  --force-busy        run on a host in use; the summary says so\n"
 		"  --json              the night's record on standard output\n"
 		"\n"

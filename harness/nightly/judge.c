@@ -43,7 +43,8 @@ static void court_deinit(struct court *court)
 
 /* ---- history ---- */
 
-/* What a night has read of a metric; NULL: nothing. */
+/* What a night has read of a metric; NULL: nothing. A night that ended before it was judged is none
+ * to compare with: it may be the one in which something changed. */
 static const json_t *row_of_night(const json_t *night, const char *name, const char *drill)
 {
 	const json_t *its = json_object_get(night, "drill");
@@ -51,7 +52,8 @@ static const json_t *row_of_night(const json_t *night, const char *name, const c
 
 	if (drill && strcmp(json_text(its, "id"), drill) == 0)
 		row = night_row(json_object_get(its, "metrics"), name);
-	return row ? row : night_row(json_object_get(night, "metrics"), name);
+	row = row ? row : night_row(json_object_get(night, "metrics"), name);
+	return json_object_get(row, "verdict") ? row : NULL;
 }
 
 /* A ratio to one variant is no reading beside a ratio to another, or beside a bare median, and what

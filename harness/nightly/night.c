@@ -210,13 +210,11 @@ static struct error *judge_tonight(struct night *night)
 	return night_keep(night);
 }
 
-static enum night_exit status_of(const struct night *night)
+/* Verdicts and memory are written at once and once, whatever cuts the night afterwards: memory of
+ * an alert without its verdict would be an alert that nobody hears of. */
+static bool is_judged(const struct night *night)
 {
-	const json_t *totals = json_object_get(night->json, "totals");
-
-	if (json_number(totals, "regressions", 0) > 0)
-		return NIGHT_REGRESSION;
-	return json_number(totals, "trials_failed", 0) > 0 ? NIGHT_TRIALS_FAILED : NIGHT_QUIET;
+	return json_is_object(json_object_get(night->json, "memory"));
 }
 
 static struct error *spend(struct night *night)
@@ -224,13 +222,16 @@ static struct error *spend(struct night *night)
 	_cleanup_free_ char *why_not = NULL;
 
 	night->memory_before = last_memory(&night->before);
+	night->rows = json_object_get(night->json, "metrics");
 	interrupt_after_ms((int64_t)(night_seconds_left(night) * 1e3));
-	try_(measure(night, &why_not));
-	if (why_not)
-		return night_close(night, "incomplete", why_not, NIGHT_NOTHING);
-	try_(judge_tonight(night));
+	if (!is_judged(night)) {
+		try_(measure(night, &why_not));
+		if (why_not)
+			return night_close(night, "incomplete", why_not, NIGHT_NOTHING);
+		try_(judge_tonight(night));
+	}
 	try_(night_drill(night));
-	return night_close(night, "complete", "", status_of(night));
+	return night_close(night, "complete", "", NIGHT_QUIET);
 }
 
 /* ^C, TERM: the record stays in progress, so that the night can go on. */
@@ -409,6 +410,7 @@ struct error *night_run(const struct night_options *options, json_t **out, size_
 	*untold = night.untold;
 	if (!night.json && options->resume_only)
 		return NULL;
+	night_drop_logs(&night); /* first: there may be no room for another */
 	if (night.end_by == 0)
 		night.end_by = time(NULL) + NIGHT_USUAL_S;
 	try_(begin(&night, &refused));

@@ -27,6 +27,7 @@ struct night_options {
 	double slowdown;	  /* of a drill that begins */
 	int argc;		  /* the command line, for the record */
 	char **argv;
+	size_t keep_logs; /* of the last so many nights; older ones keep their records */
 	const char *proc; /* "/proc", or a test's own */
 	/* What runs trials: run_execute(), or what a test puts there. */
 	struct error *(*run)(

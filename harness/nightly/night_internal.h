@@ -38,7 +38,8 @@ json_t *night_mechanisms(const struct night_options *options); /* names; new ref
 /* A new record, of a night that follows those before; takes a reference to `use` of its own. */
 void night_begin_record(struct night *night, json_t *use, bool forced);
 void night_put_totals(struct night *night);
-/* The night has ended as `state`: totals, ledger, and the record saved. */
+/* The night has ended as `state`: totals, ledger, and the record saved. `status` is outdone by what
+ * its totals say. */
 struct error *night_close(
 	struct night *night, const char *state, const char *reason, enum night_exit status);
 
@@ -70,6 +71,10 @@ struct step {
  * (ERROR_INTERRUPTED, or the record cannot be kept) ends the night. */
 struct error *night_step(
 	struct night *night, const struct step *step, json_t **record, char **why_not);
+
+/* Removes the directories of the runs of all nights before this one but the last
+ * night_options.keep_logs: journals, and what guests and labs said. Their records stay. */
+void night_drop_logs(const struct night *night);
 
 /* Readings of a record with units and sides, as rows of the night's record. */
 json_t *night_readings(const json_t *record, const json_t *aa_record);

@@ -165,15 +165,27 @@ void night_put_totals(struct night *night)
 	json_object_set_new(night->json, "totals", totals);
 }
 
+/* A regression wins over all, also in a night that was cut after it had been confirmed. */
+static enum night_exit status_of(const struct night *night, enum night_exit otherwise)
+{
+	const json_t *totals = json_object_get(night->json, "totals");
+
+	if (json_number(totals, "regressions", 0) > 0)
+		return NIGHT_REGRESSION;
+	return otherwise == NIGHT_QUIET && json_number(totals, "trials_failed", 0) > 0
+		       ? NIGHT_TRIALS_FAILED
+		       : otherwise;
+}
+
 struct error *night_close(
 	struct night *night, const char *state, const char *reason, enum night_exit status)
 {
 	night_set_text(night->json, "state", state);
 	night_set_text(night->json, "reason", reason);
 	night_set_time(night->json, "finished", time(NULL));
-	night_set_exit(night, status);
 	json_object_set_new(night->json, "untold", json_true());
 	night_put_totals(night);
+	night_set_exit(night, status_of(night, status));
 	json_object_set_new(night->json, "ledger", night_ledger(&night->before, night->json));
 	return night_keep(night);
 }

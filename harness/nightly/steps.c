@@ -18,16 +18,15 @@
 /* Another run of this host is waited for so long at most, and for half of the step's own time. */
 #define LOCK_WAIT_S 600.0
 
-static bool is_drill(const struct step *step)
+/* A drill's runs are apart: no list, index, report or history of what was measured finds them. */
+static const char *place_of(const char *purpose)
 {
-	return strncmp(step->purpose, "drill", 5) == 0;
+	return strncmp(purpose, "drill", 5) == 0 ? "nightly/drills/" : "";
 }
 
-/* A drill's runs are apart: no list, index, report or history of what was measured finds them. */
-static char *store_of(const struct night *night, const struct step *step)
+static char *store_of(const struct night *night, const char *purpose)
 {
-	return format_string(
-		"%s%s", night->options->results_dir, is_drill(step) ? "/nightly/drills" : "");
+	return format_string("%s/%s", night->options->results_dir, place_of(purpose));
 }
 
 static json_t *entry_of(const struct night *night, const struct step *step)
@@ -80,8 +79,8 @@ static void count_trials(const json_t *record, json_t *entry)
 static void close_entry(json_t *entry, const json_t *record, const struct step *step)
 {
 	const char *state = json_text(record, "state");
-	_cleanup_free_ char *path = format_string(
-		"%sruns/%s.json", is_drill(step) ? "nightly/drills/" : "", json_text(entry, "id"));
+	_cleanup_free_ char *path =
+		format_string("%sruns/%s.json", place_of(step->purpose), json_text(entry, "id"));
 	double wall_s = 0;
 	const json_t *trial;
 	size_t i;
@@ -235,7 +234,7 @@ static struct error *begin_or_go_on(struct night *night, const struct step *step
 struct error *night_step(
 	struct night *night, const struct step *step, json_t **record, char **why_not)
 {
-	_cleanup_free_ char *store = store_of(night, step);
+	_cleanup_free_ char *store = store_of(night, step->purpose);
 	_cleanup_json_ json_t *made = NULL;
 	json_t *entry = entry_of(night, step);
 	const char *state = entry ? json_text(entry, "state") : "";
@@ -263,6 +262,30 @@ struct error *night_step(
 	try_(heed_interruption(night, entry));
 	*record = take_ptr(made);
 	return NULL;
+}
+
+static void drop_logs(const struct night *night, const json_t *old)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach (json_object_get(old, "runs"), i, entry) {
+		_cleanup_free_ char *store = store_of(night, json_text(entry, "purpose"));
+		_cleanup_free_ char *dir =
+			format_string("%s/runs/%s", store, json_text(entry, "id"));
+		_cleanup_error_ struct error *err = fs_remove_tree(dir);
+
+		if (err)
+			log_warning("logs of an old night stay: %s", error_message(err));
+	}
+}
+
+void night_drop_logs(const struct night *night)
+{
+	const struct night_list *before = &night->before;
+
+	for (size_t i = 0; i + night->options->keep_logs < before->count; i++)
+		drop_logs(night, before->nights[i]);
 }
 
 json_t *night_readings(const json_t *record, const json_t *aa_record)

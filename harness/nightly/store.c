@@ -84,6 +84,55 @@ static struct error *load(const char *path, const char *id, json_t **night)
 	return NULL;
 }
 
+/* ---- what is kept of a night in memory ---- */
+
+/* Nothing will be written of it again. */
+static bool is_over(const json_t *night)
+{
+	return !night_is(night, "in-progress") && !json_object_get(night, "untold");
+}
+
+/* A reading, and whether it was an alert, and since when. */
+static json_t *short_row(const json_t *row, json_t *no_alert)
+{
+	json_t *verdict = json_object_get(row, "verdict");
+	bool alert = json_is_true(json_object_get(verdict, "alert"));
+	json_t *kept = alert ? json_pack("{s:b, s:O*}", "alert", 1, "since",
+				       json_object_get(verdict, "since"))
+			     : json_incref(no_alert);
+	json_t *made = json_pack("{s:O, s:O*, s:O*, s:O*}", "name", json_object_get(row, "name"),
+		"baseline", json_object_get(row, "baseline"), "value",
+		json_object_get(row, "value"), "aa", json_object_get(row, "aa"));
+
+	if (verdict)
+		json_object_set(made, "verdict", kept);
+	json_decref(kept);
+	return made;
+}
+
+static void shorten(json_t *night)
+{
+	_cleanup_json_ json_t *no_alert = json_object();
+	json_t *rows = json_array(), *row;
+	size_t i;
+
+	json_array_foreach (json_object_get(night, "metrics"), i, row)
+		json_array_append_new(rows, short_row(row, no_alert));
+	json_object_set_new(night, "metrics", rows);
+}
+
+/* Only the last memory counts. */
+static void forget_memory(struct night_list *list)
+{
+	bool later = false;
+
+	for (size_t i = list->count; i-- > 0;) {
+		if (later && is_over(list->nights[i]))
+			json_object_del(list->nights[i], "memory");
+		later = later || json_object_get(list->nights[i], "memory");
+	}
+}
+
 static void take(
 	const char *results_dir, const char *name, const char *except, struct night_list *list)
 {
@@ -97,6 +146,8 @@ static void take(
 	_cleanup_error_ struct error *err = load(path, id, &night);
 
 	if (!err) {
+		if (is_over(night))
+			shorten(night);
 		list->nights[list->count++] = night;
 		return;
 	}
@@ -120,6 +171,7 @@ struct error *night_list_load(const char *results_dir, const char *except, struc
 		if (i >= found - NIGHTS_MAX)
 			take(results_dir, entries[i]->d_name, except, list);
 		free(entries[i]);
+		forget_memory(list);
 	}
 	free(entries);
 	return NULL;

@@ -13,8 +13,9 @@
 
 /* No night's record may be larger. */
 #define NIGHT_MAX_BYTES ((size_t)64 << 20)
-/* So many nights are looked back at; older ones stay where they are. */
-enum { NIGHTS_MAX = 1000 };
+/* So many nights are looked back at, three times as many as the watch's window (watch.h) has
+ * readings; older ones stay where they are. */
+enum { NIGHTS_MAX = 200 };
 
 struct night_list {
 	json_t **nights; /* the oldest first */
@@ -24,7 +25,9 @@ struct night_list {
 
 void night_list_deinit(struct night_list *list);
 
-/* All nights of RESULTS but `except` (an id, may be NULL). A missing directory is an empty list. */
+/* The last NIGHTS_MAX nights of RESULTS but `except` (an id, may be NULL). A missing directory is
+ * an empty list. Of a night that is over and told, only what later nights look back at is kept,
+ * which is a fifth: it cannot be saved again. */
 struct error *night_list_load(const char *results_dir, const char *except, struct night_list *list);
 
 /* Checks a night and writes it, so that the file is either as it was or all of the new one. */

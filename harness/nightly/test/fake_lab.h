@@ -155,6 +155,7 @@ static inline json_t *fake_night_with(struct fake_lab *lab, struct night_options
 	options.mechanism_count = 1;
 	options.end_by = options.end_by ? options.end_by : time(NULL) + 3600;
 	options.most_load = options.most_load > 0 ? options.most_load : 1;
+	options.keep_logs = options.keep_logs > 0 ? options.keep_logs : NIGHTS_MAX;
 	options.slowdown = options.slowdown > 0 ? options.slowdown : 1.3;
 	options.proc = options.proc ? options.proc : proc;
 	options.run = fake_run;

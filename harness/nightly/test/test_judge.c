@@ -8,9 +8,9 @@ enum { NIGHTS = 14 };
 
 static json_t *row(const char *baseline, double value)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s?, s:f, s:i}", "name", "m", "mechanism",
-		"null", "experiment", "effect", "variant", "delay", "metric", "time", "better",
-		"less", "baseline", baseline, "value", value, "pairs", 6);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s?, s:f, s:i, s:{}}", "name", "m",
+		"mechanism", "null", "experiment", "effect", "variant", "delay", "metric", "time",
+		"better", "less", "baseline", baseline, "value", value, "pairs", 6, "verdict");
 }
 
 static json_t *night(int number, json_t *its_row)
@@ -46,6 +46,27 @@ static json_t *verdict(
 
 	assert_ok(judge(&judging));
 	return json_incref(json_object_get(json_array_get(rows, 0), "verdict"));
+}
+
+/* It may be the first one of a change: beside it the next one would stand apart no more. */
+static void a_night_that_was_not_judged_is_none_to_compare_with(void **state)
+{
+	_cleanup_json_ json_t *memory = json_object();
+	json_t *nights[NIGHTS];
+	struct night_list list;
+
+	(void)state;
+	fill(nights, &list);
+	json_t *last = json_array_get(json_object_get(nights[NIGHTS - 1], "metrics"), 0);
+
+	json_object_set_new(last, "value", json_real(2));
+	json_object_del(last, "verdict");
+	_cleanup_json_ json_t *made = verdict(&list, "a", 2, memory);
+
+	assert_string_equal(json_text(made, "state"), "suspect");
+	assert_int_equal(json_number(made, "nights", -1), NIGHTS - 1);
+	assert_int_equal(judge_nights(&list, last), NIGHTS - 1);
+	drop(&list);
 }
 
 static void another_baseline_is_another_figure(void **state)
@@ -98,6 +119,7 @@ static void memory_is_of_a_figure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_night_that_was_not_judged_is_none_to_compare_with),
 		cmocka_unit_test(another_baseline_is_another_figure),
 		cmocka_unit_test(memory_is_of_a_figure),
 	};

@@ -482,6 +482,7 @@ static void a_night_that_goes_on_waits_for_its_own_load(void **state)
 	pthread_t thread;
 
 	(void)state;
+	signal(SIGPIPE, SIG_IGN); /* who reads the load closes it when that suits him */
 	assert_ok(fs_make_dirs(proc));
 	assert_int_equal(mkfifo(path, 0600), 0);
 	fake_lab_init(&lab, 1);
@@ -617,6 +618,116 @@ static void damaged_nights_are_left_out(void **state)
 				"verdict"),
 			"nights", -1),
 		1);
+	gsl_rng_free(lab.rng);
+}
+
+/* ---- years ---- */
+
+/* So many copies of a night, a second apart, before it. */
+static void add_nights_before(const json_t *night, size_t count)
+{
+	json_int_t when = json_integer_value(json_object_get(night, "night"));
+
+	for (size_t i = 1; i <= count; i++) {
+		_cleanup_json_ json_t *copy = json_deep_copy(night);
+		char utc[24];
+
+		clock_format_utc((time_t)(when - (json_int_t)i), true, utc, sizeof(utc));
+		_cleanup_free_ char *id = format_string("%s-abcdef", utc);
+
+		json_object_set_new(copy, "id", json_string(id));
+		json_object_set_new(copy, "night", json_integer(when - (json_int_t)i));
+		save_night(copy);
+	}
+}
+
+static void only_the_last_nights_are_looked_back_at(void **state)
+{
+	_cleanup_(night_list_deinit) struct night_list list = {0};
+	_cleanup_json_ json_t *night = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	night = fake_night(&lab);
+	add_nights_before(night, NIGHTS_MAX + 3);
+	load_nights(&list);
+	assert_int_equal(list.count, NIGHTS_MAX);
+	assert_string_equal(json_text(list.nights[NIGHTS_MAX - 1], "id"), json_text(night, "id"));
+	gsl_rng_free(lab.rng);
+}
+
+/* What nobody will write again is kept in short: readings, alerts, and the last memory. */
+static void what_is_over_is_kept_in_short(void **state)
+{
+	_cleanup_(night_list_deinit) struct night_list list = {0};
+	_cleanup_json_ json_t *untold = NULL;
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 1);
+	untold = fake_night(&lab);
+	for (int i = 0; i < 2; i++)
+		json_decref(fake_night_with(
+			&lab, (struct night_options){.force_busy = true, .tell = tell}));
+	json_object_set_new(untold, "untold", json_true());
+	save_night(untold);
+	load_nights(&list);
+	assert_int_equal(list.count, 3);
+	assert_true(json_equal(list.nights[0], untold));
+	assert_null(json_object_get(list.nights[1], "memory"));
+	assert_non_null(json_object_get(list.nights[2], "memory"));
+	const json_t *whole = row_of(json_object_get(untold, "metrics"), "delay");
+	const json_t *kept =
+		night_row(json_object_get(list.nights[1], "metrics"), json_text(whole, "name"));
+
+	assert_true(json_number(kept, "value", 0) > 0 && json_number(kept, "aa", 0) > 0);
+	assert_string_equal(json_text(kept, "baseline"), json_text(whole, "baseline"));
+	assert_non_null(json_object_get(kept, "verdict"));
+	assert_int_equal(json_object_size(kept), 5);
+	forget_told();
+	gsl_rng_free(lab.rng);
+}
+
+/* A directory of a run, as the engine leaves it; path, caller frees. */
+static char *leave_logs(const json_t *night, const char *purpose)
+{
+	_cleanup_free_ char *dir = format_string("%s/results/%sruns/%s/trial-0000", scratch,
+		strncmp(purpose, "drill", 5) == 0 ? "nightly/drills/" : "",
+		json_text(run_of(night, purpose), "id"));
+	char *path = format_string("%s/lab.log", dir);
+
+	assert_ok(fs_make_dirs(dir));
+	assert_ok(fs_write_atomic(path, "", 0));
+	return path;
+}
+
+static void logs_of_old_nights_are_dropped(void **state)
+{
+	static const char *const purposes[] = {"measure", "aa", "drill"};
+	const struct night_options keeping = {.force_busy = true, .keep_logs = 1};
+	_cleanup_json_ json_t *first = NULL;
+	char *logs[ARRAY_SIZE(purposes)];
+	struct fake_lab lab;
+
+	(void)state;
+	fake_lab_init(&lab, 3);
+	spend_nights(&lab, LEARNED);
+	first = fake_night_with(&lab, (struct night_options){.force_busy = true, .drill = true});
+	for (size_t i = 0; i < ARRAY_SIZE(purposes); i++)
+		logs[i] = leave_logs(first, purposes[i]);
+	json_decref(fake_night_with(&lab, keeping));
+	for (size_t i = 0; i < ARRAY_SIZE(purposes); i++)
+		assert_int_equal(access(logs[i], F_OK), 0);
+	json_decref(fake_night_with(&lab, keeping));
+	for (size_t i = 0; i < ARRAY_SIZE(purposes); i++) {
+		_cleanup_free_ char *record = format_string(
+			"%s/results/%s", scratch, json_text(run_of(first, purposes[i]), "record"));
+
+		assert_true(access(logs[i], F_OK) < 0);
+		assert_int_equal(access(record, F_OK), 0);
+		free(logs[i]);
+	}
 	gsl_rng_free(lab.rng);
 }
 
@@ -877,6 +988,9 @@ int main(void)
 		scratch_test(nothing_measured_is_incomplete),
 		scratch_test(failed_trials_are_told),
 		scratch_test(damaged_nights_are_left_out),
+		scratch_test(only_the_last_nights_are_looked_back_at),
+		scratch_test(what_is_over_is_kept_in_short),
+		scratch_test(logs_of_old_nights_are_dropped),
 		scratch_test(a_drill_leaves_nothing_behind),
 		scratch_test(a_drill_waits_for_enough_nights),
 		scratch_test(what_is_not_found_is_missed),
