@@ -1,0 +1,120 @@
+/* Records that somebody made up, in the results directory: whatever they hold, the server answers
+ * within bounded work and memory. */
+#include "harness/base/test/support.h"
+
+#include "dashboard/server/test/http.h"
+#include "harness/record/gather.h"
+
+#include "harness/record/synthetic.h"
+
+#define ID "20260131T201512Z-3f9a1c"
+
+static json_t *record; /* of a synthetic night, without its trials */
+
+static int set_up(void **state)
+{
+	const struct synthetic_options options = {.seed = 9, .count = 1};
+
+	if (scratch_make(state) != 0)
+		return -1;
+	assert_ok(synthetic_night(&options, 0, &record));
+	json_object_set_new(record, "id", json_string(ID));
+	json_object_del(record, "synthetic");
+	json_object_del(record, "digest");
+	json_object_set_new(record, "claims", json_array());
+	json_object_set_new(record, "trials", json_array());
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	stop();
+	json_decref(record);
+	return scratch_remove(state);
+}
+
+#define foreign_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+static void put_in_store(void)
+{
+	_cleanup_free_ char *dir = scratch_path("runs");
+	_cleanup_free_ char *path = scratch_path("runs/" ID ".json");
+	_cleanup_free_ char *text = json_dumps(record, JSON_COMPACT);
+
+	assert_ok(fs_make_dirs(dir));
+	assert_ok(fs_write_atomic(path, text, strlen(text)));
+}
+
+/* The samples of a trial to be filled; borrowed. */
+static json_t *add_trial(int index, const char *experiment, const char *variant)
+{
+	json_t *samples = json_array();
+
+	json_array_append_new(json_object_get(record, "trials"),
+		json_pack("{s:i, s:s, s:s, s:i, s:i, s:s, s:s, s:{}, s:s, s:o, s:[], s:i}", "index",
+			index, "mechanism", "shmipc", "experiment", experiment, "block", index / 2,
+			"half", index % 2, "variant", variant, "role", "baseline", "parameters",
+			"outcome", "ok", "samples", samples, "evidence", "wall_s", 1));
+	return samples;
+}
+
+static void add_sample(json_t *samples, const char *metric, int at, double value)
+{
+	json_array_append_new(samples, json_pack("{s:s, s:s, s:{s:i}, s:[f]}", "metric", metric,
+					       "unit", "us", "at", "x", at, "values", value));
+}
+
+/* ---- series ---- */
+
+/* Minutes of work where each series looks through all samples; a client has half a minute. */
+static void test_many_series_are_answered(void **state)
+{
+	enum { TRIALS = 6, POINTS = 8000 };
+	static const char *const paths[] = {"papers/C?run=" ID, "runs/" ID "/series", "runs/" ID,
+		"runs/" ID "/report.json", "claims/C1?run=" ID};
+
+	(void)state;
+	for (int i = 0; i < TRIALS; i++) {
+		json_t *samples = add_trial(i, "roundtrip", i % 2 ? "a" : "b");
+
+		for (int k = 0; k < POINTS; k++)
+			add_sample(samples, "m", k, k + i);
+	}
+	put_in_store();
+	start();
+	wait_for_runs(1);
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+		json_decref(get_json(paths[i], 200));
+	_cleanup_json_ json_t *series = get_json(paths[1], 200);
+
+	assert_int_equal(json_array_size(json_object_get(series, "series")), GATHER_MOST_SERIES);
+}
+
+static void test_many_tables_and_variants_are_answered(void **state)
+{
+	enum { TRIALS = 8000 };
+
+	(void)state;
+	for (int i = 0; i < TRIALS; i++) {
+		_cleanup_free_ char *experiment = format_string("e%d", i % 2000);
+		_cleanup_free_ char *variant = format_string("v%d", i);
+		json_t *samples = add_trial(i, experiment, variant);
+
+		add_sample(samples, "m", 1, i);
+		add_sample(samples, "m", 2, i);
+	}
+	put_in_store();
+	start();
+	wait_for_runs(1);
+	json_decref(get_json("papers/C?run=" ID, 200));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		foreign_test(test_many_series_are_answered),
+		foreign_test(test_many_tables_and_variants_are_answered),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
