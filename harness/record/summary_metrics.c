@@ -12,6 +12,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Bytes of a series' coordinates in the index: ours have a tenth. */
+#define MOST_COORDINATES 1024
+
 /* The trials of one variant in one experiment. */
 struct group {
 	size_t index;
@@ -100,6 +103,19 @@ static void hash_settings(void *key, void *data, void *context)
 	group->settings[16] = '\0';
 }
 
+/* Takes the text over. One that is too long is told by its hash, so that it stays another than
+ * others. */
+static char *cut_coordinates(char *text)
+{
+	_cleanup_free_ char *whole = text;
+	char hex[33];
+
+	if (strlen(whole) <= MOST_COORDINATES)
+		return take_ptr(whole);
+	fs_hash_bytes(whole, strlen(whole), hex);
+	return format_string("{\"hash of too many coordinates\":\"%s\"}", hex);
+}
+
 static char *coordinates(const struct group *group, const json_t *trial, const json_t *sample)
 {
 	const json_t *parameters = json_object_get(trial, "parameters");
@@ -113,7 +129,7 @@ static char *coordinates(const struct group *group, const json_t *trial, const j
 	}
 	json_object_foreach (json_object_get(sample, "at"), name, value)
 		json_object_set(at, name, value);
-	return coordinates_text(at);
+	return cut_coordinates(coordinates_text(at));
 }
 
 static void add_row(struct rows *rows, const struct row *row)

@@ -109,11 +109,93 @@ static void test_many_tables_and_variants_are_answered(void **state)
 	json_decref(get_json("papers/C?run=" ID, 200));
 }
 
+/* ---- rows ---- */
+
+static size_t text_size(const json_t *value)
+{
+	return json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENSURE_ASCII);
+}
+
+/* Of bytes that are escaped. */
+static json_t *long_text(size_t size)
+{
+	_cleanup_free_ char *text = calloc(1, size + 1);
+
+	memset(text, 1, size);
+	return json_string(text);
+}
+
+static void test_a_row_is_cut(void **state)
+{
+	enum { MANY = 1000, LONG = 4000, ROW = 16 << 10, PAGE = 64 << 10 };
+	json_t *command = json_pack("[s]", "run"),
+	       *images = json_pack("[{s:s, s:s}]", "name", "tiny", "hash", "0123"),
+	       *claims = json_array();
+	json_t *host = json_object_get(record, "host"), *build = json_object_get(record, "build");
+
+	(void)state;
+	for (int i = 1; i < MANY; i++) {
+		_cleanup_json_ json_t *text = long_text(LONG);
+
+		json_array_append(command, text);
+		json_array_append_new(images,
+			json_pack("{s:O, s:O, s:O}", "name", text, "hash", text, "more", text));
+		json_array_append_new(
+			claims, json_pack("{s:s, s:s, s:s, s:s, s:[]}", "id", "C1", "paper", "C",
+					"verdict", "reproduced", "reason", "", "tests"));
+	}
+	json_object_set_new(record, "command", command);
+	json_object_set_new(record, "images", images);
+	json_object_set_new(record, "claims", claims);
+	json_object_set_new(build, "version", long_text(LONG));
+	json_object_set_new(build, "commit", long_text(LONG));
+	json_object_set_new(host, "cpu", json_pack("{s:o}", "model", long_text(500)));
+	json_object_set_new(host, "qemu", json_pack("{s:o}", "version", long_text(500)));
+	put_in_store();
+	start();
+	wait_for_runs(1);
+	_cleanup_json_ json_t *runs = get_json("runs", 200);
+	const json_t *row = json_array_get(json_object_get(runs, "runs"), 0);
+	_cleanup_reply_ struct reply overview = get("/api/v1/overview");
+
+	assert_true(text_size(row) <= ROW);
+	assert_true(strlen(overview.body) <= PAGE);
+	assert_string_equal(
+		json_string_value(json_array_get(json_object_get(row, "command"), 0)), "run");
+	assert_string_equal(
+		json_text(json_array_get(json_object_get(row, "images"), 0), "name"), "tiny");
+	assert_true(json_array_size(json_object_get(row, "notes")) > 1);
+}
+
+static void test_coordinates_are_cut(void **state)
+{
+	enum { LONG = 1 << 20, TRIALS = 6 };
+	_cleanup_json_ json_t *text = long_text(LONG);
+
+	(void)state;
+	for (int i = 0; i < TRIALS; i++) {
+		json_t *samples = add_trial(i, "roundtrip", "a");
+
+		add_sample(samples, "m", 1, i);
+		json_object_set(json_object_get(json_array_get(samples, 0), "at"), "y", text);
+	}
+	put_in_store();
+	start();
+	wait_for_runs(1);
+	_cleanup_json_ json_t *series = get_json("series", 200);
+	const json_t *all = json_object_get(series, "series");
+
+	assert_int_equal(json_array_size(all), 1);
+	assert_true(text_size(all) < 4096);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		foreign_test(test_many_series_are_answered),
 		foreign_test(test_many_tables_and_variants_are_answered),
+		foreign_test(test_a_row_is_cut),
+		foreign_test(test_coordinates_are_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
