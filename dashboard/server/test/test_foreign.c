@@ -5,6 +5,7 @@
 #include "dashboard/server/test/http.h"
 #include "harness/record/gather.h"
 
+#include "harness/record/record.h"
 #include "harness/record/synthetic.h"
 
 #define ID "20260131T201512Z-3f9a1c"
@@ -189,6 +190,64 @@ static void test_coordinates_are_cut(void **state)
 	assert_true(text_size(all) < 4096);
 }
 
+/* ---- sizes ---- */
+
+/* Clients that ask for a large record and do not take it. */
+static void test_a_large_record_is_not_held_for_each_client(void **state)
+{
+	enum { CLIENTS = 100, RECORD = 40 << 20, ALL = 400 << 20 };
+	_cleanup_free_ char *request = NULL;
+	int fds[CLIENTS];
+	size_t before;
+
+	(void)state;
+	json_object_set_new(json_object_get(record, "host"), "note", long_text(RECORD / 6));
+	put_in_store();
+	start();
+	wait_for_runs(1);
+	request = format_string(
+		"GET /api/v1/runs/" ID "/record.json HTTP/1.1\r\nHost: localhost:%u\r\n\r\n", port);
+	before = resident_bytes();
+	for (size_t i = 0; i < CLIENTS; i++) {
+		char bytes[12];
+
+		fds[i] = connect_to_it();
+		send_text(fds[i], request);
+		/* it has begun to be sent */
+		assert_int_equal(recv(fds[i], bytes, sizeof(bytes), MSG_WAITALL), sizeof(bytes));
+		assert_memory_equal(bytes, "HTTP/1.1 200", sizeof(bytes));
+	}
+	assert_true(resident_bytes() < before + ALL);
+	for (size_t i = 0; i < CLIENTS; i++)
+		close(fds[i]);
+}
+
+static void test_a_record_comes_as_it_is(void **state)
+{
+	_cleanup_free_ char *path = scratch_path("runs/" ID ".json");
+	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *tag = NULL;
+
+	(void)state;
+	put_in_store();
+	assert_ok(fs_read(path, RECORD_MAX_BYTES, &text, NULL));
+	start();
+	wait_for_runs(1);
+	_cleanup_reply_ struct reply reply = get("/api/v1/runs/" ID "/record.json");
+	_cleanup_reply_ struct reply head = ask("HEAD", "/api/v1/runs/" ID "/record.json", NULL);
+	const char *header = reply_header(&reply, "ETag");
+
+	assert_int_equal(reply.status, 200);
+	assert_string_equal(reply.body, text);
+	assert_int_equal(head.status, 200);
+	assert_string_equal(head.body, "");
+	assert_non_null(header);
+	tag = format_string("If-None-Match: %.*s\r\n", (int)strcspn(header, "\r"), header);
+	_cleanup_reply_ struct reply again = ask("GET", "/api/v1/runs/" ID "/record.json", tag);
+
+	assert_int_equal(again.status, 304);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,6 +255,8 @@ int main(void)
 		foreign_test(test_many_tables_and_variants_are_answered),
 		foreign_test(test_a_row_is_cut),
 		foreign_test(test_coordinates_are_cut),
+		foreign_test(test_a_large_record_is_not_held_for_each_client),
+		foreign_test(test_a_record_comes_as_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
