@@ -56,16 +56,15 @@ static bool is_text(const char *type)
 	       strstr(type, "javascript") || strstr(type, "svg");
 }
 
-static struct MHD_Response *make_response(
-	const struct answer *answer, const void *data, size_t size, bool packed)
+/* Takes the response over, and hands it on with what its headers say of it. */
+static struct MHD_Response *with_headers(
+	const struct answer *answer, struct MHD_Response *response, bool packed)
 {
 	static const char *const keeps[] = {
 		[ANSWER_REVALIDATE] = "no-cache",
 		[ANSWER_FOREVER] = "public, max-age=31536000, immutable",
 		[ANSWER_NEVER] = "no-store",
 	};
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(size, (void *)data, MHD_RESPMEM_PERSISTENT);
 
 	if (!response)
 		abort();
@@ -80,11 +79,17 @@ static struct MHD_Response *make_response(
 	return response;
 }
 
-static struct answer *make(unsigned int status, const char *type, const void *data, char *owned,
-	size_t size, enum answer_keep keep)
+static struct MHD_Response *make_response(
+	const struct answer *answer, const void *data, size_t size, bool packed)
+{
+	return with_headers(answer,
+		MHD_create_response_from_buffer(size, (void *)data, MHD_RESPMEM_PERSISTENT),
+		packed);
+}
+
+static struct answer *make_bare(unsigned int status, const char *type, enum answer_keep keep)
 {
 	struct answer *answer = calloc(1, sizeof(*answer));
-	char hex[33];
 
 	if (!answer)
 		abort();
@@ -92,17 +97,48 @@ static struct answer *make(unsigned int status, const char *type, const void *da
 	answer->status = status;
 	answer->type = type;
 	answer->keep = keep;
+	pthread_mutex_init(&answer->lock, NULL);
+	pthread_mutex_init(&answer->pack_lock, NULL);
+	return answer;
+}
+
+/* The tag of what these bytes are, or stand for. */
+static void set_tag(struct answer *answer, const void *bytes, size_t size)
+{
+	char hex[33];
+
+	if (answer->keep == ANSWER_NEVER)
+		return;
+	fs_hash_bytes(bytes, size, hex);
+	/* weak: the same content, compressed or not */
+	snprintf(answer->etag, sizeof(answer->etag), "W/\"%.32s\"", hex);
+}
+
+static struct answer *make(unsigned int status, const char *type, const void *data, char *owned,
+	size_t size, enum answer_keep keep)
+{
+	struct answer *answer = make_bare(status, type, keep);
+
 	answer->data = data;
 	answer->owned = owned;
 	answer->size = size;
-	pthread_mutex_init(&answer->lock, NULL);
-	pthread_mutex_init(&answer->pack_lock, NULL);
-	if (keep != ANSWER_NEVER) {
-		fs_hash_bytes(data, size, hex);
-		/* weak: the same content, compressed or not */
-		snprintf(answer->etag, sizeof(answer->etag), "W/\"%.32s\"", hex);
-	}
+	set_tag(answer, data, size);
 	answer->plain_response = make_response(answer, data, size, false);
+	return answer;
+}
+
+struct answer *answer_file(
+	const char *type, int fd, const struct stat *status, enum answer_keep keep)
+{
+	struct answer *answer = make_bare(MHD_HTTP_OK, type, keep);
+	char stamp[128];
+
+	snprintf(stamp, sizeof(stamp), "%llu %lld %lld.%09ld", (unsigned long long)status->st_ino,
+		(long long)status->st_size, (long long)status->st_mtim.tv_sec,
+		status->st_mtim.tv_nsec);
+	set_tag(answer, stamp, strlen(stamp));
+	answer->plain_response = with_headers(
+		answer, MHD_create_response_from_fd64((uint64_t)status->st_size, fd), false);
 	return answer;
 }
 

@@ -9,6 +9,7 @@
 
 #include <microhttpd.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 
 enum answer_keep {
 	ANSWER_REVALIDATE, /* the client asks each time whether its copy is still right */
@@ -25,6 +26,11 @@ struct answer *answer_new(
 /* As answer_new() for bytes that stay. */
 struct answer *answer_static(
 	const char *type, const void *data, size_t size, enum answer_keep keep);
+
+/* A regular file as it is, `status` being its fstat(): it is read while it is sent, never
+ * compressed, and takes no memory. Takes the descriptor over. */
+struct answer *answer_file(
+	const char *type, int fd, const struct stat *status, enum answer_keep keep);
 
 /* Compact JSON; takes the value over. */
 struct answer *answer_json(json_t *value, enum answer_keep keep);

@@ -4,6 +4,7 @@
 #include "harness/base/fs.h"
 #include "harness/record/claims.h"
 #include "harness/record/coordinates.h"
+#include "harness/record/gather.h"
 #include "harness/record/paper.h"
 #include "harness/record/samples.h"
 #include "harness/report/basis.h"
@@ -253,6 +254,7 @@ static void add_table_urls(const json_t *record, const json_t *paper, const json
 /* Every series of the mechanism with its figure; api.h has the same for a whole run. */
 json_t *api_series_of(const json_t *record, const char *mechanism)
 {
+	_cleanup_gathered_ struct gathered *gathered = gather_readings(record);
 	_cleanup_json_ json_t *list = series_list(record);
 	json_t *shown = json_array();
 	json_t *series;
@@ -268,7 +270,7 @@ json_t *api_series_of(const json_t *record, const char *mechanism)
 			continue;
 		url = api_samples_url(record, whose, experiment, series);
 		json_object_set_new(series, "samples", json_string(url));
-		if (record_reading(record, whose, experiment, series, &reading)) {
+		if (gathered_reading(gathered, series, &reading)) {
 			json_object_set_new(series, "median", json_real(reading.median));
 			json_object_set_new(series, "low", json_real(reading.low));
 			json_object_set_new(series, "high", json_real(reading.high));

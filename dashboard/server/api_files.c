@@ -120,18 +120,23 @@ static struct error *send_report(const struct record *record, size_t which, stru
 	return NULL;
 }
 
-static struct error *send_record(
-	struct ask *ask, const struct held_record *held, struct answer **answer)
+/* As it is: nothing is made of it, so it may be of any size. */
+static struct error *send_record(struct ask *ask, struct answer **answer)
 {
-	char *text;
-	size_t size;
+	_cleanup_free_ char *id = NULL;
+	_cleanup_json_ json_t *row = NULL;
+	struct stat status;
+	int fd;
 
-	if (!held_row(held))
-		return api_not_found(ask, error_new(ERROR_USAGE, "this run has no record yet"));
-	try_(fs_read_beneath(store_root(ask->store), json_text(held_row(held), "path"),
-		STORE_RECORD_BYTES, &text, &size, NULL));
-	*answer = answer_new(
-		MHD_HTTP_OK, "application/json; charset=utf-8", text, size, ANSWER_REVALIDATE);
+	try_(api_run_id(ask, ask->captured[0], &id));
+	try_(index_run(ask->reader->index, id, &row));
+	if (!row)
+		return api_not_found(
+			ask, error_new(ERROR_USAGE, "there is no record of a run '%s' yet", id));
+	try_(fs_open_beneath(store_root(ask->store), json_text(row, "path"), &fd, &status));
+	*answer = answer_file("application/json; charset=utf-8", fd, &status, ANSWER_REVALIDATE);
+	/* files that are open are not kept so */
+	ask->passing = true;
 	return NULL;
 }
 
@@ -143,9 +148,10 @@ struct error *api_report_get(struct ask *ask, struct answer **answer)
 
 	while (which < ARRAY_SIZE(reports) && strcmp(reports[which].name, name) != 0)
 		which++;
-	if (which == ARRAY_SIZE(reports) && strcmp(name, "record.json") != 0)
+	if (strcmp(name, "record.json") == 0)
+		return send_record(ask, answer);
+	if (which == ARRAY_SIZE(reports))
 		return api_not_found(ask, error_new(ERROR_USAGE, "a run has no '%.40s'", name));
 	try_(api_hold(ask, ask->captured[0], &held));
-	return which < ARRAY_SIZE(reports) ? send_report(held_record(held), which, answer)
-					   : send_record(ask, held, answer);
+	return send_report(held_record(held), which, answer);
 }

@@ -130,23 +130,23 @@ static void note_complaint(void *context, const char *format, va_list args)
 		vsnprintf(server->complaint, sizeof(server->complaint), format, args);
 }
 
-/* As many connections as the limit of open files allows. */
+/* As many connections as the limit of open files allows, each with a file that it is sent. */
 static unsigned int connections(void)
 {
+	const rlim_t wanted = 2 * CONNECTIONS + OTHER_FDS;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return 256;
-	if (limit.rlim_cur < CONNECTIONS + OTHER_FDS) {
-		limit.rlim_cur = limit.rlim_max < CONNECTIONS + OTHER_FDS ? limit.rlim_max
-									  : CONNECTIONS + OTHER_FDS;
+	if (limit.rlim_cur < wanted) {
+		limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
 		setrlimit(RLIMIT_NOFILE, &limit);
 		getrlimit(RLIMIT_NOFILE, &limit);
 	}
-	if (limit.rlim_cur >= CONNECTIONS + OTHER_FDS)
+	if (limit.rlim_cur >= wanted)
 		return CONNECTIONS;
-	return limit.rlim_cur > 2 * OTHER_FDS ? (unsigned int)limit.rlim_cur - OTHER_FDS
-					      : (unsigned int)limit.rlim_cur / 2;
+	return limit.rlim_cur > 2 * OTHER_FDS ? ((unsigned int)limit.rlim_cur - OTHER_FDS) / 2
+					      : (unsigned int)limit.rlim_cur / 4;
 }
 
 /* The path is taken apart by us, from the target as it was sent. */

@@ -2,7 +2,7 @@
 #include "harness/record/aa.h"
 
 #include "harness/base/cleanup.h"
-#include "harness/record/samples.h"
+#include "harness/record/gather.h"
 #include "harness/stats/multiple.h"
 #include "harness/stats/pairs.h"
 
@@ -16,21 +16,10 @@ bool aa_is(const json_t *record)
 	return json_is_true(json_object_get(json_object_get(record, "plan"), "aa"));
 }
 
-static bool is_listed(const json_t *rows, const json_t *row)
-{
-	const json_t *one;
-	size_t i;
-
-	json_array_foreach (rows, i, one) {
-		if (json_equal(one, row))
-			return true;
-	}
-	return false;
-}
-
 /* What arm A has read, each once. */
 static json_t *list_rows(const json_t *record)
 {
+	_cleanup_json_ json_t *seen = json_object();
 	json_t *rows = json_array();
 	const json_t *trial, *sample;
 	size_t t, s;
@@ -44,30 +33,33 @@ static json_t *list_rows(const json_t *record)
 				json_text(trial, "experiment"), "variant",
 				json_text(trial, "variant"), "metric", json_text(sample, "metric"),
 				"at", json_object_get(sample, "at"));
+			_cleanup_free_ char *key = series_key(row);
 
-			if (row && !is_listed(rows, row))
-				json_array_append(rows, row);
+			if (json_object_get(seen, key) ||
+				json_array_size(rows) >= GATHER_MOST_SERIES)
+				continue;
+			json_object_set_new(seen, key, json_true());
+			json_array_append(rows, row);
 		}
 	}
 	return rows;
 }
 
-static json_t *selector_of(const json_t *row, const char *arm)
+static json_t *in_arm(const json_t *row, const char *arm)
 {
-	return json_pack("{s:O, s:O, s:O*, s:s}", "variant", json_object_get(row, "variant"),
-		"metric", json_object_get(row, "metric"), "at", json_object_get(row, "at"), "arm",
-		arm);
+	json_t *series = json_copy((json_t *)row);
+
+	json_object_set_new(series, "arm", json_string(arm));
+	return series;
 }
 
-static bool estimate(const json_t *record, const json_t *row, struct ratio_estimate *out)
+static bool estimate(struct gathered *gathered, const json_t *row, struct ratio_estimate *out)
 {
-	const struct source source = {record, json_text(row, "mechanism"),
-		json_text(row, "experiment"), record_seed(record)};
-	_cleanup_json_ json_t *a = selector_of(row, "A");
-	_cleanup_json_ json_t *b = selector_of(row, "B");
+	_cleanup_json_ json_t *a = in_arm(row, "A");
+	_cleanup_json_ json_t *b = in_arm(row, "B");
 	_cleanup_free_ double *of_a = NULL;
 	_cleanup_free_ double *of_b = NULL;
-	size_t pairs = source_pairs(&source, b, a, &of_b, &of_a);
+	size_t pairs = gathered_pairs(gathered, b, a, &of_b, &of_a);
 
 	return pairs_ratio(of_b, of_a, pairs, out);
 }
@@ -101,6 +93,7 @@ static void mark_differences(json_t *rows)
 
 json_t *aa_compare(const json_t *record)
 {
+	_cleanup_gathered_ struct gathered *gathered = gather_readings(record);
 	_cleanup_json_ json_t *candidates = list_rows(record);
 	json_t *rows = json_array(), *row;
 	size_t i;
@@ -108,7 +101,7 @@ json_t *aa_compare(const json_t *record)
 	json_array_foreach (candidates, i, row) {
 		struct ratio_estimate ratio;
 
-		if (!estimate(record, row, &ratio))
+		if (!estimate(gathered, row, &ratio))
 			continue;
 		put_estimate(row, &ratio);
 		json_array_append(rows, row);

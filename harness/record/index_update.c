@@ -7,6 +7,7 @@
 #include "harness/base/fs.h"
 #include "harness/base/parallel.h"
 #include "harness/base/version.h"
+#include "harness/record/cut.h"
 #include "harness/record/record.h"
 #include "harness/record/samples.h"
 #include "harness/record/summary.h"
@@ -143,10 +144,21 @@ static struct error *find_changes(struct update *update, json_t *gone)
 
 /* ---- reading ---- */
 
+/* A reason may name what stands in the file. */
+#define REASON_BYTES 1024
+
+/* Takes `reason` over. */
 static void refuse(struct index_entry *entry, const char *status, char *reason)
 {
+	_cleanup_json_ json_t *whole = reason ? json_string(reason) : NULL;
+	_cleanup_json_ json_t *cut = cut_text(whole, REASON_BYTES);
+
 	entry->status = status;
 	entry->reason = reason;
+	if (!cut)
+		return;
+	entry->reason = format_string("%s", json_string_value(cut));
+	free(reason);
 }
 
 /* A record may be whole and still not belong here. */

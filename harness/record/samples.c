@@ -1,6 +1,7 @@
 /* Which trials count, and what they measured: see claims.h. Must never let a trial without evidence
  * or a reading that is not a finite number into a figure. */
 #include "harness/record/samples.h"
+#include "harness/base/fs.h"
 #include "harness/record/coordinates.h"
 
 #include "harness/stats/bootstrap.h"
@@ -61,6 +62,29 @@ bool json_has_part(const json_t *object, const json_t *part)
 		}
 	}
 	return true;
+}
+
+static void set_coordinate(json_t *at, const char *name, json_t *value)
+{
+	double number = json_number_value(value);
+
+	if (json_is_real(value) && fabs(number) < 1e15 && number == floor(number))
+		json_object_set_new(at, name, json_integer((json_int_t)number));
+	else
+		json_object_set(at, name, value);
+}
+
+char *coordinates_text(const json_t *at)
+{
+	_cleanup_json_ json_t *same = json_object();
+	const char *name;
+	json_t *value;
+	char *text;
+
+	json_object_foreach ((json_t *)at, name, value)
+		set_coordinate(same, name, value);
+	text = json_object_size(same) ? json_dumps(same, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	return text ? text : format_string("%s", "");
 }
 
 /* The one sample of the metric that has the coordinates; NULL for none or more than one. */
@@ -172,6 +196,19 @@ static void drop_ambiguous(struct readings *readings)
 	readings->count = kept;
 }
 
+void readings_pair(struct readings *readings)
+{
+	if (readings->count)
+		qsort(readings->items, readings->count, sizeof(*readings->items), by_pair);
+	drop_ambiguous(readings);
+}
+
+json_int_t trial_pair(const json_t *trial)
+{
+	return json_integer_value(json_object_get(trial, "block")) * 1000003 +
+	       json_integer_value(json_object_get(trial, "half"));
+}
+
 void readings_collect(
 	const struct source *source, const json_t *selector, bool paired, struct readings *readings)
 {
@@ -195,36 +232,46 @@ void readings_collect(
 				readings->why_not = reason ? reason : "no such reading";
 			continue;
 		}
-		item.pair = json_integer_value(json_object_get(trial, "block")) * 1000003 +
-			    json_integer_value(json_object_get(trial, "half"));
+		item.pair = trial_pair(trial);
 		readings->unit = trial_unit(trial, metric, at);
 		readings->items[readings->count++] = item;
 	}
-	if (paired && readings->count) {
-		qsort(readings->items, readings->count, sizeof(*readings->items), by_pair);
-		drop_ambiguous(readings);
-	}
+	if (paired)
+		readings_pair(readings);
 }
 
-/* The values of the counted trials, and their median without its interval, which takes a hundred
- * times as long. */
-static bool read_values(const struct source *source, const json_t *selector, double **values,
-	struct reading *reading)
+static double *values_of(const struct readings *readings)
 {
-	_cleanup_readings_ struct readings readings = {0};
+	double *values = calloc(readings->count + 1, sizeof(*values));
 
-	readings_collect(source, selector, true, &readings);
-	*values = calloc(readings.count + 1, sizeof(**values));
-	if (readings.count == 0 || !*values)
-		return false;
-	for (size_t i = 0; i < readings.count; i++)
-		(*values)[i] = readings.items[i].value;
+	if (!values)
+		abort();
+	for (size_t i = 0; i < readings->count; i++)
+		values[i] = readings->items[i].value;
+	return values;
+}
+
+void readings_median(const struct readings *readings, struct reading *reading)
+{
+	_cleanup_free_ double *values = values_of(readings);
+
 	*reading = (struct reading){
-		.median = stats_median(*values, readings.count),
-		.trials = readings.count,
-		.unit = readings.unit,
+		.median = stats_median(values, readings->count),
+		.low = -INFINITY,
+		.high = INFINITY,
+		.trials = readings->count,
+		.unit = readings->unit,
 	};
-	return true;
+}
+
+/* Takes a hundred times as long as the median. */
+void readings_interval(const struct readings *readings, unsigned long seed, struct reading *reading)
+{
+	_cleanup_free_ double *values = values_of(readings);
+	struct interval interval = bootstrap_median(values, readings->count, INTERVAL_LEVEL, seed);
+
+	reading->low = interval.low;
+	reading->high = interval.high;
 }
 
 /* Where a selector names several variants, the one with the best median; else NULL. */
@@ -239,12 +286,14 @@ static const char *best_variant(const struct source *source, const json_t *selec
 
 	json_object_del(one, "best_of");
 	json_array_foreach (json_object_get(selector, "best_of"), i, name) {
-		_cleanup_free_ double *values = NULL;
+		_cleanup_readings_ struct readings readings = {0};
 		struct reading reading;
 
 		json_object_set(one, "variant", (json_t *)name);
-		if (!read_values(source, one, &values, &reading))
+		readings_collect(source, one, true, &readings);
+		if (readings.count == 0)
 			continue;
+		readings_median(&readings, &reading);
 		if (!best ||
 			(higher ? reading.median > best_median : reading.median < best_median)) {
 			best = json_string_value(name);
@@ -271,15 +320,36 @@ json_t *selector_settle(const struct source *source, const json_t *selector)
 
 bool source_reading(const struct source *source, const json_t *selector, struct reading *reading)
 {
-	_cleanup_free_ double *values = NULL;
-	struct interval interval;
+	_cleanup_readings_ struct readings readings = {0};
 
-	if (!read_values(source, selector, &values, reading))
+	readings_collect(source, selector, true, &readings);
+	if (readings.count == 0)
 		return false;
-	interval = bootstrap_median(values, reading->trials, INTERVAL_LEVEL, source->seed);
-	reading->low = interval.low;
-	reading->high = interval.high;
+	readings_median(&readings, reading);
+	readings_interval(&readings, source->seed, reading);
 	return true;
+}
+
+size_t readings_match(
+	const struct readings *a, const struct readings *b, double **of_a, double **of_b)
+{
+	size_t pairs = 0;
+
+	*of_a = calloc(a->count + 1, sizeof(**of_a));
+	*of_b = calloc(a->count + 1, sizeof(**of_b));
+	if (!*of_a || !*of_b)
+		return 0;
+	for (size_t i = 0, j = 0; i < a->count && j < b->count;) {
+		if (a->items[i].pair < b->items[j].pair) {
+			i++;
+		} else if (a->items[i].pair > b->items[j].pair) {
+			j++;
+		} else {
+			(*of_a)[pairs] = a->items[i++].value;
+			(*of_b)[pairs++] = b->items[j++].value;
+		}
+	}
+	return pairs;
 }
 
 size_t source_pairs(const struct source *source, const json_t *of, const json_t *to,
@@ -287,25 +357,10 @@ size_t source_pairs(const struct source *source, const json_t *of, const json_t 
 {
 	_cleanup_readings_ struct readings a = {0};
 	_cleanup_readings_ struct readings b = {0};
-	size_t pairs = 0;
 
 	readings_collect(source, of, true, &a);
 	readings_collect(source, to, true, &b);
-	*subject = calloc(a.count + 1, sizeof(**subject));
-	*baseline = calloc(a.count + 1, sizeof(**baseline));
-	if (!*subject || !*baseline)
-		return 0;
-	for (size_t i = 0, j = 0; i < a.count && j < b.count;) {
-		if (a.items[i].pair < b.items[j].pair) {
-			i++;
-		} else if (a.items[i].pair > b.items[j].pair) {
-			j++;
-		} else {
-			(*subject)[pairs] = a.items[i++].value;
-			(*baseline)[pairs++] = b.items[j++].value;
-		}
-	}
-	return pairs;
+	return readings_match(&a, &b, subject, baseline);
 }
 
 unsigned long record_seed(const json_t *record)

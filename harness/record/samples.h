@@ -39,6 +39,24 @@ void readings_deinit(struct readings *readings);
 void readings_collect(const struct source *source, const json_t *selector, bool paired,
 	struct readings *readings);
 
+/* Sorts by pair; of those whose pair stands twice neither stays. */
+void readings_pair(struct readings *readings);
+
+/* Of one or more readings: the median, without an interval; and then with it. */
+void readings_median(const struct readings *readings, struct reading *reading);
+void readings_interval(
+	const struct readings *readings, unsigned long seed, struct reading *reading);
+
+/* Values of both, each sorted by pair, in the same order; each array is owned by the caller. */
+size_t readings_match(
+	const struct readings *a, const struct readings *b, double **of_a, double **of_b);
+
+/* The same number for the same half of the same block. */
+json_int_t trial_pair(const json_t *trial);
+
+/* Canonical JSON of coordinates, of which 8192 and 8192.0 are one; "" for none; caller frees. */
+char *coordinates_text(const json_t *at);
+
 /* True when the trial is one of those that the selector names, whether it counts or not. */
 bool trial_selected(const json_t *trial, const struct source *source, const json_t *selector);
 

@@ -3,6 +3,7 @@
 #include "harness/record/summary.h"
 
 #include "harness/base/fs.h"
+#include "harness/record/cut.h"
 #include "harness/record/samples.h"
 
 #include <string.h>
@@ -18,10 +19,19 @@ static char *dump(const json_t *value)
 	return text;
 }
 
-static void set_text(json_t *row, const char *key, char *text)
+/* Bytes of a run's row: with all that may be escaped it is below 16 KiB. */
+enum { TEXT_BYTES = 100, MECHANISMS_BYTES = 1024, LIST_BYTES = 2048, IMAGES_BYTES = 3072 };
+
+/* Of what tells why a claim has its verdict. */
+#define REASON_BYTES 1024
+
+/* As JSON in a text; takes `list` over. */
+static void set_list(json_t *row, const char *key, json_t *list)
 {
+	_cleanup_free_ char *text = dump(list);
+
 	json_object_set_new(row, key, json_string(text));
-	free(text);
+	json_decref(list);
 }
 
 /* "2026-01-31T20:15:12Z" as seconds since 1970; no year that a lab host cannot have. */
@@ -30,7 +40,7 @@ static bool parse_utc(const char *text, json_int_t *seconds)
 	struct tm tm = {0};
 	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
 
-	if (!end || *end || tm.tm_year < 100 || tm.tm_year > 400)
+	if (!end || strlen(text) > TEXT_BYTES || *end || tm.tm_year < 100 || tm.tm_year > 400)
 		return false;
 	*seconds = timegm(&tm);
 	return true;
@@ -62,6 +72,7 @@ static struct totals count_trials(const json_t *trials)
 
 static struct error *run_row(const struct record *record, json_t **row)
 {
+	static const char *const of_image[] = {"name", "hash", NULL};
 	const json_t *json = record->json;
 	const json_t *plan = json_object_get(json, "plan");
 	const json_t *build = json_object_get(json, "build");
@@ -83,10 +94,12 @@ static struct error *run_row(const struct record *record, json_t **row)
 		"seed", json_object_get(plan, "seed"));
 	if (!made)
 		return error_new(ERROR_INTERNAL, "cannot form the index's row of a run");
-	set_text(made, "notes", dump(record->notes));
-	set_text(made, "mechanisms", dump(json_object_get(plan, "mechanisms")));
-	set_text(made, "command", dump(json_object_get(json, "command")));
-	set_text(made, "images", dump(json_object_get(json, "images")));
+	cut_members(made, TEXT_BYTES);
+	set_list(made, "notes", cut_list(record->notes, NULL, LIST_BYTES));
+	set_list(made, "mechanisms",
+		cut_list(json_object_get(plan, "mechanisms"), NULL, MECHANISMS_BYTES));
+	set_list(made, "command", cut_list(json_object_get(json, "command"), NULL, LIST_BYTES));
+	set_list(made, "images", cut_list(json_object_get(json, "images"), of_image, IMAGES_BYTES));
 	json_object_set_new(made, "planned",
 		json_integer((json_int_t)json_array_size(json_object_get(plan, "trials"))));
 	json_object_set_new(made, "ok", json_integer(totals.ok));
@@ -177,6 +190,7 @@ static json_t *claim_row(const json_t *claim)
 		json_object_set(row, of_test[i], json_object_get(test, of_test[i]));
 	show_per_cent(test, row);
 	json_object_set(row, "comparable_reason", json_object_get(comparable, "reason"));
+	cut_members(row, REASON_BYTES);
 	return row;
 }
 

@@ -13,7 +13,8 @@
  *          published_low, published_high, comparable, comparable_reason, evidence, wall_s,
  *          disk_bytes}]}
  *
- * index.h says what the fields mean.
+ * index.h says what the fields mean. Texts and lists are cut to what is shown of them (cut.h): a
+ * "run" is below 16 KiB.
  */
 #pragma once
 

@@ -3,6 +3,7 @@
 #include "harness/record/summary.h"
 
 #include "harness/base/fs.h"
+#include "harness/record/cut.h"
 #include "harness/record/samples.h"
 
 #include <string.h>
@@ -11,6 +12,7 @@
 #define MAX_FIELDS 400
 #define MAX_DEPTH 4
 #define MAX_VALUE 512
+#define MAX_COLUMN 100 /* what a list of runs shows of a fact */
 
 /* What a machine keeps through updates of its software and firmware. */
 static const char *const of_machine[] = {"cpu", "cpu.model", "cpu.vendor", "cpu.family",
@@ -106,7 +108,8 @@ json_t *summary_of_host(const json_t *facts)
 		json_t *value = json_object_get(fields, columns[i].field);
 
 		if (json_is_string(value))
-			json_object_set(fingerprint, columns[i].column, value);
+			json_object_set_new(
+				fingerprint, columns[i].column, cut_text(value, MAX_COLUMN));
 	}
 	set_gib(fields);
 	return json_pack("{s:o, s:o}", "host", machine_of(fields), "fingerprint", fingerprint);

@@ -12,6 +12,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Bytes of a series' coordinates in the index: ours have a tenth. */
+#define MOST_COORDINATES 1024
+
 /* The trials of one variant in one experiment. */
 struct group {
 	size_t index;
@@ -100,15 +103,17 @@ static void hash_settings(void *key, void *data, void *context)
 	group->settings[16] = '\0';
 }
 
-/* 8192 and 8192.0 are one coordinate. */
-static void set_coordinate(json_t *at, const char *name, json_t *value)
+/* Takes the text over. One that is too long is told by its hash, so that it stays another than
+ * others. */
+static char *cut_coordinates(char *text)
 {
-	double number = json_number_value(value);
+	_cleanup_free_ char *whole = text;
+	char hex[33];
 
-	if (json_is_real(value) && fabs(number) < 1e15 && number == floor(number))
-		json_object_set_new(at, name, json_integer((json_int_t)number));
-	else
-		json_object_set(at, name, value);
+	if (strlen(whole) <= MOST_COORDINATES)
+		return take_ptr(whole);
+	fs_hash_bytes(whole, strlen(whole), hex);
+	return format_string("{\"hash of too many coordinates\":\"%s\"}", hex);
 }
 
 static char *coordinates(const struct group *group, const json_t *trial, const json_t *sample)
@@ -117,16 +122,14 @@ static char *coordinates(const struct group *group, const json_t *trial, const j
 	_cleanup_json_ json_t *at = json_object();
 	const char *name;
 	json_t *value;
-	char *text;
 
 	json_object_foreach (group->varied, name, value) {
 		if (json_object_get(parameters, name))
-			set_coordinate(at, name, json_object_get(parameters, name));
+			json_object_set(at, name, json_object_get(parameters, name));
 	}
 	json_object_foreach (json_object_get(sample, "at"), name, value)
-		set_coordinate(at, name, value);
-	text = json_object_size(at) ? json_dumps(at, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-	return text ? text : format_string("%s", "");
+		json_object_set(at, name, value);
+	return cut_coordinates(coordinates_text(at));
 }
 
 static void add_row(struct rows *rows, const struct row *row)
@@ -149,10 +152,7 @@ static void add_trial(struct rows *rows, const json_t *trial)
 	if (!trial_counts(trial, NULL))
 		return;
 	json_array_foreach (json_object_get(trial, "samples"), i, sample) {
-		struct row row = {.group = group,
-			.sample = sample,
-			.pair = json_integer_value(json_object_get(trial, "block")) * 1000003 +
-				json_integer_value(json_object_get(trial, "half"))};
+		struct row row = {.group = group, .sample = sample, .pair = trial_pair(trial)};
 
 		if (!sample_value(sample, &row.value))
 			continue;

@@ -3,7 +3,7 @@
 #include "harness/report/also.h"
 
 #include "harness/base/fs.h"
-#include "harness/record/samples.h"
+#include "harness/record/gather.h"
 #include "harness/report/selectors.h"
 #include "harness/report/series.h"
 
@@ -18,23 +18,25 @@ static bool same_metric(const json_t *a, const json_t *b)
 
 /* ---- variants in a steady order: subjects first, then as the paper names them ---- */
 
-static const char *role_of(const json_t *record, const json_t *series)
+/* {variant: role} of a mechanism, as its first trial has it. */
+static json_t *roles_in(const json_t *record, const json_t *mechanism)
 {
+	json_t *roles = json_object();
 	const json_t *trial;
 	size_t i;
 
 	json_array_foreach (json_object_get(record, "trials"), i, trial) {
-		if (json_equal(json_object_get(trial, "mechanism"),
-			    json_object_get(series, "mechanism")) &&
-			json_equal(json_object_get(trial, "variant"),
-				json_object_get(series, "variant")))
-			return json_text(trial, "role");
+		const char *variant = json_text(trial, "variant");
+
+		if (!json_object_get(roles, variant) &&
+			json_equal(json_object_get(trial, "mechanism"), mechanism))
+			json_object_set(roles, variant, json_object_get(trial, "role"));
 	}
-	return "";
+	return roles;
 }
 
 /* {variant: place}: less is further left. */
-static json_t *places_of(const json_t *record, const json_t *list, const json_t *selectors)
+static json_t *places_of(const json_t *roles, const json_t *list, const json_t *selectors)
 {
 	json_t *places = json_object();
 	const json_t *series, *one;
@@ -53,7 +55,7 @@ static json_t *places_of(const json_t *record, const json_t *list, const json_t 
 				break;
 			}
 		}
-		if (strcmp(role_of(record, series), "subject") != 0)
+		if (strcmp(json_text(roles, variant), "subject") != 0)
 			place += json_array_size(selectors) + 1;
 		json_object_set_new(places, variant, json_integer((json_int_t)place));
 	}
@@ -103,13 +105,12 @@ int unit_better(const char *unit)
 	return length > 2 && strcmp(unit + length - 2, "/s") == 0 ? 1 : 0;
 }
 
-static json_t *cell_of(const json_t *record, const json_t *series)
+static json_t *cell_of(struct gathered *gathered, const json_t *series)
 {
 	struct reading reading;
 	json_t *cell;
 
-	if (!record_reading(record, json_text(series, "mechanism"), json_text(series, "experiment"),
-		    series, &reading))
+	if (!gathered_reading(gathered, series, &reading))
 		return NULL;
 	cell = json_pack(
 		"{s:f, s:I}", "median", reading.median, "trials", (json_int_t)reading.trials);
@@ -118,9 +119,10 @@ static json_t *cell_of(const json_t *record, const json_t *series)
 	return cell;
 }
 
-static void add_to_row(json_t *rows, const char *label, const json_t *record, const json_t *series)
+static void add_to_row(
+	json_t *rows, const char *label, struct gathered *gathered, const json_t *series)
 {
-	json_t *row = NULL, *one, *cell = cell_of(record, series);
+	json_t *row = NULL, *one, *cell = cell_of(gathered, series);
 	size_t i;
 
 	if (!cell)
@@ -213,16 +215,29 @@ static bool same_point(const json_t *a, const json_t *b)
 	return (!one && !two) || json_equal(one, two);
 }
 
-static bool has_several_points(const json_t *list, const json_t *series)
+static char *metric_key(const json_t *series)
 {
-	const json_t *other;
+	return format_string(
+		"%s\n%s", json_text(series, "experiment"), json_text(series, "metric"));
+}
+
+/* {key of a metric: its first series}, and in *sweeps those of which others have other points. */
+static json_t *metrics_of(const json_t *list, json_t **sweeps)
+{
+	json_t *metrics = json_object(), *first, *series;
 	size_t i;
 
-	json_array_foreach (list, i, other) {
-		if (same_metric(series, other) && !same_point(series, other))
-			return true;
+	*sweeps = json_object();
+	json_array_foreach (list, i, series) {
+		_cleanup_free_ char *key = metric_key(series);
+
+		first = json_object_get(metrics, key);
+		if (!first)
+			json_object_set(metrics, key, series);
+		else if (!same_point(first, series))
+			json_object_set(*sweeps, key, first);
 	}
-	return false;
+	return metrics;
 }
 
 /* The one coordinate of a sweep, "" where there are several. */
@@ -269,8 +284,9 @@ static json_t *rows_in_order(json_t *rows)
 }
 
 struct gathering {
-	const json_t *record;
+	struct gathered *gathered;
 	const json_t *list;   /* series of this mechanism that are to be shown */
+	const json_t *sweeps; /* metrics with several points */
 	const json_t *places; /* of variants */
 	double baselines;     /* place of the first baseline */
 };
@@ -283,13 +299,16 @@ static json_t *single_figures(const struct gathering *gathering, const json_t *e
 	size_t i;
 
 	json_array_foreach (gathering->list, i, series) {
+		_cleanup_free_ char *key = NULL;
 		_cleanup_free_ char *name = NULL;
 
-		if (!json_equal(json_object_get(series, "experiment"), experiment) ||
-			has_several_points(gathering->list, series))
+		if (!json_equal(json_object_get(series, "experiment"), experiment))
+			continue;
+		key = metric_key(series);
+		if (json_object_get(gathering->sweeps, key))
 			continue;
 		name = series_name(series);
-		add_to_row(rows, name, gathering->record, series);
+		add_to_row(rows, name, gathering->gathered, series);
 	}
 	table = json_pack("{s:O, s:s, s:s, s:s}", "experiment", experiment, "metric", "", "unit",
 		"", "coordinate", "");
@@ -309,28 +328,12 @@ static json_t *sweep(const struct gathering *gathering, const json_t *first)
 		if (!same_metric(series, first))
 			continue;
 		label = point_label(series, coordinate);
-		add_to_row(rows, label, gathering->record, series);
+		add_to_row(rows, label, gathering->gathered, series);
 	}
 	table = json_pack("{s:O, s:O, s:O, s:s}", "experiment",
 		json_object_get(first, "experiment"), "metric", json_object_get(first, "metric"),
 		"unit", json_object_get(first, "unit"), "coordinate", coordinate);
 	return finish_table(table, rows_in_order(rows), gathering->places, gathering->baselines);
-}
-
-/* True when an earlier series has the same experiment and, if `metric`, the same metric. */
-static bool seen_before(const json_t *list, size_t index, bool metric)
-{
-	const json_t *series = json_array_get(list, index);
-
-	for (size_t i = 0; i < index; i++) {
-		const json_t *other = json_array_get(list, i);
-
-		if (metric ? same_metric(other, series)
-			   : json_equal(json_object_get(other, "experiment"),
-				     json_object_get(series, "experiment")))
-			return true;
-	}
-	return false;
 }
 
 /* Series of the paper's mechanism, of metrics that are not wholly shown already. */
@@ -342,8 +345,7 @@ static json_t *unshown(const json_t *all, const json_t *paper, const json_t *sel
 	size_t i;
 
 	json_array_foreach (all, i, series) {
-		_cleanup_free_ char *key = format_string(
-			"%s %s", json_text(series, "experiment"), json_text(series, "metric"));
+		_cleanup_free_ char *key = metric_key(series);
 
 		if (json_equal(json_object_get(series, "mechanism"),
 			    json_object_get(paper, "mechanism")) &&
@@ -351,8 +353,7 @@ static json_t *unshown(const json_t *all, const json_t *paper, const json_t *sel
 			json_object_set_new(shown, key, json_true());
 	}
 	json_array_foreach (all, i, series) {
-		_cleanup_free_ char *key = format_string(
-			"%s %s", json_text(series, "experiment"), json_text(series, "metric"));
+		_cleanup_free_ char *key = metric_key(series);
 
 		if (json_object_get(shown, key) && json_equal(json_object_get(series, "mechanism"),
 							   json_object_get(paper, "mechanism")))
@@ -368,26 +369,45 @@ static void append_filled(json_t *tables, json_t *table)
 	json_decref(table);
 }
 
-json_t *also_measured(const json_t *record, const json_t *paper)
+/* A table for each experiment, then one for each sweep, in the order of the list. */
+static json_t *tables_of(const struct gathering *gathering, const json_t *metrics)
 {
-	_cleanup_json_ json_t *all = series_list(record);
-	_cleanup_json_ json_t *selectors = paper_selectors(paper);
-	_cleanup_json_ json_t *list = unshown(all, paper, selectors);
-	_cleanup_json_ json_t *places = places_of(record, list, selectors);
-	const struct gathering gathering = {
-		record, list, places, (double)json_array_size(selectors) + 1};
+	_cleanup_json_ json_t *experiments = json_object();
 	json_t *tables = json_array();
 	const json_t *series;
 	size_t i;
 
-	json_array_foreach (list, i, series) {
-		if (!seen_before(list, i, false))
-			append_filled(tables,
-				single_figures(&gathering, json_object_get(series, "experiment")));
+	json_array_foreach (gathering->list, i, series) {
+		const char *experiment = json_text(series, "experiment");
+
+		if (json_object_get(experiments, experiment))
+			continue;
+		json_object_set_new(experiments, experiment, json_true());
+		append_filled(
+			tables, single_figures(gathering, json_object_get(series, "experiment")));
 	}
-	json_array_foreach (list, i, series) {
-		if (!seen_before(list, i, true) && has_several_points(list, series))
-			append_filled(tables, sweep(&gathering, series));
+	json_array_foreach (gathering->list, i, series) {
+		_cleanup_free_ char *key = metric_key(series);
+
+		if (json_object_get(metrics, key) == series &&
+			json_object_get(gathering->sweeps, key))
+			append_filled(tables, sweep(gathering, series));
 	}
 	return tables;
+}
+
+json_t *also_measured(const json_t *record, const json_t *paper)
+{
+	_cleanup_gathered_ struct gathered *gathered = gather_readings(record);
+	_cleanup_json_ json_t *all = series_list(record);
+	_cleanup_json_ json_t *selectors = paper_selectors(paper);
+	_cleanup_json_ json_t *list = unshown(all, paper, selectors);
+	_cleanup_json_ json_t *roles = roles_in(record, json_object_get(paper, "mechanism"));
+	_cleanup_json_ json_t *places = places_of(roles, list, selectors);
+	_cleanup_json_ json_t *sweeps = NULL;
+	_cleanup_json_ json_t *metrics = metrics_of(list, &sweeps);
+	const struct gathering gathering = {
+		gathered, list, sweeps, places, (double)json_array_size(selectors) + 1};
+
+	return tables_of(&gathering, metrics);
 }

@@ -4,7 +4,7 @@
  * wider than a test of the difference would give, never narrower.
  */
 #include "harness/base/fs.h"
-#include "harness/record/samples.h"
+#include "harness/record/gather.h"
 #include "harness/report/formats.h"
 #include "harness/report/report.h"
 #include "harness/report/series.h"
@@ -215,19 +215,18 @@ static json_t *compare_claims(
 
 static json_t *compare_metrics(const json_t *a, const json_t *b)
 {
+	_cleanup_gathered_ struct gathered *of_a = gather_readings(a);
+	_cleanup_gathered_ struct gathered *of_b = gather_readings(b);
 	_cleanup_json_ json_t *list = series_list(a);
 	json_t *rows = json_array();
 	json_t *series;
 	size_t i;
 
 	json_array_foreach (list, i, series) {
-		const char *mechanism = json_text(series, "mechanism");
-		const char *experiment = json_text(series, "experiment");
 		struct reading one, two;
 		json_t *row;
 
-		if (!record_reading(a, mechanism, experiment, series, &one) ||
-			!record_reading(b, mechanism, experiment, series, &two))
+		if (!gathered_reading(of_a, series, &one) || !gathered_reading(of_b, series, &two))
 			continue;
 		row = json_copy(series);
 		json_object_set_new(row, "a", reading_json(&one));

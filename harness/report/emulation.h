@@ -12,6 +12,14 @@
  */
 json_t *emulation_of(const json_t *record, const char *mechanism, const json_t *selectors);
 
+/* What the trials of each variant of a mechanism say of themselves, for many tables; new reference.
+ */
+json_t *emulation_by_variant(const json_t *record, const char *mechanism);
+
+/* As emulation_of(), of the variants of that name in an experiment. */
+json_t *emulation_of_variants(const json_t *record, const json_t *by_variant,
+	const char *experiment, const json_t *names);
+
 /* The texts that a part of a view has as "emulated", in one: "CPU by tcg; …", "" where there are
  * none; caller frees. */
 char *emulation_text(const json_t *part);

@@ -73,18 +73,6 @@ json_t *claims_selectors(const json_t *paper, const char *id)
 	return list;
 }
 
-json_t *variant_selectors(const json_t *experiment, const json_t *variants)
-{
-	json_t *list = json_array();
-	json_t *name;
-	size_t i;
-
-	json_array_foreach (variants, i, name)
-		json_array_append_new(list, json_pack("{s:O, s:{s:O}}", "experiment", experiment,
-						    "selector", "variant", name));
-	return list;
-}
-
 json_t *paper_selectors(const json_t *paper)
 {
 	_cleanup_json_ json_t *claims = claims_selectors(paper, NULL);

@@ -12,8 +12,5 @@ json_t *paper_selectors(const json_t *paper);
 json_t *table_selectors(const json_t *table);
 json_t *claims_selectors(const json_t *paper, const char *id);
 
-/* The same for what is read of these variants in an experiment, whatever it is. */
-json_t *variant_selectors(const json_t *experiment, const json_t *variants);
-
 /* True when one of them shows the figure of this series (series.h). */
 bool selectors_show(const json_t *selectors, const json_t *series);

@@ -2,13 +2,11 @@
 #include "harness/report/series.h"
 
 #include "harness/base/fs.h"
-#include "harness/record/samples.h"
+#include "harness/record/gather.h"
 #include "harness/stats/summary.h"
 
-#include <string.h>
-
-/* More series than any profile has; bounds the work on a hostile record. */
-#define MOST_SERIES 4096
+#include <stdio.h>
+#include <stdlib.h>
 
 json_t *series_list(const json_t *record)
 {
@@ -27,11 +25,15 @@ json_t *series_list(const json_t *record)
 				json_object_get(sample, "unit"));
 			_cleanup_free_ char *key = NULL;
 
+			if (json_array_size(list) >= GATHER_MOST_SERIES) {
+				json_decref(series);
+				return list;
+			}
+
 			if (json_is_object(json_object_get(sample, "at")))
 				json_object_set(series, "at", json_object_get(sample, "at"));
 			key = json_dumps(series, JSON_COMPACT | JSON_SORT_KEYS);
-			if (key && json_array_size(list) < MOST_SERIES &&
-				!json_object_get(seen, key)) {
+			if (key && !json_object_get(seen, key)) {
 				json_object_set_new(seen, key, json_true());
 				json_array_append(list, series);
 			}
@@ -41,41 +43,38 @@ json_t *series_list(const json_t *record)
 	return list;
 }
 
-/* The trial's entry in the list of flagged trials; made when it is the first reading of it. */
+/* The trial's entry among the flagged ones; made when it is the first reading of it. */
 static json_t *flagged_trial(json_t *flagged, const json_t *trial)
 {
 	static const char *const fields[] = {"index", "mechanism", "experiment", "variant"};
+	char index[32];
 	json_t *one;
-	size_t i;
 
-	json_array_foreach (flagged, i, one) {
-		if (json_equal(json_object_get(one, "index"), json_object_get(trial, "index")))
-			return one;
-	}
+	snprintf(index, sizeof(index), "%" JSON_INTEGER_FORMAT,
+		json_integer_value(json_object_get(trial, "index")));
+	one = json_object_get(flagged, index);
+	if (one)
+		return one;
 	one = json_pack("{s:[]}", "readings");
-	for (i = 0; i < ARRAY_SIZE(fields); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
 		json_object_set(one, fields[i], json_object_get(trial, fields[i]));
-	json_array_append_new(flagged, one);
+	json_object_set_new(flagged, index, one);
 	return one;
 }
 
-static void flag(const json_t *record, const json_t *series, json_t *flagged)
+static void flag(const struct readings *readings, const json_t *series, json_t *flagged)
 {
-	const struct source source = {
-		record, json_text(series, "mechanism"), json_text(series, "experiment"), 0};
-	_cleanup_readings_ struct readings readings = {0};
 	_cleanup_free_ struct outlier *outliers = NULL;
 	_cleanup_free_ double *values = NULL;
 
-	readings_collect(&source, series, false, &readings);
-	values = calloc(readings.count + 1, sizeof(*values));
-	outliers = calloc(readings.count + 1, sizeof(*outliers));
+	values = calloc(readings->count + 1, sizeof(*values));
+	outliers = calloc(readings->count + 1, sizeof(*outliers));
 	if (!values || !outliers)
 		return;
-	for (size_t i = 0; i < readings.count; i++)
-		values[i] = readings.items[i].value;
-	outliers_flag(values, readings.count, outliers);
-	for (size_t i = 0; i < readings.count; i++) {
+	for (size_t i = 0; i < readings->count; i++)
+		values[i] = readings->items[i].value;
+	outliers_flag(values, readings->count, outliers);
+	for (size_t i = 0; i < readings->count; i++) {
 		json_t *one;
 
 		if (outliers[i].reason == OUTLIER_NONE)
@@ -87,7 +86,7 @@ static void flag(const json_t *record, const json_t *series, json_t *flagged)
 			json_object_set(one, "at", json_object_get(series, "at"));
 		json_array_append_new(
 			json_object_get(
-				flagged_trial(flagged, readings.items[i].trial), "readings"),
+				flagged_trial(flagged, readings->items[i].trial), "readings"),
 			one);
 	}
 }
@@ -100,30 +99,37 @@ static int by_index(const void *a, const void *b)
 	return (one > two) - (one < two);
 }
 
-static json_t *sorted_by_index(const json_t *flagged)
+static json_t *sorted_by_index(json_t *flagged)
 {
-	size_t count = json_array_size(flagged);
+	size_t count = json_object_size(flagged), i = 0;
 	_cleanup_free_ json_t **trials = calloc(count + 1, sizeof(json_t *));
-	json_t *sorted = json_array();
+	json_t *sorted = json_array(), *one;
+	const char *index;
 
-	for (size_t i = 0; trials && i < count; i++)
-		trials[i] = json_array_get(flagged, i);
-	if (trials)
-		qsort(trials, count, sizeof(*trials), by_index);
-	for (size_t i = 0; trials && i < count; i++)
+	if (!trials)
+		abort();
+	json_object_foreach (flagged, index, one)
+		trials[i++] = one;
+	qsort(trials, count, sizeof(*trials), by_index);
+	for (i = 0; i < count; i++)
 		json_array_append(sorted, trials[i]);
 	return sorted;
 }
 
 json_t *series_outliers(const json_t *record)
 {
+	_cleanup_gathered_ struct gathered *gathered = gather_readings(record);
 	_cleanup_json_ json_t *list = series_list(record);
-	_cleanup_json_ json_t *flagged = json_array();
+	_cleanup_json_ json_t *flagged = json_object();
 	const json_t *series;
 	size_t i;
 
-	json_array_foreach (list, i, series)
-		flag(record, series, flagged);
+	json_array_foreach (list, i, series) {
+		const struct readings *readings = gathered_readings(gathered, series);
+
+		if (readings)
+			flag(readings, series, flagged);
+	}
 	return sorted_by_index(flagged);
 }
 

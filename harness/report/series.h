@@ -5,7 +5,8 @@
 #include <jansson.h>
 
 /* Every series of the record in order of appearance, each once: [{"mechanism", "experiment",
- * "variant", "metric", "at" (absent for none), "unit"}]; new reference. */
+ * "variant", "metric", "at" (absent for none), "unit"}]; new reference. At most
+ * GATHER_MOST_SERIES (record/gather.h), whose figures are those of gathered_reading(). */
 json_t *series_list(const json_t *record);
 
 /* Trials with a value that stands apart from its series (stats/summary.h), by index: [{"index",

@@ -147,12 +147,14 @@ static json_t *view_tables(const json_t *record, const json_t *paper)
 
 static json_t *view_also(const json_t *record, const json_t *paper)
 {
+	_cleanup_json_ json_t *by_variant =
+		emulation_by_variant(record, json_text(paper, "mechanism"));
 	json_t *tables = also_measured(record, paper), *table;
 	size_t i;
 
 	json_array_foreach (tables, i, table)
-		add_emulation(table, record, paper,
-			variant_selectors(json_object_get(table, "experiment"),
+		json_object_set_new(table, "emulated",
+			emulation_of_variants(record, by_variant, json_text(table, "experiment"),
 				json_object_get(table, "variants")));
 	return tables;
 }
