@@ -48,6 +48,33 @@ void clock_format_utc(time_t when, bool compact, char *out, size_t size)
 	strftime(out, size, compact ? "%Y%m%dT%H%M%SZ" : "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
+/* In the local time zone, `days` after the day of `now`. */
+static time_t at_time_of_day(time_t now, int days, int hour, int minute)
+{
+	struct tm tm;
+
+	localtime_r(&now, &tm);
+	tm.tm_mday += days;
+	tm.tm_hour = hour;
+	tm.tm_min = minute;
+	tm.tm_sec = 0;
+	tm.tm_isdst = -1;
+	return mktime(&tm);
+}
+
+bool clock_parse_next(const char *text, time_t now, time_t *when)
+{
+	int hour, minute, end = 0;
+
+	if (sscanf(text, "%2d:%2d%n", &hour, &minute, &end) != 2 || text[end] || hour < 0 ||
+		hour > 23 || minute < 0 || minute > 59)
+		return false;
+	*when = at_time_of_day(now, 0, hour, minute);
+	if (*when <= now)
+		*when = at_time_of_day(now, 1, hour, minute);
+	return true;
+}
+
 bool duration_parse_ms(const char *text, int64_t *ms)
 {
 	static const struct {

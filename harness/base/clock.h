@@ -38,6 +38,11 @@ bool deadline_passed(struct deadline deadline);
 /* UTC as "2026-01-31T23:59:59Z" (compact: "20260131T235959Z"); `out` holds at least 24 bytes. */
 void clock_format_utc(time_t when, bool compact, char *out, size_t size);
 
+/* "06:00": the next time after `now` that clocks in the local time zone show it; where a change of
+ * the clocks leaves that out, the time that is as far after the change. False when it is no time of
+ * day. */
+bool clock_parse_next(const char *text, time_t now, time_t *when);
+
 /* "90m", "20s", "500ms", "2h", "45" (seconds) to milliseconds; false when it is none of these. */
 bool duration_parse_ms(const char *text, int64_t *ms);
 

@@ -38,36 +38,9 @@ static void nightly_words_deinit(struct nightly_words *words)
 
 /* ---- options ---- */
 
-/* "06:00": the next time that this host's clocks show it. */
-static bool parse_clock(const char *text, time_t *when)
-{
-	time_t now = time(NULL);
-	struct tm tm;
-	int hour, minute, end = 0;
-
-	if (sscanf(text, "%2d:%2d%n", &hour, &minute, &end) != 2 || text[end] || hour < 0 ||
-		hour > 23 || minute < 0 || minute > 59)
-		return false;
-	localtime_r(&now, &tm);
-	tm.tm_hour = hour;
-	tm.tm_min = minute;
-	tm.tm_sec = 0;
-	tm.tm_isdst = -1;
-	*when = mktime(&tm);
-	if (*when > now)
-		return true;
-	tm.tm_mday++;
-	/* mktime() has moved an hour that a change of the clocks left out. */
-	tm.tm_hour = hour;
-	tm.tm_min = minute;
-	tm.tm_isdst = -1;
-	*when = mktime(&tm);
-	return true;
-}
-
 static struct error *take_until(const char *text, time_t *when)
 {
-	return parse_clock(text, when)
+	return clock_parse_next(text, time(NULL), when)
 		       ? NULL
 		       : error_hint(error_new(ERROR_USAGE, "--until %s: not a time of day", text),
 				 "--until 06:00");
@@ -89,7 +62,7 @@ static struct error *take_start_by(const char *text, time_t *when)
 {
 	int64_t ms;
 
-	if (parse_clock(text, when))
+	if (clock_parse_next(text, time(NULL), when))
 		return NULL;
 	if (!duration_parse_ms(text, &ms) || ms > MOST_BUDGET_MS)
 		return error_hint(

@@ -246,6 +246,19 @@ static struct error *show(const struct run_words *words, json_t *record_json, co
 	return NULL;
 }
 
+static void say_how_to_go_on(const json_t *record)
+{
+	const char *id = json_string_value(json_object_get(record, "id"));
+	const char *state = json_string_value(json_object_get(record, "state"));
+
+	if (strcmp(state, "interrupted") == 0)
+		log_info("interrupted; to go on: fleetlab run --resume=%s", id);
+	else if (strcmp(state, "budget") == 0)
+		log_info("the budget was over before all was done; to go on: fleetlab run "
+			 "--resume=%s --budget TIME",
+			id);
+}
+
 static struct error *run(int argc, char **argv, int *exit_status)
 {
 	_cleanup_(run_words_deinit) struct run_words words = {
@@ -290,9 +303,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	try_(run_execute(&words.options, &record, &path));
 	*exit_status = status_of(record, words.strict);
 	try_(show(&words, record, path));
-	if (*exit_status == 130)
-		log_info("interrupted; to go on: fleetlab run --resume=%s",
-			json_string_value(json_object_get(record, "id")));
+	say_how_to_go_on(record);
 	return NULL;
 }
 
@@ -314,7 +325,8 @@ const struct command command_run = {
 		"  --budget TIME       end within this time; spare time goes to undecided claims\n"
 		"  --until-decided     spare time of the budget only goes to undecided claims;\n"
 		"                      ends when there are none that more boots would decide\n"
-		"  --resume[=ID]       go on with an interrupted run (default: the latest)\n"
+		"  --resume[=ID]       go on with an interrupted run (default: the latest), with\n"
+		"                      what is left of its budget; --budget gives it more\n"
 		"  --peer URI          a real second machine for variants that have two:\n"
 		"                      qemu+ssh://[USER@]HOST[:PORT]/system\n"
 		"  --seed N            the seed of the plan's order; printed when drawn\n"

@@ -19,6 +19,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -37,8 +38,9 @@ struct run {
 	struct resources *resources;
 	struct host_lock *lock;
 	int64_t begin_ns;
-	json_t *block;	/* of the last trial; borrowed from the plan */
-	double spent_s; /* by trials of this run, and what the plan expected of them */
+	double earlier_s; /* that this run had taken before it was interrupted */
+	json_t *block;	  /* of the last trial; borrowed from the plan */
+	double spent_s;	  /* by trials of this run, and what the plan expected of them */
 	double spent_expected_s;
 };
 
@@ -361,6 +363,34 @@ static struct error *same_host(const struct run *run, const json_t *then, const 
 							      : differs(run, "build of fleetlab");
 }
 
+static double number_of(const json_t *object, const char *key)
+{
+	return json_number_value(json_object_get(object, key));
+}
+
+/* What is spent stays spent; a budget that is given now is beside it. */
+static void take_earlier(struct run *run)
+{
+	json_t *plan = json_object_get(run->header, "plan");
+	const json_t *last = json_array_get(run->trials, json_array_size(run->trials) - 1);
+	double given_s = run->options->plan.budget_s;
+
+	run->earlier_s = fmax(number_of(plan, "spent_s"), number_of(last, "spent_s"));
+	if (given_s > 0)
+		json_object_set_new(plan, "budget_s", json_real(run->earlier_s + given_s));
+}
+
+static void say_budget(const struct run *run)
+{
+	double left_s = fmax(0, budget_s(run) - run->earlier_s);
+	char left[32], whole[32];
+
+	duration_format(left_s, left, sizeof(left));
+	duration_format(budget_s(run), whole, sizeof(whole));
+	if (budget_s(run) > 0)
+		log_info("%s of its budget of %s are left", left, whole);
+}
+
 static struct error *begin_again(struct run *run)
 {
 	_cleanup_json_ json_t *facts = NULL;
@@ -377,14 +407,13 @@ static struct error *begin_again(struct run *run)
 	if (peer)
 		try_(same_host(run, json_object_get(run->header, "peer"), peer));
 	resources_set_peer(run->resources, peer);
-	if (run->options->plan.budget_s > 0)
-		json_object_set_new(json_object_get(run->header, "plan"), "budget_s",
-			json_real(run->options->plan.budget_s));
+	take_earlier(run);
 	if (run->options->plan.until_decided)
 		json_object_set_new(
 			json_object_get(run->header, "plan"), "until_decided", json_true());
 	log_info("run %s goes on: %zu of %zu trials are done", id, json_array_size(run->trials),
 		json_array_size(plan_trials(run)));
+	say_budget(run);
 	try_(check_fleets(run));
 	_cleanup_json_ json_t *images = resources_images_json(run->resources);
 
@@ -434,6 +463,12 @@ static uint64_t directory_bytes(const char *path)
 	return bytes;
 }
 
+/* Since this process has begun. */
+static double seconds_here(const struct run *run)
+{
+	return clock_seconds(run->begin_ns, clock_now_ns());
+}
+
 static struct error *run_one(struct run *run, struct progress *progress)
 {
 	size_t index = next_index(run);
@@ -448,6 +483,7 @@ static struct error *run_one(struct run *run, struct progress *progress)
 	try_(trial_run(planned, run->resources, log_dir, &result));
 	json_object_set_new(
 		result, "disk_bytes", json_integer((json_int_t)directory_bytes(log_dir)));
+	json_object_set_new(result, "spent_s", json_real(run->earlier_s + seconds_here(run)));
 	struct error *err = journal_append(run->journal, "trial", result);
 
 	if (err)
@@ -462,9 +498,9 @@ static struct error *run_one(struct run *run, struct progress *progress)
 
 static bool fits_budget(const struct run *run, double next_s)
 {
-	double end_s = clock_seconds(run->begin_ns, clock_now_ns()) + next_s;
+	double end_s = seconds_here(run) + next_s;
 
-	return (budget_s(run) <= 0 || end_s <= budget_s(run)) &&
+	return (budget_s(run) <= 0 || run->earlier_s + end_s <= budget_s(run)) &&
 	       (run->options->limit_s <= 0 || end_s <= run->options->limit_s);
 }
 
@@ -527,8 +563,22 @@ static struct error *run_trials(struct run *run, const char **state)
 	return err;
 }
 
+/* A trial that was interrupted has left no line that tells what it took. */
+static void put_spent(struct run *run, bool complete)
+{
+	json_t *plan = json_object_get(run->header, "plan");
+
+	json_object_set_new(plan, "spent_s", json_real(run->earlier_s + seconds_here(run)));
+	if (!complete)
+		error_destroy(journal_append(
+			run->journal, "plan", plan)); /* at least the record has it */
+}
+
 static struct error *finish(struct run *run, const char *state, json_t **record, char **path)
 {
+	bool is_complete = strcmp(state, "complete") == 0;
+
+	put_spent(run, is_complete);
 	_cleanup_json_ json_t *made = json_copy(run->header);
 	_cleanup_free_ char *complete = format_string("%s/complete", run->dir);
 	char now[24];
@@ -542,7 +592,7 @@ static struct error *finish(struct run *run, const char *state, json_t **record,
 	if (err)
 		return error_hint(err, "every trial is in the journal; fleetlab run --resume=%s",
 			json_string_value(json_object_get(run->header, "id")));
-	if (strcmp(state, "complete") == 0)
+	if (is_complete)
 		error_destroy(fs_write_atomic(complete, "", 0));
 	*record = take_ptr(made);
 	return NULL;

@@ -1,5 +1,5 @@
 /* The trial object, shared by the parent's side (trial.c), the lab's side (trial_lab.c) and what
- * the hooks may call (trial_hooks.c). Nobody else includes this. */
+ * the hooks may call (trial_hooks.c), and by tests. Nobody else includes this. */
 #pragma once
 
 #include "harness/engine/trial.h"

@@ -223,7 +223,7 @@ static struct error *spend(struct night *night)
 
 	night->memory_before = last_memory(&night->before);
 	night->rows = json_object_get(night->json, "metrics");
-	interrupt_after_ms((int64_t)(night_seconds_left(night) * 1e3));
+	try_(interrupt_at(night->end_by - NIGHT_LAST_S));
 	if (!is_judged(night)) {
 		try_(measure(night, &why_not));
 		if (why_not)
@@ -416,7 +416,7 @@ struct error *night_run(const struct night_options *options, json_t **out, size_
 	try_(begin(&night, &refused));
 	if (!refused) {
 		err = spend(&night);
-		interrupt_after_ms(0);
+		error_destroy(interrupt_at(0));
 		if (err && error_kind(err) == ERROR_INTERRUPTED) {
 			error_destroy(err);
 			err = leave(&night);

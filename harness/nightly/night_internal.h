@@ -5,6 +5,8 @@
 
 enum { MOST_MECHANISMS = 16 };
 
+/* Time to take a lab down and to write the record and the summary. */
+#define NIGHT_LAST_S 3
 /* Labs of a night that was killed are gone after this long. */
 #define NIGHT_LAB_END_MS 2000
 /* A night that was cut is worth going on with for this long at least. */

@@ -8,9 +8,6 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* Time to take a lab down and to write the record and the summary. */
-#define LAST_MS 3000
-
 struct error *night_keep(struct night *night)
 {
 	return night_save(night->json, night->options->results_dir);
@@ -36,7 +33,7 @@ void night_note(struct night *night, const char *format, ...)
 
 double night_seconds_left(const struct night *night)
 {
-	return difftime(night->end_by, time(NULL)) - LAST_MS / 1e3;
+	return difftime(night->end_by, time(NULL)) - NIGHT_LAST_S;
 }
 
 void night_set_text(json_t *object, const char *key, const char *text)

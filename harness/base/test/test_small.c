@@ -60,6 +60,50 @@ static void utc_has_two_forms(void **state)
 	assert_string_equal(text, "20260131T235959Z");
 }
 
+/* The clocks of Berlin: an hour ahead at 02:00 of 29 March 2026, back at 03:00 of 25 October. */
+static void the_next_time_of_day_is_after_now(void **state)
+{
+	static const struct {
+		const char *now, *text, *next; /* UTC */
+	} rows[] = {
+		{"2026-01-10T12:00:00Z", "13:30", "2026-01-10T12:30:00Z"},
+		{"2026-01-10T12:00:00Z", "06:00", "2026-01-11T05:00:00Z"},
+		{"2026-01-10T12:00:00Z", "13:00", "2026-01-11T12:00:00Z"}, /* which it is now */
+		{"2026-07-10T12:00:00Z", "06:00", "2026-07-11T04:00:00Z"},
+		/* 02:30 is left out … */
+		{"2026-03-29T00:15:00Z", "02:30", "2026-03-29T01:30:00Z"},
+		/* … and that has passed at 03:30: the next one is at 02:30 again, not an hour off
+		 */
+		{"2026-03-29T01:40:00Z", "02:30", "2026-03-30T00:30:00Z"},
+		{"2026-03-28T23:00:00Z", "06:00", "2026-03-29T04:00:00Z"},
+		{"2026-10-24T23:00:00Z", "06:00", "2026-10-25T05:00:00Z"},
+		{"2026-12-31T23:30:00Z", "00:15", "2027-01-01T23:15:00Z"},
+	};
+	static const char *const bad[] = {"", "6", "24:00", "06:60", "-1:00", "06:00x", "06.00"};
+	_cleanup_free_ char *zone = getenv("TZ") ? format_string("%s", getenv("TZ")) : NULL;
+	time_t when;
+	char text[24];
+
+	(void)state;
+	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+	tzset();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct tm tm = {0};
+
+		assert_non_null(strptime(rows[i].now, "%Y-%m-%dT%H:%M:%SZ", &tm));
+		assert_true(clock_parse_next(rows[i].text, timegm(&tm), &when));
+		clock_format_utc(when, false, text, sizeof(text));
+		assert_string_equal(text, rows[i].next);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(clock_parse_next(bad[i], 0, &when));
+	if (zone)
+		setenv("TZ", zone, 1);
+	else
+		unsetenv("TZ");
+	tzset();
+}
+
 static void a_deadline_never_has_negative_time_left(void **state)
 {
 	(void)state;
@@ -174,6 +218,7 @@ int main(void)
 		cmocka_unit_test(durations_are_read_with_their_unit),
 		cmocka_unit_test(durations_are_shown_in_the_unit_that_fits),
 		cmocka_unit_test(utc_has_two_forms),
+		cmocka_unit_test(the_next_time_of_day_is_after_now),
 		cmocka_unit_test(a_deadline_never_has_negative_time_left),
 		cmocka_unit_test(a_typing_error_finds_its_name),
 		cmocka_unit_test(embedded_files_are_the_files_of_the_tree),

@@ -84,6 +84,38 @@ took=$(($(date +%s) - begin))
 check 'a budget of 3 s ends' [ "$took" -le 8 ]
 check 'without failure' exited 0
 check 'and is named in the record' grep -q '"state": *"budget"' "$(sed -n 's/^fleetlab: record: //p' "$SCRATCH/err")"
+# What is spent stays spent: no third of the trials fits in what is left.
+ended=$(trials_in)
+fl run --resume
+check 'going on, the budget is not granted again' [ "$(trials_in)" -le $((ended + 3)) ]
+check 'what is left of it is told' err_has 'of its budget of 3.0 s are left'
+check 'and how to go on' err_has 'to go on: fleetlab run --resume=.* --budget TIME'
+check 'which is no failure' exited 0
+fl run --resume --budget 10s
+check 'with another budget beside it' err_has '^fleetlab: 10 s of its budget of 1[0-9] s are left'
+check 'it goes on' exited 0
+rm -rf "$FLEETLAB_RESULTS/runs"
+# shellcheck disable=SC2086
+fl_start stopped run null --profile smoke -e effect $slow --budget 60s
+check 'a run with a budget is under way' wait_until 30 has_trials 2
+kill -INT "$started"
+fl_wait stopped "$started"
+spent() { jq .plan.spent_s "$FLEETLAB_RESULTS"/runs/*.json; }
+check 'interrupted, it knows what it has taken' [ "$(spent | cut -d. -f1)" -lt 60 ]
+before=$(spent)
+fl_start killed run --resume
+more=$(($(trials_in) + 2))
+check 'it goes on' wait_until 30 has_trials "$more"
+kill -KILL "$started"
+fl_wait killed "$started"
+wait_until 10 nothing_runs
+fl_start stopped run --resume
+more=$(($(trials_in) + 1))
+wait_until 30 has_trials "$more"
+kill -INT "$started"
+fl_wait stopped "$started"
+check 'killed, it knows it too' awk -v a="$before" -v b="$(spent)" 'BEGIN { exit !(b > a + 0.9) }'
+rm -rf "$FLEETLAB_RESULTS/runs"
 fl run null --profile smoke -e effect -p base_us=2000 --budget 6s
 check 'spare time is used for more trials' out_has '^trials: \(2[5-9]\|[3-9][0-9]\|[1-9][0-9][0-9]\) planned'
 check 'and the run completes or ends by its budget' exited 0
