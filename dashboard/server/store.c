@@ -408,6 +408,7 @@ struct error *store_create(
 	made->watcher.store = made;
 	pthread_mutex_init(&made->trouble_lock, NULL);
 	pthread_mutex_init(&made->records_lock, NULL);
+	pthread_mutex_init(&made->large_lock, NULL);
 	g_queue_init(&made->records);
 	atomic_init(&made->indexing, true);
 	atomic_init(&made->suspect, true); /* who knows what happened to it meanwhile */
@@ -436,6 +437,7 @@ void store_destroy(struct store *store)
 	if (atomic_load(&store->root) >= 0)
 		close(atomic_load(&store->root));
 	pthread_mutex_destroy(&store->records_lock);
+	pthread_mutex_destroy(&store->large_lock);
 	free(store->results_dir);
 	pthread_mutex_destroy(&store->trouble_lock);
 	free(store->trouble);

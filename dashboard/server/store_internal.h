@@ -40,6 +40,7 @@ struct store {
 
 	pthread_mutex_t records_lock; /* of the list, and of all counts of holders in it */
 	GQueue records;		      /* of held_record, the last used first */
+	pthread_mutex_t large_lock;   /* of who reads a large one */
 };
 
 /* Drops all records; nobody may hold one. */

@@ -10,15 +10,17 @@
 #include <stdio.h>
 #include <string.h>
 
-/* By the size of their texts. */
-#define KEPT_BYTES STORE_RECORD_BYTES
+/* By the memory that they take, estimated from above. */
+#define KEPT_MEMORY STORE_RECORD_MEMORY
 #define KEPT_COUNT 12
+
+#define LARGE_BYTES ((size_t)2 << 20)
 
 struct held_record {
 	struct store *store;
 	char *id;
-	char *stamp; /* changes whenever the file may have */
-	size_t bytes;
+	char *stamp;	      /* changes whenever the file may have */
+	size_t memory;	      /* 0 while it is not read */
 	unsigned int holders; /* and who wait to hold it */
 	bool dropped;	      /* is not in the list any more: the last holder frees it */
 	pthread_mutex_t lock; /* of the holder; and while it is being read */
@@ -61,25 +63,24 @@ void store_forget_records(struct store *store)
 		drop(g_queue_peek_head(&store->records));
 }
 
-/* Drops what was used longest ago until the rest, with `more` bytes, is within bounds. */
-static void make_room(struct store *store, size_t more)
+/* Drops what was used longest ago until the rest is within bounds; never the one used last. */
+static void make_room(struct store *store)
 {
-	size_t bytes = more;
+	size_t memory = 0;
 
 	for (GList *item = store->records.head; item; item = item->next)
-		bytes += ((struct held_record *)item->data)->bytes;
-	while (!g_queue_is_empty(&store->records) &&
-		(bytes > KEPT_BYTES || store->records.length >= KEPT_COUNT)) {
+		memory += ((struct held_record *)item->data)->memory;
+	while (store->records.length > 1 &&
+		(memory > KEPT_MEMORY || store->records.length > KEPT_COUNT)) {
 		struct held_record *last = g_queue_peek_tail(&store->records);
 
-		bytes -= last->bytes;
+		memory -= last->memory;
 		drop(last);
 	}
 }
 
 /* The one with this id and stamp, counted as held; made, without a record, when there is none. */
-static struct held_record *find(
-	struct store *store, const char *id, const char *stamp, size_t bytes)
+static struct held_record *find(struct store *store, const char *id, const char *stamp)
 {
 	struct held_record *held = NULL;
 
@@ -98,18 +99,17 @@ static struct held_record *find(
 	if (held) {
 		g_queue_remove(&store->records, held);
 	} else {
-		make_room(store, bytes);
 		held = calloc(1, sizeof(*held));
 		if (!held)
 			abort();
 		held->store = store;
 		held->id = format_string("%s", id);
 		held->stamp = format_string("%s", stamp);
-		held->bytes = bytes;
 		pthread_mutex_init(&held->lock, NULL);
 	}
 	held->holders++;
 	g_queue_push_head(&store->records, held);
+	make_room(store);
 	pthread_mutex_unlock(&store->records_lock);
 	return held;
 }
@@ -141,6 +141,7 @@ struct source_file {
 	const char *id, *path;
 	int fd;
 	bool is_journal;
+	size_t memory;	/* that its content takes */
 	bool too_large; /* to be shown */
 };
 
@@ -153,17 +154,18 @@ static struct error *refuse(struct source_file *file, const char *why)
 	return file->is_journal ? err : error_hint(err, "fleetlab report %s", file->id);
 }
 
-static struct error *check_memory(struct source_file *file, size_t memory)
+static struct error *check_memory(struct source_file *file)
 {
 	char why[64];
 
 	snprintf(why, sizeof(why), ": it takes more than %zu MiB of memory",
 		STORE_RECORD_MEMORY >> 20);
-	return memory > STORE_RECORD_MEMORY ? refuse(file, why) : NULL;
+	return file->memory > STORE_RECORD_MEMORY ? refuse(file, why) : NULL;
 }
 
 static struct error *read_record(struct source_file *file, size_t size, struct record **record)
 {
+	_cleanup_json_ json_t *json = NULL;
 	_cleanup_free_ char *text = malloc(size + 1);
 	size_t got = 0;
 	ssize_t n;
@@ -172,8 +174,11 @@ static struct error *read_record(struct source_file *file, size_t size, struct r
 		abort();
 	while (got < size && (n = read(file->fd, text + got, size - got)) > 0)
 		got += (size_t)n;
-	try_(check_memory(file, jsontext_memory(text, got)));
-	return record_parse(file->path, text, got, record);
+	file->memory = jsontext_memory(text, got);
+	try_(check_memory(file));
+	try_(record_parse_json(file->path, text, got, &json));
+	free(take_ptr(text));
+	return record_of_json(file->path, json, record);
 }
 
 /* The header with all trials so far; NULL when there is none. */
@@ -182,7 +187,6 @@ static struct error *read_lines(
 {
 	_cleanup_json_ json_t *header = NULL;
 	_cleanup_json_ json_t *trials = json_array();
-	size_t memory = 0;
 
 	for (;;) {
 		_cleanup_json_ json_t *line = NULL;
@@ -191,8 +195,8 @@ static struct error *read_lines(
 		try_(journal_reader_next(reader, &line));
 		if (!line)
 			break;
-		memory += journal_reader_memory(reader);
-		try_(check_memory(file, memory));
+		file->memory += journal_reader_memory(reader);
+		try_(check_memory(file));
 		if ((value = json_object_get(line, "run")) && !header)
 			header = json_copy(value);
 		else if ((value = json_object_get(line, "trial")))
@@ -245,12 +249,29 @@ static struct error *open_run(struct reader *reader, const char *id, json_t **ro
 	return err;
 }
 
-static struct error *fill(struct held_record *held, struct source_file *file)
+/* Large ones are read one at a time: the text, what is parsed of it and what is made of that are
+ * together for a moment. */
+static struct error *fill(struct held_record *held, struct source_file *file, size_t size)
 {
+	struct store *store = held->store;
+	bool large = size > LARGE_BYTES;
+	struct error *err;
+
 	if (held->record)
 		return NULL;
-	return file->is_journal ? read_journal(file, &held->record)
-				: read_record(file, held->bytes, &held->record);
+	if (large)
+		pthread_mutex_lock(&store->large_lock);
+	err = file->is_journal ? read_journal(file, &held->record)
+			       : read_record(file, size, &held->record);
+	if (large)
+		pthread_mutex_unlock(&store->large_lock);
+	if (err)
+		return err;
+	pthread_mutex_lock(&store->records_lock);
+	held->memory = file->memory;
+	make_room(store);
+	pthread_mutex_unlock(&store->records_lock);
+	return NULL;
 }
 
 struct error *store_hold(
@@ -275,9 +296,9 @@ struct error *store_hold(
 		return refuse(&file, "");
 	}
 	stamp = stamp_of(row ? "record" : "journal", &status);
-	held = find(reader->store, id, stamp, (size_t)status.st_size);
+	held = find(reader->store, id, stamp);
 	pthread_mutex_lock(&held->lock);
-	err = fill(held, &file);
+	err = fill(held, &file, (size_t)status.st_size);
 	if (err) {
 		*too_large = file.too_large;
 		give_back(held, false);

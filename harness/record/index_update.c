@@ -5,6 +5,7 @@
 
 #include "harness/base/embedded.h"
 #include "harness/base/fs.h"
+#include "harness/base/jsontext.h"
 #include "harness/base/parallel.h"
 #include "harness/base/version.h"
 #include "harness/record/cut.h"
@@ -14,6 +15,7 @@
 #include "harness/record/synthetic.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 
@@ -34,6 +36,7 @@ struct update {
 	size_t stale_count;
 	struct batch batches[2]; /* one is read while the other is written */
 	struct batch *reading, *writing;
+	pthread_mutex_t large; /* of who reads a large file */
 	bool synthetic;
 	bool again; /* copies have to be looked at once more */
 	char *grader;
@@ -48,6 +51,7 @@ static void update_deinit(struct update *update)
 		index_entry_deinit(&update->batches[1].entries[i]);
 	}
 	index_files_deinit(&update->files);
+	pthread_mutex_destroy(&update->large);
 	free(update->stale);
 	free(update->grader);
 	free(update);
@@ -176,12 +180,17 @@ static char *why_not_here(
 	return NULL;
 }
 
+/* Takes the text over. */
 static void take_record(
-	const struct update *update, struct index_entry *entry, const char *text, size_t size)
+	const struct update *update, struct index_entry *entry, char *text, size_t size)
 {
 	_cleanup_record_ struct record *record = NULL;
-	_cleanup_error_ struct error *err = record_parse(entry->file->path, text, size, &record);
+	_cleanup_json_ json_t *json = NULL;
+	_cleanup_error_ struct error *err = record_parse_json(entry->file->path, text, size, &json);
 
+	free(text);
+	if (!err)
+		err = record_of_json(entry->file->path, json, &record);
 	if (!err) {
 		refuse(entry, "foreign", why_not_here(update, entry->file, record->json));
 		if (entry->reason)
@@ -196,20 +205,19 @@ static void take_record(
 	entry->id = format_string("%s", json_text(record->json, "id"));
 }
 
-static struct error *examine(struct update *update, size_t item)
+/* Larger texts, and those that take more memory, are read one at a time: there may be as many
+ * threads as processors. */
+#define LARGE_BYTES ((int64_t)4 << 20)
+#define LARGE_MEMORY ((size_t)32 << 20)
+
+static struct error *read_file(struct update *update, struct index_entry *entry, bool *large)
 {
-	struct index_entry *entry = &update->reading->entries[item];
-	int root = update->index->root;
+	const int root = update->index->root;
 	_cleanup_free_ char *text = NULL;
 	_cleanup_error_ struct error *err = NULL;
 	struct stat status;
 	size_t size;
 
-	entry->file = &update->files.items[update->stale[update->reading->first + item]];
-	if (entry->file->foreign) {
-		refuse(entry, "foreign", format_string("%s", entry->file->foreign));
-		return NULL;
-	}
 	err = fs_read_beneath(root, entry->file->path, RECORD_MAX_BYTES, &text, &size, NULL);
 	if (err && fstatat(root, entry->file->path, &status, AT_SYMLINK_NOFOLLOW) < 0) {
 		entry->status = "gone";
@@ -220,11 +228,36 @@ static struct error *examine(struct update *update, size_t item)
 		return NULL;
 	}
 	fs_hash_bytes(text, size, entry->hash);
-	if (entry->file->known_hash && strcmp(entry->file->known_hash, entry->hash) == 0)
+	if (entry->file->known_hash && strcmp(entry->file->known_hash, entry->hash) == 0) {
 		entry->status = "same";
-	else
-		take_record(update, entry, text, size);
+		return NULL;
+	}
+	if (!*large && jsontext_memory(text, size) > LARGE_MEMORY) {
+		pthread_mutex_lock(&update->large);
+		*large = true;
+	}
+	take_record(update, entry, take_ptr(text), size);
 	return NULL;
+}
+
+static struct error *examine(struct update *update, size_t item)
+{
+	struct index_entry *entry = &update->reading->entries[item];
+	struct error *err;
+	bool large;
+
+	entry->file = &update->files.items[update->stale[update->reading->first + item]];
+	if (entry->file->foreign) {
+		refuse(entry, "foreign", format_string("%s", entry->file->foreign));
+		return NULL;
+	}
+	large = entry->file->bytes > LARGE_BYTES;
+	if (large)
+		pthread_mutex_lock(&update->large);
+	err = read_file(update, entry, &large);
+	if (large)
+		pthread_mutex_unlock(&update->large);
+	return err;
 }
 
 /* ---- writing ---- */
@@ -329,6 +362,7 @@ static struct error *pass(struct index *index, const struct index_update_options
 
 	if (!update)
 		abort();
+	pthread_mutex_init(&update->large, NULL);
 	update->index = index;
 	update->options = options;
 	update->synthetic = store_is_synthetic(index->results_dir);

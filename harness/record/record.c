@@ -5,6 +5,7 @@
 #include "harness/base/clock.h"
 #include "harness/base/fs.h"
 #include "harness/base/version.h"
+#include "harness/base/jsontext.h"
 #include "harness/record/claims.h"
 #include "harness/record/paper.h"
 #include "harness/record/schema.h"
@@ -211,32 +212,27 @@ struct error *record_from_json(json_t *json, struct record **record)
 	return NULL;
 }
 
-/* At most so many values can be in a JSON text. */
-static size_t most_values(const char *text, size_t size)
+struct error *record_parse_json(const char *path, const char *text, size_t size, json_t **json)
 {
-	size_t count = 1;
-
-	for (size_t i = 0; i < size; i++)
-		count += text[i] == ',' || text[i] == '[' || text[i] == '{';
-	return count;
-}
-
-struct error *record_parse(const char *path, const char *text, size_t size, struct record **record)
-{
-	_cleanup_record_ struct record *loaded = NULL;
-	_cleanup_json_ json_t *json = NULL;
-	struct error *err;
 	json_error_t why;
 
-	if (most_values(text, size) > RECORD_MAX_VALUES)
-		return error_new(ERROR_USAGE, "record %s: it has more than %d values", path,
-			RECORD_MAX_VALUES);
-	json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
-	if (!json)
+	if (jsontext_memory(text, size) > RECORD_MAX_MEMORY)
+		return error_new(ERROR_USAGE,
+			"record %s: it would take more than %zu MiB of memory", path,
+			RECORD_MAX_MEMORY >> 20);
+	*json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+	if (!*json)
 		return error_hint(
 			error_new(ERROR_USAGE, "record %s, line %d: %s", path, why.line, why.text),
 			"the file is damaged or is no record; fleetlab list shows the runs");
-	err = record_from_json(json, &loaded);
+	return NULL;
+}
+
+struct error *record_of_json(const char *path, json_t *json, struct record **record)
+{
+	_cleanup_record_ struct record *loaded = NULL;
+	struct error *err = record_from_json(json, &loaded);
+
 	if (err)
 		return error_hint(error_prefix(err, "record %s", path),
 			"the file is damaged, or was written by another version of fleetlab");
@@ -252,13 +248,24 @@ struct error *record_parse(const char *path, const char *text, size_t size, stru
 	return NULL;
 }
 
+struct error *record_parse(const char *path, const char *text, size_t size, struct record **record)
+{
+	_cleanup_json_ json_t *json = NULL;
+
+	try_(record_parse_json(path, text, size, &json));
+	return record_of_json(path, json, record);
+}
+
 struct error *record_load(const char *path, struct record **record)
 {
+	_cleanup_json_ json_t *json = NULL;
 	_cleanup_free_ char *text = NULL;
 	size_t size;
 
 	try_(fs_read(path, RECORD_MAX_BYTES, &text, &size));
-	return record_parse(path, text, size, record);
+	try_(record_parse_json(path, text, size, &json));
+	free(take_ptr(text));
+	return record_of_json(path, json, record);
 }
 
 struct error *record_save(json_t *json, const char *results_dir, char **path)

@@ -31,11 +31,18 @@ DEFINE_CLEANUP(record, struct record *, record_destroy)
  * but was changed after it was written is loaded with `altered` set and the reasons in `notes`. */
 struct error *record_load(const char *path, struct record **record);
 
-/* A parsed record is up to a hundred times as large as its text when that is made for it. */
-#define RECORD_MAX_VALUES 20000000
+/* No record may take more memory than this once it is parsed: a small text can take a hundred times
+ * its size. A night of all mechanisms is below a fifth of it. */
+#define RECORD_MAX_MEMORY ((size_t)512 << 20)
 
 /* As record_load(), from a text of `size` bytes; `path` is for messages. */
 struct error *record_parse(const char *path, const char *text, size_t size, struct record **record);
+
+/* The two halves of record_parse(), so that the text can be freed before the record is graded: the
+ * document in a text, owned by the caller; and the record of such a document, of which a reference
+ * is taken. */
+struct error *record_parse_json(const char *path, const char *text, size_t size, json_t **json);
+struct error *record_of_json(const char *path, json_t *json, struct record **record);
 
 /* As record_load(), from a document in memory (a reference is taken): checks it, computes its
  * claims. For records that the engine is still writing, without a digest. */

@@ -4,11 +4,13 @@
 #include "harness/record/test/synthetic.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/inotify.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -53,15 +55,55 @@ static void make_deep(const char *name)
 	write_text(name, text);
 }
 
-/* A document of many tiny values, which would take a hundred times its size. */
-static void make_wide(const char *name)
+/* A document of small lists that take about so much memory: 136 bytes for three. */
+static void make_wide(const char *name, size_t memory)
 {
-	size_t size = RECORD_MAX_VALUES + 16;
-	_cleanup_free_ char *text = malloc(size);
+	size_t count = memory / 136, size = 3 * count + 2;
+	_cleanup_free_ char *text = malloc(size + 1);
 
-	memset(text, ',', size);
-	text[size - 1] = '\0';
+	for (size_t i = 0; i < count; i++)
+		memcpy(text + 1 + 3 * i, "[],", 3); /* NOLINT: no text yet */
+	text[0] = '[';
+	text[size - 2] = ']'; /* in place of the last comma */
+	text[size - 1] = '\n';
+	text[size] = '\0';
 	write_text(name, text);
+}
+
+static atomic_size_t live_bytes, peak_bytes; /* of JSON in memory */
+
+static void *counted_malloc(size_t size)
+{
+	void *memory = malloc(size);
+	size_t now = atomic_fetch_add(&live_bytes, memory ? malloc_usable_size(memory) : 0);
+	size_t peak = peak_bytes;
+
+	while (now > peak && !atomic_compare_exchange_weak(&peak_bytes, &peak, now))
+		;
+	return memory;
+}
+
+static void counted_free(void *memory)
+{
+	atomic_fetch_sub(&live_bytes, memory ? malloc_usable_size(memory) : 0);
+	free(memory);
+}
+
+/* However many threads there are: each of these alone is within bounds. */
+static void test_large_files_are_read_one_at_a_time(void **state)
+{
+	enum { FILES = 6, MEMORY = 100 << 20 };
+
+	(void)state;
+	make_store(3);
+	for (int i = 0; i < FILES; i++) {
+		_cleanup_free_ char *name = format_string("runs/wide-%d.json", i);
+
+		make_wide(name, MEMORY);
+	}
+	peak_bytes = 0;
+	update();
+	assert_in_range(peak_bytes, MEMORY * 3 / 4, MEMORY * 3 / 2);
 }
 
 static void test_whatever_else_is_there_is_listed(void **state)
@@ -90,7 +132,7 @@ static void test_whatever_else_is_there_is_listed(void **state)
 	write_text("runs/not-\xff-utf8.json", "{}");
 	make_large("runs/large.json");
 	make_deep("runs/deep.json");
-	make_wide("runs/wide.json");
+	make_wide("runs/wide.json", RECORD_MAX_MEMORY + ((size_t)1 << 20));
 	assert_int_equal(mkfifo(fifo, 0644), 0);
 	assert_int_equal(mkdir(directory, 0755), 0);
 	assert_int_equal(symlink("/etc/passwd", link), 0);
@@ -118,7 +160,7 @@ static void test_whatever_else_is_there_is_listed(void **state)
 	assert_refused(refused, "runs/not-\\xff-utf8.json", "damaged", "");
 	assert_refused(refused, "runs/large.json", "damaged", "larger than");
 	assert_refused(refused, "runs/deep.json", "damaged", "depth");
-	assert_refused(refused, "runs/wide.json", "damaged", "more than 20000000 values");
+	assert_refused(refused, "runs/wide.json", "damaged", "more than 512 MiB of memory");
 	assert_refused(refused, "runs/fifo.json", "foreign", "no regular file");
 	assert_refused(refused, "runs/dir.json", "foreign", "a directory");
 	assert_refused(refused, "runs/link.json", "foreign", "symbolic link");
@@ -558,6 +600,7 @@ static void test_waiting_for_an_update_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		scratch_test(test_large_files_are_read_one_at_a_time),
 		scratch_test(test_whatever_else_is_there_is_listed),
 		scratch_test(test_synthetic_records_stay_apart),
 		scratch_test(test_of_copies_one_counts),
@@ -574,5 +617,6 @@ int main(void)
 		scratch_test(test_waiting_for_an_update_ends),
 	};
 
+	json_set_alloc_funcs(counted_malloc, counted_free);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
