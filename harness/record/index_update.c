@@ -19,8 +19,10 @@
 #include <string.h>
 #include <sys/sysinfo.h>
 
-/* Files of one transaction. */
+/* Files of one transaction, and about how many bytes: what is kept of a hostile one until it is
+ * written can be 25 times as large. */
 #define BATCH 256
+#define BATCH_BYTES ((int64_t)8 << 20)
 
 struct batch {
 	struct index_entry entries[BATCH];
@@ -333,16 +335,28 @@ static void tell(const struct update *update, size_t written)
 		update->options->progress(written, update->stale_count, update->options->context);
 }
 
+/* At least one file. */
+static size_t end_of_batch(const struct update *update, size_t first)
+{
+	int64_t bytes = 0;
+	size_t end = first;
+
+	while (end < update->stale_count && end - first < BATCH &&
+		(end == first || bytes < BATCH_BYTES))
+		bytes += update->files.items[update->stale[end++]].bytes;
+	return end;
+}
+
 static struct error *read_and_write(struct update *update)
 {
 	update->reading = &update->batches[0];
 	update->writing = &update->batches[1];
-	for (size_t first = 0; first < update->stale_count; first += BATCH) {
+	for (size_t first = 0, next; first < update->stale_count; first = next) {
 		struct batch *read = update->reading;
-		size_t left = update->stale_count - first;
 
+		next = end_of_batch(update, first);
 		read->first = first;
-		read->size = left < BATCH ? left : BATCH;
+		read->size = next - first;
 		try_(parallel_for(read->size + 1, (size_t)get_nprocs(), work, update));
 		tell(update, first);
 		update->reading = update->writing;

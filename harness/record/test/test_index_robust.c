@@ -106,6 +106,47 @@ static void test_large_files_are_read_one_at_a_time(void **state)
 	assert_in_range(peak_bytes, MEMORY * 3 / 4, MEMORY * 3 / 2);
 }
 
+struct steps {
+	size_t before, longest;
+};
+
+static void note_step(size_t done, size_t total, void *context)
+{
+	struct steps *steps = context;
+
+	(void)total;
+	if (done - steps->before > steps->longest)
+		steps->longest = done - steps->before;
+	steps->before = done;
+}
+
+/* What was read of large files is written before more is read. */
+static void test_batches_are_bounded_by_bytes(void **state)
+{
+	enum { FILES = 12, SIZE = 4 << 20, MOST = 3 };
+	_cleanup_free_ char *text = malloc(SIZE + 1);
+	_cleanup_index_ struct index *index = NULL;
+	struct steps steps = {0};
+	const struct index_update_options options = {.progress = note_step,
+		.context = &steps,
+		.deadline = deadline_after_ms(TEST_TIMEOUT_MS)};
+	struct index_changes changes;
+
+	(void)state;
+	memset(text, ' ', SIZE);
+	text[SIZE] = '\0';
+	make_store(1);
+	for (int i = 0; i < FILES; i++) {
+		_cleanup_free_ char *name = format_string("runs/blank-%02d.json", i);
+
+		write_text(name, text);
+	}
+	assert_ok(index_open(scratch, INDEX_WRITE, &index));
+	assert_ok(index_update(index, &options, &changes));
+	assert_int_equal(changes.refused, FILES);
+	assert_in_range(steps.longest, 1, MOST);
+}
+
 static void test_whatever_else_is_there_is_listed(void **state)
 {
 	_cleanup_json_ json_t *measured = synthetic_shmipc(2, 150);
@@ -601,6 +642,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scratch_test(test_large_files_are_read_one_at_a_time),
+		scratch_test(test_batches_are_bounded_by_bytes),
 		scratch_test(test_whatever_else_is_there_is_listed),
 		scratch_test(test_synthetic_records_stay_apart),
 		scratch_test(test_of_copies_one_counts),
