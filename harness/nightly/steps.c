@@ -18,15 +18,16 @@
 /* Another run of this host is waited for so long at most, and for half of the step's own time. */
 #define LOCK_WAIT_S 600.0
 
-/* A drill's runs are apart: no list, index, report or history of what was measured finds them. */
-static const char *place_of(const char *purpose)
+static bool is_drill(const char *purpose)
 {
-	return strncmp(purpose, "drill", 5) == 0 ? "nightly/drills/" : "";
+	return strncmp(purpose, "drill", 5) == 0;
 }
 
+/* A drill's runs are apart: no list, index, report or history of what was measured finds them. */
 static char *store_of(const struct night *night, const char *purpose)
 {
-	return format_string("%s/%s", night->options->results_dir, place_of(purpose));
+	return format_string(
+		"%s%s", night->options->results_dir, is_drill(purpose) ? "/nightly/drills" : "");
 }
 
 static json_t *entry_of(const struct night *night, const struct step *step)
@@ -79,8 +80,8 @@ static void count_trials(const json_t *record, json_t *entry)
 static void close_entry(json_t *entry, const json_t *record, const struct step *step)
 {
 	const char *state = json_text(record, "state");
-	_cleanup_free_ char *path =
-		format_string("%sruns/%s.json", place_of(step->purpose), json_text(entry, "id"));
+	_cleanup_free_ char *path = format_string("%sruns/%s.json",
+		is_drill(step->purpose) ? "nightly/drills/" : "", json_text(entry, "id"));
 	double wall_s = 0;
 	const json_t *trial;
 	size_t i;
