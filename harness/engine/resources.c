@@ -1,6 +1,7 @@
 /* What trials of one run share: see resources.h. */
 #include "harness/engine/resources.h"
 #include "harness/base/fs.h"
+#include "harness/fleet/guest_spec.h"
 
 #include <errno.h>
 #include <string.h>
@@ -178,7 +179,7 @@ struct error *resources_template(struct resources *resources, const struct fleet
 		kept = kept->next;
 	*made = !kept;
 	if (!kept) {
-		try_(memory_file("fleetlab-ram", memory_bytes, &ram));
+		try_(memory_file("fleetlab-ram", memory_bytes + GUEST_RAM_TAIL_BYTES, &ram));
 		try_(memory_file("fleetlab-state", 0, &state));
 		if (spec->extra && spec->extra->kept_bytes)
 			try_(memory_file("fleetlab-kept", spec->extra->kept_bytes, &own));

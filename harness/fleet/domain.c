@@ -77,25 +77,35 @@ put_option(FILE *out, const char *option, const char *format, ...)
 	g_free(value);
 }
 
+uint64_t guest_ram_bytes(const struct guest_spec *spec)
+{
+	return spec->memory_bytes +
+	       (strcmp(spec->accelerator, "tcg") == 0 ? GUEST_RAM_TAIL_BYTES : 0);
+}
+
 char *guest_ram_object(const struct guest_spec *spec)
 {
+	const unsigned long long bytes = guest_ram_bytes(spec);
+
 	if (spec->ram == RAM_PRIVATE)
-		return format_string("memory-backend-ram,id=" GUEST_RAM_ID ",size=%llu",
-			(unsigned long long)spec->memory_bytes);
+		return format_string("memory-backend-ram,id=" GUEST_RAM_ID ",size=%llu", bytes);
 	/* A device for RAM is a DAX one, which is mapped in steps of its huge pages. */
 	return format_string("memory-backend-file,id=" GUEST_RAM_ID
 			     ",mem-path=%s,size=%llu,share=%s%s",
-		spec->ram_path, (unsigned long long)spec->memory_bytes,
-		spec->ram == RAM_SHARED ? "on" : "off",
+		spec->ram_path, bytes, spec->ram == RAM_SHARED ? "on" : "off",
 		spec->ram_path && strncmp(spec->ram_path, "/dev/", 5) == 0 ? ",align=2M" : "");
 }
 
 static void put_ram(FILE *out, const struct guest_spec *spec)
 {
 	_cleanup_free_ char *object = guest_ram_object(spec);
+	const unsigned long long bytes = guest_ram_bytes(spec);
 
-	if (spec->ram == RAM_PRIVATE)
+	if (spec->ram == RAM_PRIVATE && bytes == spec->memory_bytes)
 		return;
+	/* libvirt would round it up to a MiB. The last one given counts. */
+	if (bytes != spec->memory_bytes)
+		put_option(out, "-m", "size=%lluK", bytes >> 10);
 	put_option(out, "-object", "%s", object);
 	put_option(out, "-machine", "memory-backend=" GUEST_RAM_ID);
 }

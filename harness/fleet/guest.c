@@ -142,7 +142,7 @@ struct error *start_clone(struct fleet *fleet, struct guest *guest)
 
 	try_(create_disks(fleet, guest));
 	if (guest->ram == RAM_SHARED)
-		try_(ram_copy(template->ram_fd, guest->ram_path, spec.memory_bytes));
+		try_(ram_copy(template->ram_fd, guest->ram_path, guest_ram_bytes(&spec)));
 	else
 		spec.ram_path = ram;
 	try_(stacks_connect(fleet, guest->stack, &stack));

@@ -84,6 +84,16 @@ char *guest_xml(const struct guest_spec *spec);
 #define GUEST_SEAT_PLACEHOLDER "@SEAT@"
 #define GUEST_TAP_PLACEHOLDER "@SIDE@"
 
+/*
+ * What QEMU is given for a guest's RAM: under TCG a little more than the guest is to have. While
+ * RAM is copied, QEMU clears the marks of pages that were written to in steps of 256 KiB, and
+ * versions before 9.0 then forget to tell TCG, which goes on writing without marking: pages get
+ * lost, and the guest panics at its target. They do it right, page by page, where a RAM's size is
+ * no multiple of that step. (Mended in QEMU by commit 03bfc2188f06; docs/zerocopy.md has figures.)
+ */
+#define GUEST_RAM_TAIL_BYTES ((uint64_t)8 << 10)
+uint64_t guest_ram_bytes(const struct guest_spec *spec);
+
 /* The id of RAM in a file, and of what takes its place. */
 #define GUEST_RAM_ID "ram0"
 /* Value of "-object" for such RAM; caller frees. */

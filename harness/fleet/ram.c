@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/vfs.h>
 
 #define HUGE_PAGE ((uint64_t)2 << 20)
 #define HUGE_DIR "/sys/kernel/mm/hugepages/hugepages-2048kB"
@@ -55,7 +56,7 @@ static uint64_t huge_pages_of(const struct fleet_spec *spec)
 		uint64_t bytes =
 			spec->memory_bytes_each ? spec->memory_bytes_each[i] : spec->memory_bytes;
 
-		pages += (bytes + HUGE_PAGE - 1) / HUGE_PAGE;
+		pages += (bytes + GUEST_RAM_TAIL_BYTES + HUGE_PAGE - 1) / HUGE_PAGE;
 	}
 	return pages;
 }
@@ -160,12 +161,18 @@ struct error *ram_copy(int template_fd, const char *path, uint64_t size)
 	_cleanup_free_ char *again = format_string("/proc/self/fd/%d", template_fd);
 	_cleanup_close_ int from = open(again, O_RDONLY | O_CLOEXEC);
 	_cleanup_close_ int to = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	struct statfs pages;
 	struct error *err;
 	char *mapping;
 
 	if (from < 0)
 		return error_errno(errno, "cannot open the template's RAM");
-	if (to < 0 || ftruncate(to, (off_t)size) < 0)
+	if (to < 0 || fstatfs(to, &pages) < 0)
+		return error_errno(errno, "cannot make the RAM file %s", path);
+	/* hugetlbfs has whole huge pages only */
+	size = (size + (uint64_t)pages.f_bsize - 1) / (uint64_t)pages.f_bsize *
+	       (uint64_t)pages.f_bsize;
+	if (ftruncate(to, (off_t)size) < 0)
 		return error_errno(errno, "cannot make the RAM file %s", path);
 	mapping = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, to, 0);
 	if (mapping == MAP_FAILED)

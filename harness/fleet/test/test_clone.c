@@ -139,6 +139,7 @@ static void a_clone_gets_what_is_its_own(void **state)
 		.mac_number = 4,
 		.uuid = "00000000-0000-4000-8000-000000000003",
 		.ram = RAM_COPY,
+		.accelerator = "tcg",
 		.memory_bytes = 134217728,
 		.nics = nics,
 		.nic_count = 1};
@@ -161,11 +162,11 @@ static void a_clone_gets_what_is_its_own(void **state)
 
 	assert_true(has(moved, "-x", "a/g3.1/b,g3n0b"));
 	assert_true(has(moved, "-object",
-		"memory-backend-file,id=ram0,mem-path=/r,size=134217728,share=on"));
+		"memory-backend-file,id=ram0,mem-path=/r,size=134225920,share=on"));
 	spec.ram = RAM_PRIVATE;
 	_cleanup_json_ json_t *copied = clone_fill(template, &spec);
 
-	assert_true(has(copied, "-object", "memory-backend-ram,id=ram0,size=134217728"));
+	assert_true(has(copied, "-object", "memory-backend-ram,id=ram0,size=134225920"));
 	assert_int_equal(json_array_size(copied), json_array_size(template));
 	_cleanup_free_ char *text = json_dumps(moved, 0);
 

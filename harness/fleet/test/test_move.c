@@ -194,7 +194,7 @@ static void refuse_other_memory(struct fleet *fleet)
 
 	mark_guest(fleet, 0);
 	/* As like as can be: the same bytes in another file, but for what has changed since. */
-	assert_ok(ram_copy(ram, copy, fleet_guest_memory(fleet, 0)));
+	assert_ok(ram_copy(ram, copy, fleet_guest_memory(fleet, 0) + GUEST_RAM_TAIL_BYTES));
 	for (int ignore = 0; ignore <= 1; ignore++) {
 		struct fleet_item item = {0};
 
