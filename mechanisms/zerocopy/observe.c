@@ -69,8 +69,7 @@ static bool lives(const void *context)
 	return !proc_has_ended(fleet_guest_pid(guest->fleet, guest->number));
 }
 
-/* A guest whose kernel panics ends; what a copying system has lost of its memory shows like that.
- */
+/* A guest whose kernel panics ends. */
 static struct error *explain_silence(
 	struct trial *trial, const unsigned int guests[], size_t count, struct error *err)
 {
