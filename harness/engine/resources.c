@@ -140,8 +140,9 @@ static char *template_key(const struct fleet_spec *spec, uint64_t memory_bytes)
 
 	if (!out)
 		abort();
-	fprintf(out, "%s|%llu|%u|%llu|%s", image, (unsigned long long)memory_bytes, spec->vcpus,
-		(unsigned long long)spec->disk_bytes, spec->kernel_args ? spec->kernel_args : "");
+	fprintf(out, "%s|%llu|%u|%llu|%s%s", image, (unsigned long long)memory_bytes, spec->vcpus,
+		(unsigned long long)spec->disk_bytes, spec->kernel_args ? spec->kernel_args : "",
+		spec->movable || spec->stack_count > 1 ? "|movable" : "");
 	for (size_t i = 0; i < spec->nic_count; i++)
 		fprintf(out, "|nic %s %s", spec->nics[i].link, spec->nics[i].model);
 	for (size_t i = 0; spec->qemu_args && spec->qemu_args[i]; i++)

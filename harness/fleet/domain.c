@@ -79,8 +79,9 @@ put_option(FILE *out, const char *option, const char *format, ...)
 
 uint64_t guest_ram_bytes(const struct guest_spec *spec)
 {
-	return spec->memory_bytes +
-	       (strcmp(spec->accelerator, "tcg") == 0 ? GUEST_RAM_TAIL_BYTES : 0);
+	bool tail = spec->movable && strcmp(spec->accelerator, "tcg") == 0;
+
+	return spec->memory_bytes + (tail ? GUEST_RAM_TAIL_BYTES : 0);
 }
 
 char *guest_ram_object(const struct guest_spec *spec)

@@ -235,6 +235,7 @@ struct error *fleet_make_template(const struct fleet_spec *spec, const struct fl
 	spec_of_it = guest_spec_of(fleet, guest);
 	spec_of_it.mac_number = 0;
 	spec_of_it.ram = RAM_SHARED;
+	spec_of_it.movable = fleet_is_movable(spec);
 	spec_of_it.ram_path = ram;
 	try_(start_cold(fleet, guest, &spec_of_it));
 	try_(meet(fleet, guest));

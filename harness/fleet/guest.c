@@ -75,6 +75,7 @@ struct guest_spec guest_spec_of(const struct fleet *fleet, const struct guest *g
 		.kernel_args = spec->kernel_args,
 		.disk_overlay = guest->overlay,
 		.data_disk = guest->data_disk,
+		.movable = fleet_is_movable(spec),
 	};
 }
 

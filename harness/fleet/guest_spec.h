@@ -52,6 +52,7 @@ struct guest_spec {
 	const char *disk_overlay; /* qcow2 over the image's disk; NULL when the image has none */
 	const char *data_disk;	  /* raw virtio disk after that; may be NULL */
 	bool incoming;		  /* waits for a migration instead of booting */
+	bool movable;		  /* its RAM may be copied: see guest_ram_bytes() */
 };
 
 /* A seat is one QEMU of a guest: while it is moved, a guest has two, each with sockets and taps of
@@ -85,8 +86,8 @@ char *guest_xml(const struct guest_spec *spec);
 #define GUEST_TAP_PLACEHOLDER "@SIDE@"
 
 /*
- * What QEMU is given for a guest's RAM: under TCG a little more than the guest is to have. While
- * RAM is copied, QEMU clears the marks of pages that were written to in steps of 256 KiB, and
+ * What QEMU is given for a guest's RAM: under TCG, where the guest may be moved, a little more.
+ * While RAM is copied, QEMU clears the marks of pages that were written to in steps of 256 KiB, and
  * versions before 9.0 then forget to tell TCG, which goes on writing without marking: pages get
  * lost, and the guest panics at its target. They do it right, page by page, where a RAM's size is
  * no multiple of that step. (Mended in QEMU by commit 03bfc2188f06; docs/zerocopy.md has figures.)

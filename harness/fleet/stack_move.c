@@ -240,7 +240,8 @@ static struct error *ask_status(struct stack_guest *guest, const char *until, js
 	_cleanup_json_ json_t *migration = NULL;
 	const char *status;
 
-	try_(qmp_execute(guest->qmp, "query-migrate", NULL, request_deadline(), &migration));
+	try_(qmp_execute(
+		guest->qmp, "query-migrate", NULL, deadline_after_ms(STACK_AWAIT_MS), &migration));
 	status = json_string_value(json_object_get(migration, "status"));
 	if (!status || (!is_final(status) && !(until && strcmp(status, until) == 0)))
 		status = "waiting";
@@ -267,16 +268,21 @@ struct error *stack_op_await(struct server *server, json_t *request, json_t *ans
 		timeout_ms = STACK_AWAIT_MS;
 	pthread_mutex_lock(&guest->lock);
 	err = stack_open_monitor(guest, request_deadline());
-	if (!err)
-		err = await_status(guest, until, deadline_after_ms(timeout_ms), &event);
 	if (!err) {
-		err = tell_migration(guest, event, request_deadline(), answer);
-	} else if (error_kind(err) == ERROR_TIMEOUT) {
-		error_destroy(err);
-		err = ask_status(guest, until, answer);
+		err = await_status(guest, until, deadline_after_ms(timeout_ms), &event);
+		if (!err) {
+			err = tell_migration(guest, event, request_deadline(), answer);
+		} else if (error_kind(err) == ERROR_TIMEOUT) {
+			error_destroy(err);
+			err = ask_status(guest, until, answer);
+		}
 	}
 	pthread_mutex_unlock(&guest->lock);
-	return err;
+	if (!err || error_kind(err) != ERROR_TIMEOUT)
+		return err;
+	error_destroy(err);
+	json_object_set_new(answer, "status", json_string("waiting"));
+	return NULL;
 }
 
 /* Call with the guest's lock held. */

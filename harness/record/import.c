@@ -198,7 +198,6 @@ static struct error *take_in(struct import *import, const struct arrival *arriva
 	size_t files = 0;
 	struct error *err;
 
-	try_(staging_open(&import->staging, import->root));
 	err = take_beside(import, arrival, &files);
 	if (err && error_kind(err) == ERROR_USAGE) {
 		refuse(import, arrival->path, error_message(err));
@@ -231,6 +230,8 @@ static struct error *import_one(struct import *import, int directory, const char
 		return NULL;
 	}
 	arrival.id = json_text(arrival.record->json, "id");
+	/* Another import is waited for first: it may have brought the same. */
+	try_(staging_open(&import->staging, import->root));
 	return is_there(import, &arrival) ? NULL : take_in(import, &arrival);
 }
 

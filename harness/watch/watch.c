@@ -68,7 +68,8 @@ static void leave_out(struct watch_memory *memory, struct watch_nights nights)
 	while (*count && list[*count - 1].from >= nights.from)
 		--*count;
 	if (*count == WATCH_LEFT_OUT) {
-		memory->level_night = list[0].until;
+		if (list[0].until > memory->level_night)
+			memory->level_night = list[0].until;
 		memmove(list, list + 1, --*count * sizeof(*list));
 	}
 	list[(*count)++] = nights;

@@ -253,21 +253,26 @@ static void look_who_lives(struct client_progress *progress)
 	}
 }
 
-/* Until there is progress, the deadline, or the time to look who lives. */
-static void await_news(struct client_progress *progress, struct deadline deadline)
+/* Until there is progress, the deadline, or the time to look who lives: others' progress does not
+ * put that off. */
+static void await_news(
+	struct client_progress *progress, struct deadline deadline, struct deadline *look)
 {
-	struct deadline look = deadline_after_ms(LOOK_EVERY_MS);
-	int64_t at_ns = look.at_ns < deadline.at_ns ? look.at_ns : deadline.at_ns;
-	struct timespec until = {at_ns / NSEC_PER_SEC, at_ns % NSEC_PER_SEC};
+	struct deadline next = deadline_min(*look, deadline);
+	struct timespec until = {next.at_ns / NSEC_PER_SEC, next.at_ns % NSEC_PER_SEC};
 
-	if (pthread_cond_timedwait(&progress->advanced, &progress->lock, &until) == ETIMEDOUT)
-		look_who_lives(progress);
+	pthread_cond_timedwait(&progress->advanced, &progress->lock, &until);
+	if (!deadline_passed(*look))
+		return;
+	look_who_lives(progress);
+	*look = deadline_after_ms(LOOK_EVERY_MS);
 }
 
 bool client_progress_await(
 	struct client_progress *progress, uint64_t steps, struct deadline deadline, size_t *late)
 {
 	_cleanup_free_ uint64_t *wanted = calloc(progress->count, sizeof(*wanted));
+	struct deadline look = deadline_after_ms(LOOK_EVERY_MS);
 	bool lost = false;
 
 	if (!wanted)
@@ -277,7 +282,7 @@ bool client_progress_await(
 		wanted[i] = progress->targets[i].steps + steps;
 	while ((*late = find_late(progress, wanted, &lost)) < progress->count && !lost &&
 		!deadline_passed(deadline))
-		await_news(progress, deadline);
+		await_news(progress, deadline, &look);
 	pthread_mutex_unlock(&progress->lock);
 	return *late == progress->count;
 }

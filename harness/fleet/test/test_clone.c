@@ -140,6 +140,7 @@ static void a_clone_gets_what_is_its_own(void **state)
 		.uuid = "00000000-0000-4000-8000-000000000003",
 		.ram = RAM_COPY,
 		.accelerator = "tcg",
+		.movable = true,
 		.memory_bytes = 134217728,
 		.nics = nics,
 		.nic_count = 1};

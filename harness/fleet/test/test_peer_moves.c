@@ -115,7 +115,9 @@ static void to_and_fro(struct fleet *fleet)
 	for (unsigned int i = 0; i < GUESTS; i++) {
 		mark(fleet, i);
 		targets[i] = (struct probe_target){
-			fleet_guest_name(fleet, i), fleet_guest_address(fleet, i, 0), 0};
+			.name = fleet_guest_name(fleet, i),
+			.address = fleet_guest_address(fleet, i, 0),
+		};
 	}
 	assert_ok(stream_start(targets, GUESTS, LIVE_DEADLINE, &stream));
 	for (unsigned int stack = 1; stack < 2; stack--) {

@@ -107,29 +107,34 @@ static bool is_there(const void *context)
 static void nobody_waits_for_those_who_have_ended(void **state)
 {
 	(void)state;
-	struct running echo = start_echo();
-	struct probe_target target = target_of(&echo, "ended");
-	struct probe_series probed;
-	struct stream_series streamed;
+	struct running echoes[] = {start_echo(), start_echo()};
+	/* the other one goes on answering, which is no reason to wait on */
+	struct probe_target targets[] = {
+		target_of(&echoes[0], "ended"), target_of(&echoes[1], "other")};
+	struct probe_series probed[2];
+	struct stream_series streamed[2];
 	struct stream *stream;
 	struct probe *probe;
 	bool there = true;
 
-	target.lives = is_there;
-	target.lives_context = &there;
-	assert_ok(probe_start(&target, 1, 500, &probe));
-	assert_ok(stream_start(&target, 1, SOON, &stream));
+	targets[0].lives = is_there;
+	targets[0].lives_context = &there;
+	assert_ok(probe_start(targets, 2, 500, &probe));
+	assert_ok(stream_start(targets, 2, SOON, &stream));
 	assert_ok(probe_await(probe, 5, SOON));
-	guest_kill(&echo);
+	guest_kill(&echoes[0]);
 	there = false;
-	assert_fails(probe_await(probe, 100000, deadline_after_ms(3600000)), ERROR_GUEST,
+	assert_fails(probe_await(probe, UINT64_MAX / 2, deadline_after_ms(3600000)), ERROR_GUEST,
 		"its end came waiting for ended to answer");
-	assert_fails(stream_await(stream, 100000, deadline_after_ms(3600000)), ERROR_GUEST,
+	assert_fails(stream_await(stream, UINT64_MAX / 2, deadline_after_ms(3600000)), ERROR_GUEST,
 		"from ended");
-	assert_ok(probe_stop(probe, &probed));
-	assert_ok(stream_stop(stream, &streamed));
-	probe_series_deinit(&probed);
-	stream_series_deinit(&streamed);
+	assert_ok(probe_stop(probe, probed));
+	assert_ok(stream_stop(stream, streamed));
+	guest_kill(&echoes[1]);
+	for (int i = 0; i < 2; i++) {
+		probe_series_deinit(&probed[i]);
+		stream_series_deinit(&streamed[i]);
+	}
 }
 
 static void odd_targets_are_refused(void **state)
