@@ -142,7 +142,7 @@ static char *template_key(const struct fleet_spec *spec, uint64_t memory_bytes)
 		abort();
 	fprintf(out, "%s|%llu|%u|%llu|%s%s", image, (unsigned long long)memory_bytes, spec->vcpus,
 		(unsigned long long)spec->disk_bytes, spec->kernel_args ? spec->kernel_args : "",
-		spec->movable || spec->stack_count > 1 ? "|movable" : "");
+		fleet_is_movable(spec) ? "|movable" : "");
 	for (size_t i = 0; i < spec->nic_count; i++)
 		fprintf(out, "|nic %s %s", spec->nics[i].link, spec->nics[i].model);
 	for (size_t i = 0; spec->qemu_args && spec->qemu_args[i]; i++)

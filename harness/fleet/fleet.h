@@ -85,6 +85,9 @@ struct fleet_spec {
 	const struct fleet_extra *extra; /* may be NULL */
 };
 
+/* Whether guests of such a fleet can have two seats at once. */
+bool fleet_is_movable(const struct fleet_spec *spec);
+
 /* A guest that has booted once and can be cloned: descriptors of its RAM and device state (memfds
  * of the run's parent process, so they vanish with it) and QEMU's arguments. */
 struct template

@@ -139,6 +139,3 @@ struct error *pin_guest(pid_t qemu, unsigned int index);
  * `what` is what runs in the guest, for messages. */
 struct error *await_byte(struct guest *guest, const char *wanted, const char *what,
 	struct deadline deadline, char *heard);
-
-/* Whether guests of such a fleet can have two seats at once. */
-bool fleet_is_movable(const struct fleet_spec *spec);
