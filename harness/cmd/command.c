@@ -18,6 +18,19 @@ struct error *command_bad_option(int argc, char **argv)
 		"fleetlab %s --help", argv[0]);
 }
 
+struct error *command_take_results(int argc, char **argv, const char **results)
+{
+	static const struct option options[] = {{"results", required_argument, NULL, 'r'}, {0}};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option != 'r')
+			return command_bad_option(argc, argv);
+		*results = optarg;
+	}
+	return NULL;
+}
+
 int command_page_width(void)
 {
 	const char *wanted = getenv("COLUMNS");

@@ -247,14 +247,7 @@ static struct error *open_record(struct export *export, const char *what, const 
 
 static struct error *parse(int argc, char **argv, const char **results)
 {
-	static const struct option options[] = {{"results", required_argument, NULL, 'r'}, {0}};
-	int option;
-
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option != 'r')
-			return command_bad_option(argc, argv);
-		*results = optarg;
-	}
+	try_(command_take_results(argc, argv, results));
 	if (argc - optind < 1 || argc - optind > 2)
 		return error_hint(
 			error_new(ERROR_USAGE, "export wants a run, and may be given a file"),

@@ -10,14 +10,7 @@
 
 static struct error *parse(int argc, char **argv, const char **results)
 {
-	static const struct option options[] = {{"results", required_argument, NULL, 'r'}, {0}};
-	int option;
-
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option != 'r')
-			return command_bad_option(argc, argv);
-		*results = optarg;
-	}
+	try_(command_take_results(argc, argv, results));
 	if (optind < argc)
 		return error_hint(error_new(ERROR_USAGE, "gc takes no argument '%s'", argv[optind]),
 			"fleetlab gc --help");

@@ -44,7 +44,7 @@
  *   send      name, uri, capabilities, parameters, [cpr]  {}   the same, then migrate; returns at
  *                                                         once. With `cpr`, such a path, the guest
  *                                                         runs until the target is to listen
- *   await     name, timeout_ms, until         {"status", "at_ns", "stop_ns",
+ *   await     name, timeout_ms, until         {"status", "stop_ns",
  *                                             "resume_ns"}   waits for a migration's end or the
  *                                                         status `until`; "waiting" after at most
  *                                                         200 ms; *_ns are QEMU's wall clock

@@ -194,16 +194,25 @@ static bool is_final(const char *status)
 	return false;
 }
 
+/* Of a MIGRATION event; borrowed. */
+static const char *event_status(const json_t *event)
+{
+	const char *status =
+		json_string_value(json_object_get(json_object_get(event, "data"), "status"));
+
+	return status ? status : "";
+}
+
 /* Waits for a migration's end, or for the status `until`. Call with the guest's lock held. */
 static struct error *await_status(
 	struct stack_guest *guest, const char *until, struct deadline deadline, json_t **event)
 {
 	for (;;) {
 		_cleanup_json_ json_t *taken = NULL;
-		const char *status = "";
+		const char *status;
 
 		try_(qmp_take_event(guest->qmp, "MIGRATION", deadline, &taken));
-		json_unpack(taken, "{s:{s:s}}", "data", "status", &status);
+		status = event_status(taken);
 		if (is_final(status) || (until && strcmp(status, until) == 0)) {
 			*event = take_ptr(taken);
 			return NULL;
@@ -215,14 +224,11 @@ static struct error *await_status(
  * byte by byte: it is asked for more only where something went wrong. Call with the guest's lock
  * held. */
 static struct error *tell_migration(
-	struct stack_guest *guest, const json_t *event, struct deadline deadline, json_t *answer)
+	struct stack_guest *guest, const char *status, struct deadline deadline, json_t *answer)
 {
 	_cleanup_json_ json_t *migration = NULL;
-	const char *status = "";
 
-	json_unpack((json_t *)event, "{s:{s:s}}", "data", "status", &status);
 	json_object_set_new(answer, "status", json_string(status));
-	json_object_set_new(answer, "at_ns", json_integer(event_ns(event)));
 	if (strcmp(status, "failed") == 0) {
 		try_(qmp_execute(guest->qmp, "query-migrate", NULL, deadline, &migration));
 		json_object_set(answer, "migration", migration);
@@ -245,12 +251,7 @@ static struct error *ask_status(struct stack_guest *guest, const char *until, js
 	status = json_string_value(json_object_get(migration, "status"));
 	if (!status || (!is_final(status) && !(until && strcmp(status, until) == 0)))
 		status = "waiting";
-	json_object_set_new(answer, "status", json_string(status));
-	if (strcmp(status, "failed") == 0)
-		json_object_set(answer, "migration", migration);
-	note_event(guest, "STOP", "stop_ns", answer);
-	note_event(guest, "RESUME", "resume_ns", answer);
-	return NULL;
+	return tell_migration(guest, status, deadline_after_ms(STACK_AWAIT_MS), answer);
 }
 
 struct error *stack_op_await(struct server *server, json_t *request, json_t *answer)
@@ -271,7 +272,8 @@ struct error *stack_op_await(struct server *server, json_t *request, json_t *ans
 	if (!err) {
 		err = await_status(guest, until, deadline_after_ms(timeout_ms), &event);
 		if (!err) {
-			err = tell_migration(guest, event, request_deadline(), answer);
+			err = tell_migration(
+				guest, event_status(event), request_deadline(), answer);
 		} else if (error_kind(err) == ERROR_TIMEOUT) {
 			error_destroy(err);
 			err = ask_status(guest, until, answer);
