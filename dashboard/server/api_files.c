@@ -126,6 +126,7 @@ static struct error *send_record(struct ask *ask, struct answer **answer)
 	_cleanup_free_ char *id = NULL;
 	_cleanup_json_ json_t *row = NULL;
 	struct stat status;
+	struct error *err;
 	int fd;
 
 	try_(api_run_id(ask, ask->captured[0], &id));
@@ -133,7 +134,9 @@ static struct error *send_record(struct ask *ask, struct answer **answer)
 	if (!row)
 		return api_not_found(
 			ask, error_new(ERROR_USAGE, "there is no record of a run '%s' yet", id));
-	try_(fs_open_beneath(store_root(ask->store), json_text(row, "path"), &fd, &status));
+	err = fs_open_beneath(store_root(ask->store), json_text(row, "path"), &fd, &status);
+	if (err)
+		return api_not_found(ask, error_prefix(err, "the record of run %s", id));
 	*answer = answer_file("application/json; charset=utf-8", fd, &status, ANSWER_REVALIDATE);
 	/* files that are open are not kept so */
 	ask->passing = true;

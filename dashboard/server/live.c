@@ -39,10 +39,11 @@ struct live_run {
 	size_t plan_bytes;
 	size_t plans;
 	enum live_state state;
-	bool written;  /* by a process, now */
-	bool followed; /* it was seen before its end */
-	bool behind;   /* there is more of the journal than was read */
-	char *trouble; /* why nothing more of it is read; NULL: it is */
+	bool written;	  /* by a process, now */
+	bool followed;	  /* it was seen before its end */
+	bool behind;	  /* there is more of the journal than was read */
+	char *trouble;	  /* why nothing more of it is read; NULL: it is */
+	bool crowded_out; /* that is for want of room, which there may be again */
 	json_int_t ok, failed, invalid, skipped;
 	double spent_s, spent_expected_s;
 	int64_t looked_ns;
@@ -51,6 +52,8 @@ struct live_run {
 struct live {
 	struct store *store;
 	pthread_mutex_t lock;
+	dev_t device; /* of the directory that all of this is about */
+	ino_t inode;
 	GHashTable *runs;     /* by id */
 	struct timespec seen; /* when runs/ had last changed, as of the last look */
 	int64_t looked_ns;
@@ -99,9 +102,27 @@ void live_destroy(struct live *live)
 	free(live);
 }
 
+/* What was known of a results directory says nothing about another that has come to its path. */
+static void follow_root(struct live *live)
+{
+	struct stat status;
+
+	if (fstat(store_root(live->store), &status) < 0 ||
+		(status.st_dev == live->device && status.st_ino == live->inode))
+		return;
+	live->device = status.st_dev;
+	live->inode = status.st_ino;
+	g_hash_table_remove_all(live->runs);
+	g_ptr_array_set_size(live->open, 0);
+	live->seen = (struct timespec){0};
+	live->looked_ns = 0;
+	live->generation++;
+}
+
 static void begin(struct live *live)
 {
 	pthread_mutex_lock(&live->lock);
+	follow_root(live);
 	live->to_read = LOOK_BYTES;
 }
 
@@ -158,9 +179,11 @@ static void check_bytes(struct live_run *run)
 		return;
 	if (run->bytes > RUN_BYTES)
 		give_up(run, "the journal is too large to be followed");
-	else if (run->live->bytes > ALL_BYTES && !run->written)
+	else if (run->live->bytes > ALL_BYTES && !run->written) {
 		give_up(run, "too much is followed already: runs that are not to be resumed can "
 			     "be removed from the results directory");
+		run->crowded_out = true;
+	}
 }
 
 static void take_trial(struct live_run *run, const json_t *trial)
@@ -337,21 +360,38 @@ static struct live_run *open_run(struct live *live, const char *id)
 	return run;
 }
 
-/* Ended runs that somebody followed once are not kept for ever. */
-static void make_room(struct live *live)
+/* Of runs that somebody followed once, those that have ended or are gone. */
+static void drop_ended(struct live *live)
 {
 	GHashTableIter iterator;
 	void *value;
 
-	if (g_hash_table_size(live->runs) < 2 * LIVE_RUNS)
-		return;
 	g_hash_table_iter_init(&iterator, live->runs);
 	while (g_hash_table_iter_next(&iterator, NULL, &value)) {
-		if (((struct live_run *)value)->state == LIVE_ENDED)
+		const struct live_run *run = value;
+		enum live_state state = state_of(live, run);
+
+		if (state == LIVE_ENDED || !exists(live, run->id, "journal.jsonl"))
 			g_hash_table_iter_remove(&iterator);
 	}
+}
+
+/* They are not kept for ever. */
+static void make_room(struct live *live)
+{
+	if (g_hash_table_size(live->runs) < 2 * LIVE_RUNS)
+		return;
+	drop_ended(live);
 	if (g_hash_table_size(live->runs) >= 2 * LIVE_RUNS)
 		g_hash_table_remove_all(live->runs);
+}
+
+/* Half of it, so that what comes back is not crowded out again at once. */
+static bool has_room(struct live *live)
+{
+	if (live->bytes > ALL_BYTES / 2)
+		drop_ended(live);
+	return live->bytes <= ALL_BYTES / 2;
 }
 
 /* `now`: as it is at this moment, not up to LOOK_EVERY_NS ago. */
@@ -359,6 +399,11 @@ static struct live_run *find_run(struct live *live, const char *id, bool now)
 {
 	struct live_run *run = g_hash_table_lookup(live->runs, id);
 
+	if (run && run->crowded_out) {
+		if (has_room(live))
+			g_hash_table_remove(live->runs, id);
+		run = g_hash_table_lookup(live->runs, id);
+	}
 	if (!run) {
 		make_room(live);
 		run = open_run(live, id);

@@ -63,10 +63,21 @@ void choose_all(struct chosen *chosen, enum profile profile)
 	}
 }
 
+/* Records are JSON, which has no other text. */
+struct error *choose_text(const char *option, const char *word)
+{
+	_cleanup_json_ json_t *value = json_string(word);
+
+	return value ? NULL
+		     : error_hint(error_new(ERROR_USAGE, "%s: its text is not UTF-8", option),
+			       "what a record keeps is: convert it, with iconv for example");
+}
+
 struct error *choose_parameter(struct chosen *chosen, const char *text)
 {
 	const char *equals = strchr(text, '=');
 
+	try_(choose_text("-p", text));
 	if (!equals || equals == text || !equals[1])
 		return error_hint(
 			error_new(ERROR_USAGE, "-p %s: a parameter is set as name=value", text),

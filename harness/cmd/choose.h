@@ -22,6 +22,9 @@ struct error *choose_mechanism(struct chosen *chosen, const char *name, const ch
 /* All that implement a paper and have something to run in the profile. */
 void choose_all(struct chosen *chosen, enum profile profile);
 
+/* An option's word that goes into a record: ERROR_USAGE unless it is UTF-8. */
+struct error *choose_text(const char *option, const char *word);
+
 /* "NAME=VALUE", of -p. */
 struct error *choose_parameter(struct chosen *chosen, const char *text);
 

@@ -183,6 +183,7 @@ static struct error *take_option(struct nightly_words *words, int option, int ar
 	case OPT_SUMMARY:
 		return choose_directory("--summary", optarg, &words->summary_dir);
 	case OPT_HOOK:
+		try_(choose_text("--hook", optarg));
 		free(words->hook);
 		words->hook = format_string("%s", optarg);
 		return NULL;

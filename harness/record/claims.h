@@ -17,7 +17,7 @@
  *             "equal", against [1 / tolerance, tolerance]; then against published x tolerance
  *   slope     the growth from the smallest to the largest value of coordinate `over`, in each
  *             trial, or between trials where it is a parameter, one point a trial: "flat" within +-
- *             tolerance, "grows" above it
+ *             tolerance, "grows" above it, "does-not-grow" not above it, be it below
  *   holds     a 0/1 metric that must be 1 in every counted trial
  *   bound     every reading (or, with `to`, the paired ratio) at_most or at_least a limit
  *   order     the readings of `ascending` grow from each to the next

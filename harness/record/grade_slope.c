@@ -169,20 +169,25 @@ static void judge(
 {
 	double tolerance = json_number(test, "tolerance", 0);
 	size_t want = test_pairs_needed(test, CLAIMS_PAIRS_NEEDED);
-	bool flat = strcmp(json_text(test, "expect"), "flat") == 0;
+	const char *expect = json_text(test, "expect");
+	bool grows = strcmp(expect, "grows") == 0;
 
 	if (estimate->n < want) {
 		result_forecast(result, want - estimate->n, 1, wall_s);
 		result_conclude(result, "inconclusive", "%zu of %zu trials", estimate->n, want);
 		return;
 	}
+	if (strcmp(expect, "does-not-grow") == 0 && estimate->growth_interval.high <= tolerance) {
+		result_conclude(result, "reproduced", "it grows by %g %% at most", 100 * tolerance);
+		return;
+	}
 	switch (slope_shape(estimate, tolerance)) {
 	case SLOPE_FLAT:
-		result_conclude(result, flat ? "reproduced" : "contradicted", "flat within %g %%",
+		result_conclude(result, grows ? "contradicted" : "reproduced", "flat within %g %%",
 			100 * tolerance);
 		return;
 	case SLOPE_GROWS:
-		result_conclude(result, flat ? "contradicted" : "reproduced", "it grows");
+		result_conclude(result, grows ? "reproduced" : "contradicted", "it grows");
 		return;
 	case SLOPE_SHRINKS:
 		result_conclude(result, "contradicted", "it shrinks");

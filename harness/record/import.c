@@ -77,10 +77,11 @@ static char *why_not(const struct import *import, struct arrival *arrival)
 	const char *refusal;
 
 	if (!err)
-		err = record_parse(arrival->path, arrival->text, arrival->size, &arrival->record);
+		err = record_parse_json(arrival->path, arrival->text, arrival->size, &as_read);
+	if (!err)
+		err = record_of_json(arrival->path, as_read, &arrival->record);
 	if (err)
 		return format_string("%s", error_message(err));
-	as_read = json_loadb(arrival->text, arrival->size, JSON_REJECT_DUPLICATES, NULL);
 	if (!record_is_as_written(as_read))
 		return format_string("it was changed after it was written: its digest does not "
 				     "fit its content");

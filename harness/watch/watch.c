@@ -286,7 +286,7 @@ static void test_nights(const struct watch_reading *history, size_t count,
 		suspect(verdict, WATCH_TONIGHT, "tonight stands apart from the nights before");
 }
 
-void watch_judge(const struct watch_reading *history, size_t count,
+static void judge(const struct watch_reading *history, size_t count,
 	const struct watch_options *options, struct watch_memory *memory,
 	struct watch_verdict *verdict)
 {
@@ -329,8 +329,21 @@ void watch_judge(const struct watch_reading *history, size_t count,
 	}
 	verdict->floor = noise_floor(history, count - 1, &options->change);
 	test_nights(history, count, &nights, options, memory, verdict);
-	if (verdict->kind != WATCH_TONIGHT)
+}
+
+/* A night that was tested and does not stand apart ends a row of those that did. */
+static void end_row(struct watch_memory *memory, const struct watch_verdict *verdict)
+{
+	if (!isnan(verdict->p_value) && verdict->kind != WATCH_TONIGHT)
 		memory->pending = 0;
+}
+
+void watch_judge(const struct watch_reading *history, size_t count,
+	const struct watch_options *options, struct watch_memory *memory,
+	struct watch_verdict *verdict)
+{
+	judge(history, count, options, memory, verdict);
+	end_row(memory, verdict);
 }
 
 /* Drawing more permutations for a suspect is cheap: where it is none they soon end. Few need it,
@@ -347,7 +360,7 @@ static void judge_again(const struct watch_metric *metrics, size_t count,
 
 		if (metric->verdict->state == WATCH_SUSPECT && !discovered[i] &&
 			finer.change.permutations > options->change.permutations)
-			watch_judge(metric->history, metric->count, &finer, metric->memory,
+			judge(metric->history, metric->count, &finer, metric->memory,
 				metric->verdict);
 	}
 }
@@ -363,14 +376,16 @@ size_t watch_night(const struct watch_metric *metrics, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		const struct watch_metric *metric = &metrics[i];
 
-		watch_judge(
-			metric->history, metric->count, options, metric->memory, metric->verdict);
+		judge(metric->history, metric->count, options, metric->memory, metric->verdict);
 		verdicts[i] = metric->verdict;
 		p_values[i] = metric->verdict->p_value;
 		tests += !isnan(p_values[i]);
 	}
 	multiple_discoveries(p_values, count, rate, discovered);
 	judge_again(metrics, count, options, rate, discovered, tests);
+	/* the last word counts: with more permutations it can be another kind of suspect */
+	for (size_t i = 0; i < count; i++)
+		end_row(metrics[i].memory, metrics[i].verdict);
 	return watch_select(verdicts, count, rate);
 }
 

@@ -13,13 +13,13 @@ static struct error *put(struct trial *trial, const char *metric, json_t *at, do
 }
 
 struct longest {
-	double total_ms, receive_ms, populate_ms, transfer_ms, qmp_ms, verify_ms, udp_ms, tcp_ms,
-		clock_ms, passes;
+	double total_ms, receive_ms, populate_ms, transfer_ms, qmp_ms, qemu_ms, verify_ms, udp_ms,
+		tcp_ms, clock_ms, passes;
 };
 
 static struct longest longest_of(const struct watch *watch, const struct move_seen *seen)
 {
-	struct longest longest = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+	struct longest longest = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
 
 	for (size_t i = 0; i < watch->count; i++) {
 		const struct move_report *report = &seen->reports[i];
@@ -33,6 +33,7 @@ static struct longest longest_of(const struct watch *watch, const struct move_se
 		longest.populate_ms = fmax(longest.populate_ms, report->populate_ms);
 		longest.transfer_ms = fmax(longest.transfer_ms, report->transfer_ms);
 		longest.qmp_ms = fmax(longest.qmp_ms, report->downtime_ms);
+		longest.qemu_ms = fmax(longest.qemu_ms, report->qemu_downtime_ms);
 		longest.verify_ms = fmax(longest.verify_ms, report->verify_ms);
 		longest.passes = fmax(longest.passes, (double)report->dirty_sync_count);
 		longest.udp_ms = fmax(longest.udp_ms, probe.gap_ms);
@@ -57,6 +58,7 @@ struct error *read_times(
 	try_(put(trial, "downtime_tcp", at, longest.tcp_ms / 1e3));
 	try_(put(trial, "downtime_clock", at, longest.clock_ms / 1e3));
 	try_(put(trial, "downtime_qmp", at, longest.qmp_ms / 1e3));
+	try_(put(trial, "downtime_qemu", at, longest.qemu_ms / 1e3));
 	return zerocopy_copies(trial) ? put(trial, "passes", at, longest.passes) : NULL;
 }
 

@@ -85,6 +85,8 @@ static const struct metric metrics[] = {
 		"client's"},
 	{"downtime_qmp", "s", BETTER_LESS,
 		"from the source's STOP event to the target's RESUME event"},
+	{"downtime_qemu", "s", BETTER_LESS,
+		"as the source's QEMU counts it: until it has sent all, not until the target runs"},
 	{"stream_bytes", "bytes", BETTER_LESS, "the migration stream, as QEMU counts it"},
 	{"network_bytes", "bytes", BETTER_LESS,
 		"over the links between the systems' machines, both ways; with the requests to "

@@ -6,6 +6,9 @@
 #include "harness/record/record.h"
 #include "harness/record/synthetic.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #define ID "20260131T201512Z-3f9a1c"
 
 static json_t *record; /* a synthetic one, whose trials the journal gets */
@@ -293,8 +296,11 @@ static void test_a_damaged_journal_is_no_trouble(void **state)
 	json_decref(get_json("live", 200));
 }
 
-/* A journal of about so many bytes, of a run that nobody goes on with. */
-static size_t leave_long_journal(const char *id, size_t bytes, const char *reason)
+enum { MANY_SAMPLES = 40000 };
+
+/* A journal of about so many bytes, of a run that nobody goes on with; each trial has samples of so
+ * many. */
+static size_t leave_long_journal(const char *id, size_t bytes, const char *reason, int samples)
 {
 	_cleanup_free_ char *dir = format_string("%s/runs/%s", scratch, id);
 	_cleanup_free_ char *path = format_string("%s/journal.jsonl", dir);
@@ -308,7 +314,7 @@ static size_t leave_long_journal(const char *id, size_t bytes, const char *reaso
 		written += (size_t)fprintf(out,
 			"{\"trial\": {\"index\": %zu, \"outcome\": \"ok\", \"reason\": \"%s\", "
 			"\"samples\": [%*d]}}\n",
-			count, reason, 40000, 1);
+			count, reason, samples, 1);
 	fclose(out);
 	assert_ok(fs_make_dirs(dir));
 	assert_ok(fs_write_atomic(path, text, size));
@@ -321,11 +327,24 @@ static json_int_t finished_of(const json_t *live)
 		json_array_get(json_object_get(live, "runs"), 0), "finished", -1);
 }
 
+static void wait_for_finished(json_int_t wanted)
+{
+	struct deadline deadline = deadline_after_ms(TEST_TIMEOUT_MS);
+	json_int_t finished;
+
+	do {
+		_cleanup_json_ json_t *live = get_json("live", 200);
+
+		finished = finished_of(live);
+	} while (finished != wanted && !deadline_passed(deadline));
+	assert_int_equal(finished, wanted);
+}
+
 /* Who asks meanwhile does not wait for all of it. */
 static void test_a_long_journal_is_read_piece_by_piece(void **state)
 {
 	enum { LONG = 20 << 20 };
-	size_t count = leave_long_journal(ID, LONG, "");
+	size_t count = leave_long_journal(ID, LONG, "", MANY_SAMPLES);
 	_cleanup_json_ json_t *first = get_json("live", 200);
 	_cleanup_stream_ struct stream stream = follow("runs/" ID "/events", "");
 	long id = -1;
@@ -345,7 +364,7 @@ static void test_the_journal_of_an_ended_run_is_not_read(void **state)
 	_cleanup_json_ json_t *made = json_copy(record);
 
 	(void)state;
-	leave_long_journal(ID, 1 << 20, "");
+	leave_long_journal(ID, 1 << 20, "", MANY_SAMPLES);
 	assert_ok(fs_write_atomic(done, "", 0));
 	assert_ok(record_save(made, scratch, NULL));
 	wait_for_runs(1);
@@ -368,8 +387,8 @@ static void test_what_cannot_be_followed_is_told(void **state)
 
 	(void)state;
 	memset(reason, 'x', TOO_LONG);
-	leave_long_journal(ID, 1, reason);
-	leave_long_journal("20260131T201513Z-3f9a1d", 1, "");
+	leave_long_journal(ID, 1, reason, MANY_SAMPLES);
+	leave_long_journal("20260131T201513Z-3f9a1d", 1, "", MANY_SAMPLES);
 	_cleanup_free_ char *large = scratch_path("runs/20260131T201513Z-3f9a1d/journal.jsonl");
 
 	assert_int_equal(truncate(large, JOURNAL_FOLLOWED_BYTES + 1), 0);
@@ -386,6 +405,73 @@ static void test_what_cannot_be_followed_is_told(void **state)
 
 	assert_true(*json_text(run, "trouble"));
 	json_decref(get_json("runs/20260131T201513Z-3f9a1d", 413));
+}
+
+/* How many of the runs that are told have a trouble; those that are asked for are waited for. */
+static size_t wait_for_troubles(size_t runs, size_t wanted)
+{
+	struct deadline deadline = deadline_after_ms(TEST_TIMEOUT_MS);
+	size_t troubles, told;
+
+	do {
+		_cleanup_json_ json_t *live = get_json("live", 200);
+		const json_t *run;
+		size_t i;
+
+		troubles = 0;
+		told = json_array_size(json_object_get(live, "runs"));
+		json_array_foreach (json_object_get(live, "runs"), i, run)
+			troubles += *json_text(run, "trouble") != '\0';
+	} while ((told != runs || troubles != wanted) && !deadline_passed(deadline));
+	assert_int_equal(told, runs);
+	return troubles;
+}
+
+/* So much of all journals is kept; what had no room is read when others have gone. */
+static void test_crowded_out_is_not_for_good(void **state)
+{
+	enum { RUNS = 5, LONG = 28 << 20, TRIAL = 60000 };
+	_cleanup_free_ char *reason = calloc(1, TRIAL + 1);
+	char *directories[RUNS];
+	int locks[RUNS];
+
+	(void)state;
+	memset(reason, 'x', TRIAL);
+	for (size_t i = 0; i < RUNS; i++) {
+		_cleanup_free_ char *id = format_string("20260131T20151%zuZ-3f9a1d", i);
+		_cleanup_free_ char *path = format_string("runs/%s/journal.jsonl", id);
+		_cleanup_free_ char *file = scratch_path(path);
+
+		directories[i] = format_string("%s/runs/%s", scratch, id);
+		leave_long_journal(id, LONG, reason, 1);
+		/* as if it were written, for all but one: those are read without a limit */
+		locks[i] = open(file, O_RDONLY | O_CLOEXEC);
+		assert_int_equal(flock(locks[i], i ? LOCK_EX : LOCK_UN), 0);
+	}
+	assert_int_equal(wait_for_troubles(RUNS, 1), 1);
+	for (size_t i = 0; i < RUNS; i++)
+		close(locks[i]);
+	for (size_t i = 1; i < RUNS; i++)
+		assert_ok(fs_remove_tree(directories[i]));
+	assert_int_equal(wait_for_troubles(1, 0), 0);
+	for (size_t i = 0; i < RUNS; i++)
+		free(directories[i]);
+}
+
+/* The same id in another results directory is another run. */
+static void test_another_directory_has_runs_of_its_own(void **state)
+{
+	_cleanup_free_ char *away = format_string("%s.away", scratch);
+
+	(void)state;
+	leave_long_journal(ID, 100000, "", MANY_SAMPLES);
+	_cleanup_json_ json_t *before = get_json("live", 200);
+
+	assert_in_range(finished_of(before), 2, 10);
+	assert_int_equal(rename(scratch, away), 0);
+	leave_long_journal(ID, 1, "", MANY_SAMPLES);
+	wait_for_finished(1);
+	assert_ok(fs_remove_tree(away));
 }
 
 /* Each line of it is within bounds. */
@@ -450,6 +536,8 @@ int main(void)
 		live_test(test_a_long_journal_is_read_piece_by_piece),
 		live_test(test_the_journal_of_an_ended_run_is_not_read),
 		live_test(test_what_cannot_be_followed_is_told),
+		live_test(test_crowded_out_is_not_for_good),
+		live_test(test_another_directory_has_runs_of_its_own),
 		live_test(test_a_journal_of_small_values_is_not_shown),
 		live_test(test_followers_are_limited),
 	};

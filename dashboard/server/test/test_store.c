@@ -16,6 +16,33 @@ static void test_the_directory_is_replaced(void **state)
 	another_store_comes();
 }
 
+/* Before the index knows. */
+static void test_a_record_that_was_removed_is_not_there(void **state)
+{
+	const struct synthetic_options options = {.seed = 5, .count = 3};
+	_cleanup_json_ json_t *list = NULL;
+	const json_t *runs, *run;
+	size_t i;
+
+	(void)state;
+	assert_ok(synthetic_store(&options, scratch, NULL));
+	start();
+	wait_for_runs(3);
+	list = get_json("runs", 200);
+	runs = json_object_get(list, "runs");
+	json_array_foreach (runs, i, run) {
+		_cleanup_free_ char *file = format_string("%s/%s", scratch, json_text(run, "path"));
+		_cleanup_free_ char *page = format_string("runs/%s", json_text(run, "id"));
+		_cleanup_free_ char *record = format_string("%s/record.json", page);
+
+		assert_int_equal(unlink(file), 0);
+		json_decref(get_json(record, 404));
+		json_decref(get_json(page, 404));
+	}
+	wait_for_runs(0);
+	stop();
+}
+
 enum { PAGE = 4096, GARBAGE = 0xa5 };
 
 /* Which pages, 0 the first, which is needed to be a database at all; at most to the last. */
@@ -224,6 +251,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scratch_test(test_the_directory_is_replaced),
+		scratch_test(test_a_record_that_was_removed_is_not_there),
 		scratch_test(test_an_index_that_was_damaged_before),
 		scratch_test(test_an_index_that_is_damaged_meanwhile),
 		scratch_test(test_the_end_is_told_when_the_run_is_shown),

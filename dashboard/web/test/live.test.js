@@ -1,6 +1,7 @@
 // What moves: a real run seen while it goes on, and a real fleet.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { FLEETLAB, launch, open, serve } from './browser.js';
 import { emptyStore, fleetlab } from './store.js';
@@ -68,6 +69,17 @@ test('an interrupted run says how to go on', { timeout: RUN_MS + 30000 }, async 
 	await end;
 	await page.waitForSelector('.notice:has-text("interrupted") code:has-text("--resume")', { timeout: RUN_MS });
 	assert.deepEqual(wrong, []);
+});
+
+test('a run whose journal cannot be followed says why', async () => {
+	const id = '20991231T235959Z-3f9a1c'; // the newest
+	const lines = [{ run: { plan: { trials: [] } } }, { trial: { index: 0, outcome: 'failed', reason: 'x'.repeat(100000) } }];
+	mkdirSync(`${store}/runs/${id}`);
+	writeFileSync(`${store}/runs/${id}/journal.jsonl`, lines.map((line) => JSON.stringify(line) + '\n').join(''));
+	const { page, wrong } = await open(browser.context, server.url, '/#/');
+	await page.locator('.notice', { hasText: id }).filter({ hasText: 'too large to be told' }).waitFor();
+	assert.deepEqual(wrong, []);
+	rmSync(`${store}/runs/${id}`, { recursive: true });
 });
 
 test('a running fleet: its guests, their memory and CPU, and its end', { timeout: RUN_MS + 60000 }, async () => {

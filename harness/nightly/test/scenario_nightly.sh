@@ -140,6 +140,12 @@ check 'and the exit status' grep -q '^exit 1$' "$SCRATCH/mail"
 # ---- words ----
 fl nightly --until 25:00
 check 'a time that is none' err_has 'not a time of day'
+fl $watch $plain --hook "$(printf 'cat \377')"
+check 'a hook that no record can keep is refused' exited 1
+check 'and named' err_has '^fleetlab: --hook: its text is not UTF-8'
+check 'with a remedy' has_remedy
+fl $watch -p "$(printf 'base_us=\377')"
+check 'and so is a parameter' err_has '^fleetlab: -p: its text is not UTF-8'
 fl $watch -p noise=0.5
 check 'a parameter that tells variants apart' err_has 'cannot be set'
 check 'is an error and no night' exited 1

@@ -4,7 +4,7 @@
 #include "harness/record/grade.h"
 #include "harness/record/test/synthetic.h"
 
-static json_t *grade(json_t *record, const char *test_text)
+static json_t *grade(const json_t *record, const char *test_text)
 {
 	const struct grading grading = {.record = record,
 		.paper = NULL,
@@ -120,12 +120,42 @@ static void a_slope_that_is_open(void **state)
 	assert_int_equal(json_number(json_object_get(unbounded, "forecast"), "pairs", 0), 3);
 }
 
+static void assert_shape(const json_t *record, const char *test, const char *verdict)
+{
+	_cleanup_json_ json_t *result = grade(record, test);
+
+	assert_string_equal(json_text(result, "verdict"), verdict);
+}
+
+static void what_does_not_grow_may_shrink(void **state)
+{
+	_cleanup_json_ json_t *shrinks = synthetic_record("null", "tcg");
+	_cleanup_json_ json_t *flat = synthetic_record("null", "tcg");
+	_cleanup_json_ json_t *grows = synthetic_record("null", "tcg");
+	_cleanup_json_ json_t *open = synthetic_record("null", "tcg");
+
+	(void)state;
+	add_sizes(shrinks, 24, 4, -0.5, 0.02);
+	assert_shape(shrinks, SLOPE("does-not-grow"), "reproduced");
+	assert_shape(shrinks, SLOPE("flat"), "contradicted");
+	add_sizes(flat, 24, 4, 0, 0.02);
+	assert_shape(flat, SLOPE("does-not-grow"), "reproduced");
+	assert_shape(flat, SLOPE("flat"), "reproduced");
+	assert_shape(flat, SLOPE("grows"), "contradicted");
+	add_sizes(grows, 24, 4, 0.5, 0.02);
+	assert_shape(grows, SLOPE("does-not-grow"), "contradicted");
+	assert_shape(grows, SLOPE("grows"), "reproduced");
+	add_sizes(open, 12, 4, 0, 0.8);
+	assert_shape(open, SLOPE("does-not-grow"), "inconclusive");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_ratio_that_holds_its_limit),
 		cmocka_unit_test(an_order_with_an_open_place),
 		cmocka_unit_test(a_slope_that_is_open),
+		cmocka_unit_test(what_does_not_grow_may_shrink),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -397,6 +397,30 @@ static void many_metrics_need_stronger_evidence(void **state)
 	assert_string_equal(watch_state_name(WATCH_RECOVERED), "recovered");
 }
 
+/* Of more changes than are remembered the oldest is forgotten; the level that has begun since is
+ * not. */
+static void a_forgotten_change_does_not_bring_back_old_nights(void **state)
+{
+	HISTORY(history, 3);
+	struct watch_memory *memory = &history.memory;
+
+	(void)state;
+	add_nights(&history, 30, 1);
+	*memory = (struct watch_memory){.changed = true,
+		.level_night = 20015,
+		.changed_night = 20029,
+		.before = 1,
+		.after = 1.5,
+		.usual = {0.95, 1.05, 0.9},
+		.left_out_count = WATCH_LEFT_OUT};
+	for (int i = 0; i < WATCH_LEFT_OUT; i++)
+		memory->left_out[i] = (struct watch_nights){19000 + 10 * i, 19004 + 10 * i};
+	add_nights(&history, 3, 1);
+	assert_int_equal(history.verdict.state, WATCH_RECOVERED);
+	assert_int_equal(memory->left_out[0].from, 19010);
+	assert_int_equal(memory->level_night, 20015);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +441,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_measured_is_not_judged),
 		cmocka_unit_test(a_constant_history),
 		cmocka_unit_test(many_metrics_need_stronger_evidence),
+		cmocka_unit_test(a_forgotten_change_does_not_bring_back_old_nights),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,7 +56,8 @@ static void check_trials(const json_t *record, const char *uri)
 	static const char *const evidence[] = {
 		"moves", "one-side", "link", "boot-id", "connection", "stream"};
 	static const char *const metrics[] = {"migration_time", "downtime", "downtime_tcp",
-		"network_bytes", "cpu_time", "cpu_time_source", "cpu_time_destination"};
+		"downtime_qmp", "downtime_qemu", "network_bytes", "cpu_time", "cpu_time_source",
+		"cpu_time_destination"};
 	const json_t *trials = json_object_get(record, "trials");
 	json_t *trial;
 	size_t i;

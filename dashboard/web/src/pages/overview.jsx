@@ -66,7 +66,8 @@ export function Overview({ query }) {
 			))}
 			{interrupted.length > 0 && (
 				<Notice>
-					{count(interrupted.length, 'run')} interrupted: <RunLink id={interrupted[0].id} /> has {interrupted[0].finished} of {interrupted[0].planned} trials. Go on with{' '}
+					{count(interrupted.length, 'run')} interrupted: <RunLink id={interrupted[0].id} />{' '}
+					{interrupted[0].trouble ? `cannot be told of: ${interrupted[0].trouble}` : `has ${interrupted[0].finished} of ${interrupted[0].planned} trials`}. Go on with{' '}
 					<Command text="fleetlab run --resume" />
 				</Notice>
 			)}

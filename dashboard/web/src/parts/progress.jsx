@@ -15,15 +15,21 @@ export function Progress({ run, alone }) {
 				<span>
 					{run.mechanisms?.join(', ')} {run.profile && `(${run.profile})`}
 				</span>{' '}
-				<span class="count">
-					{run.finished} of {count(run.planned, 'trial')}
-					{bad ? `, ${bad} failed or invalid` : ''}
-				</span>
+				{!run.trouble && (
+					<span class="count">
+						{run.finished} of {count(run.planned, 'trial')}
+						{bad ? `, ${bad} failed or invalid` : ''}
+					</span>
+				)}
 				{run.left_s !== undefined && run.state === 'running' && <span> · {duration(run.left_s)} left</span>}
 			</p>
-			<progress value={run.finished ?? 0} max={run.planned || 1} aria-label="trials finished">
-				{run.finished}/{run.planned}
-			</progress>
+			{run.trouble ? (
+				<p class="bad">How far it is cannot be told: {run.trouble}</p>
+			) : (
+				<progress value={run.finished ?? 0} max={run.planned || 1} aria-label="trials finished">
+					{run.finished}/{run.planned}
+				</progress>
+			)}
 			{run.trial && <p class="quiet">now: {trialText(run.trial)}</p>}
 		</section>
 	);
