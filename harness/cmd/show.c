@@ -1,51 +1,88 @@
 /* fleetlab show: what a mechanism measures, with which parameters, or what a claim says. */
 #include "harness/cmd/command.h"
+#include "harness/base/fs.h"
 #include "harness/base/nearest.h"
 #include "harness/record/paper.h"
+#include "harness/report/line.h"
 #include "mechanisms/mechanism.h"
 
 #include <getopt.h>
 #include <string.h>
 
-static const char *better_text(enum better better)
+/* Where the text about a thing begins, behind its name. */
+#define TEXT_COLUMN 21
+
+/* "  NAME               TEXT", the text wrapped. */
+static void print_item(const struct page *page, const char *name, const char *text)
 {
-	return better == BETTER_LESS   ? ", less is better"
-	       : better == BETTER_MORE ? ", more is better"
-				       : "";
+	page_wrap(page, 2, TEXT_COLUMN, "%-*s %s", TEXT_COLUMN - 3, name, text);
 }
 
-static void print_params(const struct mechanism *mechanism)
+static void print_metrics(const struct page *page, const struct metric *metrics)
+{
+	static const char *const better[] = {[BETTER_LESS] = "less is better",
+		[BETTER_MORE] = "more is better",
+		[BETTER_NEITHER] = ""};
+
+	puts("\nmetrics:");
+	for (const struct metric *m = metrics; m->name; m++) {
+		const char *which = better[m->better];
+		const char *unit = m->unit[0] ? m->unit : "no unit";
+		_cleanup_free_ char *text =
+			format_string("%s (%s%s%s)", m->help, unit, which[0] ? ", " : "", which);
+
+		print_item(page, m->name, text);
+	}
+}
+
+static void print_params(const struct page *page, const struct param *params)
 {
 	puts("\nparameters (-p name=value):");
-	for (const struct param *p = mechanism->params; p->name; p++) {
-		char range[96];
+	for (const struct param *p = params; p->name; p++) {
+		_cleanup_free_ char *range =
+			p->type == PARAM_CHOICE ? format_string("one of %s", p->choices)
+			: p->type == PARAM_BOOLEAN
+				? format_string("true or false")
+				: format_string("%.15g to %.15g", p->min, p->max);
+		_cleanup_free_ char *text = format_string("%s%s%s; %s, default %s", p->help,
+			p->unit[0] ? "; in " : "", p->unit, range, p->initial);
 
-		if (p->type == PARAM_CHOICE)
-			snprintf(range, sizeof(range), "%s", p->choices);
-		else if (p->type == PARAM_BOOLEAN)
-			snprintf(range, sizeof(range), "true false");
-		else
-			snprintf(range, sizeof(range), "%.15g … %.15g", p->min, p->max);
-		printf("  %-18s %s%s%s\n  %-18s default %s, range %s\n", p->name, p->help,
-			p->unit[0] ? ", in " : "", p->unit, "", p->initial, range);
+		print_item(page, p->name, text);
 	}
 }
 
-static void print_experiments(const struct mechanism *mechanism)
+static char *variants_of(const struct experiment *experiment)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		abort();
+	fputs("variants:", out);
+	for (size_t i = 0; experiment->variants[i]; i++)
+		fprintf(out, " %s", experiment->variants[i]);
+	fputs("; blocks:", out);
+	for (int p = 0; p < PROFILE_COUNT; p++)
+		fprintf(out, "%s %d %s", p ? "," : "", experiment->sizes[p].blocks,
+			profile_name((enum profile)p));
+	if (fclose(out) != 0)
+		abort();
+	return text;
+}
+
+static void print_experiments(const struct page *page, const struct experiment *experiments)
 {
 	puts("\nexperiments:");
-	for (const struct experiment *e = mechanism->experiments; e->name; e++) {
-		printf("  %-18s %s\n  %-18s variants:", e->name, e->title, "");
-		for (size_t i = 0; e->variants[i]; i++)
-			printf(" %s", e->variants[i]);
-		printf("\n  %-18s blocks:", "");
-		for (int p = 0; p < PROFILE_COUNT; p++)
-			printf(" %s %d%s", profile_name((enum profile)p), e->sizes[p].blocks,
-				p + 1 < PROFILE_COUNT ? "," : "\n");
+	for (const struct experiment *e = experiments; e->name; e++) {
+		_cleanup_free_ char *variants = variants_of(e);
+
+		print_item(page, e->name, e->title);
+		page_wrap(page, TEXT_COLUMN, TEXT_COLUMN, "%s", variants);
 	}
 }
 
-static struct error *print_claims(const char *paper_id)
+static struct error *print_claims(const struct page *page, const char *paper_id)
 {
 	const json_t *paper = NULL;
 	json_t *claim;
@@ -55,23 +92,26 @@ static struct error *print_claims(const char *paper_id)
 	printf("\nclaims of paper %s, %s:\n", paper_id,
 		json_string_value(json_object_get(paper, "short")));
 	json_array_foreach (json_object_get(paper, "claims"), i, claim)
-		printf("  %-5s %s\n", json_string_value(json_object_get(claim, "id")),
+		page_wrap(page, 2, 8, "%-5s %s", json_string_value(json_object_get(claim, "id")),
 			json_string_value(json_object_get(claim, "text")));
 	return NULL;
 }
 
 static struct error *show_mechanism(const struct mechanism *mechanism)
 {
-	printf("%s: %s\n\nvariants:\n", mechanism->name, mechanism->summary);
-	for (const struct variant *v = mechanism->variants; v->name; v++)
-		printf("  %-18s %-8s  %s\n", v->name, role_name(v->role), v->help);
-	puts("\nmetrics:");
-	for (const struct metric *m = mechanism->metrics; m->name; m++)
-		printf("  %-23s  %s\n  %-23s  in %s%s\n", m->name, m->help, "", m->unit,
-			better_text(m->better));
-	print_params(mechanism);
-	print_experiments(mechanism);
-	return print_claims(mechanism->paper);
+	const struct page page = {stdout, command_page_width(), false};
+
+	page_wrap(&page, 0, 2, "%s: %s", mechanism->name, mechanism->summary);
+	puts("\nvariants:");
+	for (const struct variant *v = mechanism->variants; v->name; v++) {
+		_cleanup_free_ char *text = format_string("%-8s  %s", role_name(v->role), v->help);
+
+		print_item(&page, v->name, text);
+	}
+	print_metrics(&page, mechanism->metrics);
+	print_params(&page, mechanism->params);
+	print_experiments(&page, mechanism->experiments);
+	return print_claims(&page, mechanism->paper);
 }
 
 static struct error *show_claim(const char *id)

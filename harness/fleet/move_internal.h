@@ -69,6 +69,9 @@ struct error *move_ask_all(struct mover *mover, struct party *parties, size_t co
 struct error *move_ask(
 	struct mover *mover, struct party *party, bool target, json_t *request, json_t **answer);
 
+/* The first half of it; stack_receive() is the other. */
+struct error *move_send(struct party *party, bool target, json_t *request);
+
 /* Asks one side until its migration has the status `until` or is completed. */
 struct error *move_await(struct mover *mover, struct party *party, bool target, const char *until);
 

@@ -194,18 +194,10 @@ static struct error *verify(struct mover *mover, struct party *party)
 {
 	_cleanup_json_ json_t *source = NULL;
 	_cleanup_json_ json_t *target = NULL;
-	json_t *requests[2] = {make_digest(mover, party), make_digest(mover, party)};
 
-	json_object_set_new(requests[0], "name", json_string(party->item->source_name));
-	json_object_set_new(requests[1], "name", json_string(party->item->target_name));
 	/* Both at once: the guest stands still. */
-	struct error *err = stack_send(party->source, requests[0]);
-
-	if (err) {
-		json_decref(requests[1]);
-		return err;
-	}
-	try_(stack_send(party->target, requests[1]));
+	try_(move_send(party, false, make_digest(mover, party)));
+	try_(move_send(party, true, make_digest(mover, party)));
 	try_(stack_receive(party->source, mover->deadline, &source));
 	try_(stack_receive(party->target, mover->deadline, &target));
 	return compare_digests(mover, party, source, target);

@@ -5,14 +5,23 @@
 
 #include <string.h>
 
+/* The stack of one side; the request gets the name that the guest has there. */
+static struct stack *address(const struct party *party, bool target, json_t *request)
+{
+	json_object_set_new(request, "name",
+		json_string(target ? party->item->target_name : party->item->source_name));
+	return target ? party->target : party->source;
+}
+
+struct error *move_send(struct party *party, bool target, json_t *request)
+{
+	return stack_send(address(party, target, request), request);
+}
+
 struct error *move_ask(
 	struct mover *mover, struct party *party, bool target, json_t *request, json_t **answer)
 {
-	struct stack *stack = target ? party->target : party->source;
-
-	json_object_set_new(request, "name",
-		json_string(target ? party->item->target_name : party->item->source_name));
-	return stack_request(stack, request, mover->deadline, answer);
+	return stack_request(address(party, target, request), request, mover->deadline, answer);
 }
 
 struct error *move_ask_all(struct mover *mover, struct party *parties, size_t count, bool target,
@@ -30,9 +39,7 @@ struct error *move_ask_all(struct mover *mover, struct party *parties, size_t co
 
 		if (!request)
 			continue;
-		json_object_set_new(request, "name",
-			json_string(target ? party->item->target_name : party->item->source_name));
-		first = stack_send(target ? party->target : party->source, request);
+		first = move_send(party, target, request);
 		asked[i] = !first;
 	}
 	for (size_t i = 0; i < count; i++) {

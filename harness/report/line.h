@@ -1,6 +1,6 @@
 /*
  * Lines of text for terminals: measured in columns, wrapped, and made harmless. What comes out of a
- * record may hold anything; no control character of it reaches the terminal. Internal to report/.
+ * record may hold anything; no control character of it reaches the terminal.
  */
 #pragma once
 

@@ -60,8 +60,16 @@ fl list
 check 'list fits 100 columns' fits 100
 fl show C1
 check 'show fits 100 columns' fits 100
-fl show shmipc
-check 'also of a mechanism' fits 100
+for mechanism in null shmipc zerocopy; do
+	fl show $mechanism
+	check "show $mechanism fits 100 columns" fits 100
+	(
+		export COLUMNS=70
+		fl show $mechanism
+		fits 70
+	)
+	check 'and 70' [ $? = 0 ]
+done
 
 # A log line after a report, when both go to one file, stands below it.
 "$FLEETLAB" run null --profile smoke -e effect >"$SCRATCH/out" 2>&1 </dev/null
