@@ -18,16 +18,36 @@ static bool gap_at(
 	return gap->to_ns >= from_ns && gap->from_ns <= to_ns;
 }
 
-struct gap gap_largest(struct moments moments, int64_t from_ns, int64_t to_ns)
+static int64_t length(const struct gap *gap)
 {
-	struct gap largest = {0}, gap;
+	return gap->to_ns - gap->from_ns;
+}
+
+size_t gap_longest(
+	struct moments moments, int64_t from_ns, int64_t to_ns, struct gap *gaps, size_t room)
+{
+	size_t count = 0;
+	struct gap gap;
 
 	for (size_t i = 1; i < moments.count; i++) {
-		if (!gap_at(moments, i, from_ns, to_ns, &gap))
+		size_t at;
+
+		if (!gap_at(moments, i, from_ns, to_ns, &gap) ||
+			(count == room && length(&gap) <= length(&gaps[count - 1])))
 			continue;
-		if (!largest.index || gap.to_ns - gap.from_ns > largest.to_ns - largest.from_ns)
-			largest = gap;
+		at = count < room ? count++ : count - 1;
+		for (; at > 0 && length(&gaps[at - 1]) < length(&gap); at--)
+			gaps[at] = gaps[at - 1];
+		gaps[at] = gap;
 	}
+	return count;
+}
+
+struct gap gap_largest(struct moments moments, int64_t from_ns, int64_t to_ns)
+{
+	struct gap largest = {0};
+
+	gap_longest(moments, from_ns, to_ns, &largest, 1);
 	return largest;
 }
 

@@ -24,6 +24,10 @@ static inline double gap_ms(struct gap gap)
 	return (double)(gap.to_ns - gap.from_ns) / 1e6;
 }
 
-/* Among those gaps that touch [from_ns, to_ns]: the largest, and the median (NAN: none). */
+/* Among those gaps that touch [from_ns, to_ns]: the largest (the first of several), and the median
+ * (NAN: none). */
 struct gap gap_largest(struct moments moments, int64_t from_ns, int64_t to_ns);
+/* At most `room` of them, the longest first; returns how many there are. */
+size_t gap_longest(
+	struct moments moments, int64_t from_ns, int64_t to_ns, struct gap *gaps, size_t room);
 double gap_median_ms(struct moments moments, int64_t from_ns, int64_t to_ns);

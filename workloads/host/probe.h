@@ -69,8 +69,8 @@ struct probe_report {
 	double gap_ms;
 	double median_gap_ms; /* between neighbouring replies */
 	double median_rtt_ms;
-	/* How far the guest's clock fell behind ours during the gap, and how sure that is: the
-	 * quickest round trips before and after bound it. Of CLOCK_MONOTONIC. */
+	/* How far the guest's clock fell behind ours in one of the longest gaps, at most, and how
+	 * sure that is: the quickest round trips before and after bound it. Of CLOCK_MONOTONIC. */
 	double clock_lost_ms, clock_error_ms;
 	/* The guest's CLOCK_MONOTONIC as of the last reply before the gap and the first after it,
 	 * to find the gap in what guests have recorded by their own clocks. */

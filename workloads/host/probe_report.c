@@ -9,6 +9,8 @@
 /* Where to look for quick round trips on either side of a gap: long enough for a few good ones,
  * short enough for clocks that do not run at quite the same rate. */
 #define SIDE_NS (250 * NSEC_PER_MSEC)
+/* Silences that are looked at for a clock that stood. */
+#define LONG_GAPS 16
 
 void probe_series_deinit(struct probe_series *series)
 {
@@ -50,10 +52,10 @@ static const struct probe_reply *quickest(
 	return best;
 }
 
-static void find_clock_lost(const struct probe_series *series, int64_t from_ns, int64_t to_ns,
-	struct probe_report *report)
+/* How far the clock fell behind in one gap; false with too few replies around it. */
+static bool clock_lost_in(const struct probe_series *series, const struct gap *gap, int64_t from_ns,
+	int64_t to_ns, double *lost_ms, double *error_ms)
 {
-	const struct gap *gap = &report->gap;
 	int64_t first = gap->from_ns - SIDE_NS, last = gap->to_ns + SIDE_NS;
 	int64_t edge = series->replies[gap->index - 1].sent_ns;
 
@@ -66,13 +68,33 @@ static void find_clock_lost(const struct probe_series *series, int64_t from_ns, 
 	const struct probe_reply *after = quickest(series, gap->to_ns, last);
 
 	if (!before || !after)
-		return;
+		return false;
 	double ours = (double)(after->sent_ns - before->sent_ns) +
 		      (double)(round_trip(after) - round_trip(before)) / 2;
 	double its = (double)(int64_t)(after->guest_monotonic_ns - before->guest_monotonic_ns);
 
-	report->clock_lost_ms = (ours - its) / 1e6;
-	report->clock_error_ms = (double)(round_trip(before) + round_trip(after)) / 2e6;
+	*lost_ms = (ours - its) / 1e6;
+	*error_ms = (double)(round_trip(before) + round_trip(after)) / 2e6;
+	return true;
+}
+
+/* A guest that is copied may be silent for longer while its QEMU is busy than when it is stopped:
+ * so all long silences are looked at. */
+static void find_clock_lost(const struct probe_series *series, struct moments arrivals,
+	int64_t from_ns, int64_t to_ns, struct probe_report *report)
+{
+	struct gap gaps[LONG_GAPS];
+	size_t count = gap_longest(arrivals, from_ns, to_ns, gaps, LONG_GAPS);
+
+	for (size_t i = 0; i < count; i++) {
+		double lost_ms, error_ms;
+
+		if (!clock_lost_in(series, &gaps[i], from_ns, to_ns, &lost_ms, &error_ms) ||
+			report->clock_lost_ms >= lost_ms)
+			continue;
+		report->clock_lost_ms = lost_ms;
+		report->clock_error_ms = error_ms;
+	}
 }
 
 /* Requests sent in the part, and those of them that were answered. */
@@ -113,6 +135,6 @@ struct probe_report probe_report(const struct probe_series *series, int64_t from
 	report.gap_ms = gap_ms(report.gap);
 	report.guest_before_ns = replies[report.gap.index - 1].guest_monotonic_ns;
 	report.guest_after_ns = replies[report.gap.index].guest_monotonic_ns;
-	find_clock_lost(series, from_ns, to_ns, &report);
+	find_clock_lost(series, arrivals, from_ns, to_ns, &report);
 	return report;
 }

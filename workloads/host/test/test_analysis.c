@@ -91,6 +91,42 @@ static void a_stopped_guests_clock_is_behind_by_its_downtime(void **state)
 	}
 }
 
+/* As while its memory is copied: silent for twice as long in which its clock went on. */
+static void a_stopped_clock_is_found_beside_a_longer_silence(void **state)
+{
+	enum { SILENT_AT = 200, SILENT_FOR = 80 };
+	struct probe_series series = stopped_series(true);
+	size_t kept = 0;
+
+	(void)state;
+	for (size_t i = 0; i < series.reply_count; i++) {
+		int64_t at = replies[i].sent_ns / MS;
+
+		if (at < SILENT_AT || at >= SILENT_AT + SILENT_FOR)
+			replies[kept++] = replies[i];
+	}
+	series.reply_count = kept;
+	struct probe_report report = probe_report(&series, 0, INT64_MAX);
+
+	assert_true(report.gap_ms > SILENT_FOR);
+	assert_true(fabs(report.clock_lost_ms - STOPPED_FOR) <= report.clock_error_ms);
+}
+
+static void the_longest_gaps_are_in_order(void **state)
+{
+	static const int64_t at[] = {0, 5, 6, 16, 18, 21, 31};
+	struct gap gaps[4];
+
+	(void)state;
+	assert_int_equal(gap_longest(of(at, 7), 0, INT64_MAX, gaps, 4), 4);
+	assert_int_equal(gaps[0].index, 3); /* the first of two that are as long */
+	assert_int_equal(gaps[1].index, 6);
+	assert_int_equal(gaps[2].index, 1);
+	assert_int_equal(gaps[3].index, 5);
+	assert_int_equal(gap_longest(of(at, 3), 0, INT64_MAX, gaps, 4), 2);
+	assert_int_equal(gap_longest(of(at, 1), 0, INT64_MAX, gaps, 4), 0);
+}
+
 static void too_little_is_not_a_number(void **state)
 {
 	(void)state;
@@ -203,6 +239,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_largest_gap_is_found_where_one_looks),
 		cmocka_unit_test(a_stopped_guests_clock_is_behind_by_its_downtime),
+		cmocka_unit_test(a_stopped_clock_is_found_beside_a_longer_silence),
+		cmocka_unit_test(the_longest_gaps_are_in_order),
 		cmocka_unit_test(too_little_is_not_a_number),
 		cmocka_unit_test(clocks_of_a_hostile_guest_are_only_numbers),
 		cmocka_unit_test(a_streams_records_are_counted_where_one_looks),
