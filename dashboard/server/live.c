@@ -17,6 +17,10 @@
 
 /* Followers may ask as often as they like: files are looked at this often. */
 #define LOOK_EVERY_NS (200 * NSEC_PER_MSEC)
+/* A run that is resumed does not change runs/: what is in it is looked through this often, too. */
+#define FIND_EVERY_NS (5 * NSEC_PER_SEC)
+/* Who follows a run looks at it more often than this. */
+#define FOLLOWED_NS (10 * NSEC_PER_SEC)
 /* And so much is read before others have their turn: what is more comes with the next look. */
 #define LOOK_BYTES ((size_t)4 << 20)
 #define LINE_BYTES ((size_t)256) /* that a short line costs, too */
@@ -56,8 +60,8 @@ struct live {
 	ino_t inode;
 	GHashTable *runs;     /* by id */
 	struct timespec seen; /* when runs/ had last changed, as of the last look */
-	int64_t looked_ns;
-	GPtrArray *open; /* ids of unfinished runs, the newest first */
+	int64_t looked_ns, found_ns, dropped_ns;
+	GPtrArray *open; /* ids of unfinished runs, the one written last first */
 	size_t bytes;	 /* kept of all runs */
 	size_t to_read;	 /* at this look */
 	uint64_t generation;
@@ -115,7 +119,7 @@ static void follow_root(struct live *live)
 	g_hash_table_remove_all(live->runs);
 	g_ptr_array_set_size(live->open, 0);
 	live->seen = (struct timespec){0};
-	live->looked_ns = 0;
+	live->looked_ns = live->found_ns = 0;
 	live->generation++;
 }
 
@@ -360,18 +364,21 @@ static struct live_run *open_run(struct live *live, const char *id)
 	return run;
 }
 
-/* Of runs that somebody followed once, those that have ended or are gone. */
+/* Of runs that somebody followed once, those that have ended, unless their end is being told, and
+ * those that are gone. */
 static void drop_ended(struct live *live)
 {
+	int64_t now = clock_now_ns();
 	GHashTableIter iterator;
 	void *value;
 
 	g_hash_table_iter_init(&iterator, live->runs);
 	while (g_hash_table_iter_next(&iterator, NULL, &value)) {
 		const struct live_run *run = value;
-		enum live_state state = state_of(live, run);
+		bool ended =
+			now - run->looked_ns > FOLLOWED_NS && state_of(live, run) == LIVE_ENDED;
 
-		if (state == LIVE_ENDED || !exists(live, run->id, "journal.jsonl"))
+		if (ended || !exists(live, run->id, "journal.jsonl"))
 			g_hash_table_iter_remove(&iterator);
 	}
 }
@@ -389,8 +396,12 @@ static void make_room(struct live *live)
 /* Half of it, so that what comes back is not crowded out again at once. */
 static bool has_room(struct live *live)
 {
-	if (live->bytes > ALL_BYTES / 2)
+	int64_t now = clock_now_ns();
+
+	if (live->bytes > ALL_BYTES / 2 && now - live->dropped_ns >= LOOK_EVERY_NS) {
+		live->dropped_ns = now;
 		drop_ended(live);
+	}
 	return live->bytes <= ALL_BYTES / 2;
 }
 
@@ -400,7 +411,8 @@ static struct live_run *find_run(struct live *live, const char *id, bool now)
 	struct live_run *run = g_hash_table_lookup(live->runs, id);
 
 	if (run && run->crowded_out) {
-		if (has_room(live))
+		/* one that goes on is followed like any other that is in progress */
+		if (journal_is_written(run->fd) || has_room(live))
 			g_hash_table_remove(live->runs, id);
 		run = g_hash_table_lookup(live->runs, id);
 	}
@@ -417,15 +429,57 @@ static struct live_run *find_run(struct live *live, const char *id, bool now)
 
 /* ---- all runs ---- */
 
-static int newest_first(const void *a, const void *b)
+struct found_run {
+	char *id;
+	struct timespec written; /* its journal, last */
+};
+
+static int last_written_first(const void *a, const void *b)
 {
-	return strcmp(*(char *const *)b, *(char *const *)a);
+	const struct found_run *x = a, *y = b;
+
+	if (x->written.tv_sec != y->written.tv_sec)
+		return x->written.tv_sec < y->written.tv_sec ? 1 : -1;
+	if (x->written.tv_nsec != y->written.tv_nsec)
+		return x->written.tv_nsec < y->written.tv_nsec ? 1 : -1;
+	return strcmp(y->id, x->id);
 }
 
 DEFINE_CLEANUP(dir, DIR *, closedir)
 
-/* Directories in runs/ that have a journal, and no record of a complete run. Looked for only when
- * runs/ has changed: there may be ten thousand. */
+/* Directories in runs/ that have a journal, and no record of a complete run. */
+static void read_open(struct live *live, DIR *dir)
+{
+	GArray *found = g_array_new(FALSE, FALSE, sizeof(struct found_run));
+	struct dirent *entry;
+
+	while ((entry = readdir(dir))) {
+		_cleanup_free_ char *journal = format_string("%s/journal.jsonl", entry->d_name);
+		struct found_run run;
+		struct stat status;
+
+		if ((entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN) ||
+			!request_is_name(entry->d_name) ||
+			exists(live, entry->d_name, "complete") ||
+			fstatat(dirfd(dir), journal, &status, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		run = (struct found_run){format_string("%s", entry->d_name), status.st_mtim};
+		g_array_append_val(found, run);
+	}
+	g_array_sort(found, last_written_first);
+	g_ptr_array_set_size(live->open, 0);
+	for (guint i = 0; i < found->len; i++) {
+		char *id = g_array_index(found, struct found_run, i).id;
+
+		if (i < LIVE_RUNS)
+			g_ptr_array_add(live->open, id);
+		else
+			free(id);
+	}
+	g_array_free(found, TRUE);
+}
+
+/* Not more often than it must be: there may be ten thousand. */
 static void find_open(struct live *live)
 {
 	int64_t now = clock_now_ns();
@@ -436,25 +490,17 @@ static void find_open(struct live *live)
 	live->looked_ns = now;
 	if (fstatat(store_root(live->store), "runs", &status, AT_SYMLINK_NOFOLLOW) < 0 ||
 		(status.st_mtim.tv_sec == live->seen.tv_sec &&
-			status.st_mtim.tv_nsec == live->seen.tv_nsec))
+			status.st_mtim.tv_nsec == live->seen.tv_nsec && live->found_ns &&
+			now - live->found_ns < FIND_EVERY_NS))
 		return;
+	live->found_ns = now;
 	int fd = openat(
 		store_root(live->store), "runs", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	_cleanup_(cleanup_dir) DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *entry;
 
 	if (!dir)
 		return;
-	g_ptr_array_set_size(live->open, 0);
-	while ((entry = readdir(dir))) {
-		if ((entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN) ||
-			!request_is_name(entry->d_name) || exists(live, entry->d_name, "complete"))
-			continue;
-		g_ptr_array_add(live->open, format_string("%s", entry->d_name));
-	}
-	g_ptr_array_sort(live->open, newest_first);
-	if (live->open->len > LIVE_RUNS)
-		g_ptr_array_set_size(live->open, LIVE_RUNS);
+	read_open(live, dir);
 	/* a change in the same tick of the file system's clock must not be missed */
 	if (time(NULL) > status.st_mtim.tv_sec + 1)
 		live->seen = status.st_mtim;

@@ -14,7 +14,7 @@ struct live *live_create(struct store *store);
 void live_destroy(struct live *live);
 DEFINE_CLEANUP(live, struct live *, live_destroy)
 
-/* Looked at together, the newest first; older ones that were never resumed are left out. */
+/* Looked at together, the one whose journal was written last first; others are left out. */
 #define LIVE_RUNS 32
 
 /* [LIVE] as docs/api.md has it; caller owns it. */

@@ -162,7 +162,7 @@ struct error *observe_move(
 /* By a guest's own CLOCK_MONOTONIC; 0: not known. */
 struct guest_moments {
 	uint64_t begin_ns;   /* its last answer before the move began */
-	uint64_t stopped_ns; /* and before the longest silence of the move */
+	uint64_t stopped_ns; /* and before it was stopped, see probe.h */
 };
 
 /* The same of one guest, whose clients stay some seconds longer, and when that was to it. */

@@ -62,18 +62,20 @@ DEFINE_CLEANUP(probe, struct probe *, probe_destroy)
 
 /* What a part of a series says. Times in ms; NAN where there was too little to tell. */
 struct probe_report {
-	struct gap gap; /* the longest between two replies */
+	struct gap gap;	 /* the longest between two replies */
+	struct gap stop; /* of the long ones that in which the guest was stopped, by its clock;
+			  * the longest where that cannot be told */
 	struct gap
 		send_gap; /* the longest between two requests: our own share, if we were held up */
 	uint64_t sent, lost; /* requests of this part, and those never answered */
 	double gap_ms;
 	double median_gap_ms; /* between neighbouring replies */
 	double median_rtt_ms;
-	/* How far the guest's clock fell behind ours in one of the longest gaps, at most, and how
-	 * sure that is: the quickest round trips before and after bound it. Of CLOCK_MONOTONIC. */
+	/* How far the guest's clock fell behind ours while it was stopped, and how sure that is:
+	 * the quickest round trips before and after bound it. Of CLOCK_MONOTONIC. */
 	double clock_lost_ms, clock_error_ms;
-	/* The guest's CLOCK_MONOTONIC as of the last reply before the gap and the first after it,
-	 * to find the gap in what guests have recorded by their own clocks. */
+	/* The guest's CLOCK_MONOTONIC as of the last reply before its stop and the first after it,
+	 * to find the stop in what guests have recorded by their own clocks. */
 	uint64_t guest_before_ns, guest_after_ns;
 };
 

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <sys/param.h>
 
 /* Where to look for quick round trips on either side of a gap: long enough for a few good ones,
  * short enough for clocks that do not run at quite the same rate. */
@@ -52,20 +53,38 @@ static const struct probe_reply *quickest(
 	return best;
 }
 
-/* How far the clock fell behind in one gap; false with too few replies around it. */
-static bool clock_lost_in(const struct probe_series *series, const struct gap *gap, int64_t from_ns,
-	int64_t to_ns, double *lost_ms, double *error_ms)
+/* The part of a series around a gap in which the clock is read on either side. */
+struct sides {
+	int64_t first_ns, last_ns;
+};
+
+static struct sides sides_of(const struct probe_series *series, const struct gap *gaps,
+	size_t count, const struct gap *gap, struct sides within)
 {
-	int64_t first = gap->from_ns - SIDE_NS, last = gap->to_ns + SIDE_NS;
+	struct sides sides = {gap->from_ns - SIDE_NS, gap->to_ns + SIDE_NS};
 	int64_t edge = series->replies[gap->index - 1].sent_ns;
 
-	/* Not across what happened outside the part looked at. */
-	first = first > from_ns ? first : from_ns;
-	first = first < edge ? first : edge;
-	last = last < to_ns ? last : to_ns;
-	const struct probe_reply *before = quickest(series, first, gap->from_ns);
+	/* Not across what happened in another gap like this, or outside the part looked at. */
+	for (size_t i = 0; i < count; i++) {
+		if (4 * gap_ms(gaps[i]) < gap_ms(*gap))
+			continue;
+		if (gaps[i].to_ns <= gap->from_ns)
+			sides.first_ns = MAX(sides.first_ns, gaps[i].to_ns);
+		else if (gaps[i].from_ns >= gap->to_ns)
+			sides.last_ns = MIN(sides.last_ns, gaps[i].from_ns);
+	}
+	sides.first_ns = MIN(MAX(sides.first_ns, within.first_ns), edge);
+	sides.last_ns = MIN(sides.last_ns, within.last_ns);
+	return sides;
+}
+
+/* How far the clock fell behind in one gap; false with too few replies around it. */
+static bool clock_lost_in(const struct probe_series *series, const struct gap *gap,
+	struct sides sides, double *lost_ms, double *error_ms)
+{
+	const struct probe_reply *before = quickest(series, sides.first_ns, gap->from_ns);
 	/* Sent before its end: waited somewhere with the guest. */
-	const struct probe_reply *after = quickest(series, gap->to_ns, last);
+	const struct probe_reply *after = quickest(series, gap->to_ns, sides.last_ns);
 
 	if (!before || !after)
 		return false;
@@ -79,22 +98,35 @@ static bool clock_lost_in(const struct probe_series *series, const struct gap *g
 }
 
 /* A guest that is copied may be silent for longer while its QEMU is busy than when it is stopped:
- * so all long silences are looked at. */
+ * so the silence in which its clock surely stood for longest is the one, and the longest of all
+ * where it stood in none for sure. */
 static void find_clock_lost(const struct probe_series *series, struct moments arrivals,
 	int64_t from_ns, int64_t to_ns, struct probe_report *report)
 {
+	const struct probe_reply *replies = series->replies;
 	struct gap gaps[LONG_GAPS];
 	size_t count = gap_longest(arrivals, from_ns, to_ns, gaps, LONG_GAPS);
+	double surely_ms = 0;
 
+	report->stop = report->gap;
 	for (size_t i = 0; i < count; i++) {
+		const struct sides within = {from_ns, to_ns};
+		struct sides apart = sides_of(series, gaps, count, &gaps[i], within);
+		struct sides wide = sides_of(series, NULL, 0, &gaps[i], within);
 		double lost_ms, error_ms;
 
-		if (!clock_lost_in(series, &gaps[i], from_ns, to_ns, &lost_ms, &error_ms) ||
-			report->clock_lost_ms >= lost_ms)
+		if (!clock_lost_in(series, &gaps[i], apart, &lost_ms, &error_ms) &&
+			!clock_lost_in(series, &gaps[i], wide, &lost_ms, &error_ms))
 			continue;
+		if (i > 0 && lost_ms - error_ms <= surely_ms)
+			continue;
+		surely_ms = fmax(0, lost_ms - error_ms);
 		report->clock_lost_ms = lost_ms;
 		report->clock_error_ms = error_ms;
+		report->stop = gaps[i];
 	}
+	report->guest_before_ns = replies[report->stop.index - 1].guest_monotonic_ns;
+	report->guest_after_ns = replies[report->stop.index].guest_monotonic_ns;
 }
 
 /* Requests sent in the part, and those of them that were answered. */
@@ -133,8 +165,6 @@ struct probe_report probe_report(const struct probe_series *series, int64_t from
 	if (!report.gap.index)
 		return report;
 	report.gap_ms = gap_ms(report.gap);
-	report.guest_before_ns = replies[report.gap.index - 1].guest_monotonic_ns;
-	report.guest_after_ns = replies[report.gap.index].guest_monotonic_ns;
 	find_clock_lost(series, arrivals, from_ns, to_ns, &report);
 	return report;
 }

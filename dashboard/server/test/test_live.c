@@ -449,6 +449,9 @@ static void test_crowded_out_is_not_for_good(void **state)
 		assert_int_equal(flock(locks[i], i ? LOCK_EX : LOCK_UN), 0);
 	}
 	assert_int_equal(wait_for_troubles(RUNS, 1), 1);
+	/* one that is gone on with is followed */
+	assert_int_equal(flock(locks[0], LOCK_EX), 0);
+	assert_int_equal(wait_for_troubles(RUNS, 0), 0);
 	for (size_t i = 0; i < RUNS; i++)
 		close(locks[i]);
 	for (size_t i = 1; i < RUNS; i++)
@@ -456,6 +459,41 @@ static void test_crowded_out_is_not_for_good(void **state)
 	assert_int_equal(wait_for_troubles(1, 0), 0);
 	for (size_t i = 0; i < RUNS; i++)
 		free(directories[i]);
+}
+
+/* Journals of runs that ended by their budget lie about for ever. */
+static void test_an_old_run_that_is_resumed_is_found(void **state)
+{
+	enum { OTHERS = 33 };
+	const struct timespec long_ago[2] = {{1700000000, 0}, {1700000000, 0}};
+	_cleanup_free_ char *journal_path = scratch_path("runs/" ID "/journal.jsonl");
+	_cleanup_close_ int fd = -1;
+	bool found = false;
+
+	(void)state;
+	for (int i = 0; i < OTHERS + 1; i++) {
+		_cleanup_free_ char *id =
+			i ? format_string("20270131T2015%02dZ-3f9a1d", i) : format_string(ID);
+		_cleanup_free_ char *path = format_string("%s/runs/%s/journal.jsonl", scratch, id);
+
+		leave_long_journal(id, 1, "", 1);
+		assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+	}
+	_cleanup_json_ json_t *before = get_json("live", 200);
+
+	assert_int_equal(json_array_size(json_object_get(before, "runs")), OTHERS - 1);
+	fd = open(journal_path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(write(fd, "{}\n", 3), 3);
+	for (struct deadline deadline = deadline_after_ms(TEST_TIMEOUT_MS);
+		!found && !deadline_passed(deadline);) {
+		_cleanup_json_ json_t *live = get_json("live", 200);
+		const json_t *first = json_array_get(json_object_get(live, "runs"), 0);
+
+		found = strcmp(json_text(first, "id"), ID) == 0 &&
+			strcmp(json_text(first, "state"), "running") == 0;
+	}
+	assert_true(found);
 }
 
 /* The same id in another results directory is another run. */
@@ -537,6 +575,7 @@ int main(void)
 		live_test(test_the_journal_of_an_ended_run_is_not_read),
 		live_test(test_what_cannot_be_followed_is_told),
 		live_test(test_crowded_out_is_not_for_good),
+		live_test(test_an_old_run_that_is_resumed_is_found),
 		live_test(test_another_directory_has_runs_of_its_own),
 		live_test(test_a_journal_of_small_values_is_not_shown),
 		live_test(test_followers_are_limited),

@@ -91,14 +91,14 @@ static void a_stopped_guests_clock_is_behind_by_its_downtime(void **state)
 	}
 }
 
-/* As while its memory is copied: silent for twice as long in which its clock went on. */
-static void a_stopped_clock_is_found_beside_a_longer_silence(void **state)
+enum { SILENT_AT = 200, SILENT_FOR = 80 };
+
+/* As while its memory is copied: silent for longer than it is stopped, while its clock goes on. */
+static struct probe_series silent_and_stopped_series(void)
 {
-	enum { SILENT_AT = 200, SILENT_FOR = 80 };
 	struct probe_series series = stopped_series(true);
 	size_t kept = 0;
 
-	(void)state;
 	for (size_t i = 0; i < series.reply_count; i++) {
 		int64_t at = replies[i].sent_ns / MS;
 
@@ -106,10 +106,58 @@ static void a_stopped_clock_is_found_beside_a_longer_silence(void **state)
 			replies[kept++] = replies[i];
 	}
 	series.reply_count = kept;
-	struct probe_report report = probe_report(&series, 0, INT64_MAX);
+	return series;
+}
+
+static void assert_stop_is_found(const struct probe_series *series)
+{
+	struct probe_report report = probe_report(series, 0, INT64_MAX);
 
 	assert_true(report.gap_ms > SILENT_FOR);
 	assert_true(fabs(report.clock_lost_ms - STOPPED_FOR) <= report.clock_error_ms);
+	assert_true(report.clock_error_ms < 0.21);
+	assert_true(report.stop.from_ns == (STOPPED_AT - 1) * MS + MS / 5);
+	assert_int_equal(report.guest_before_ns, (STOPPED_AT - 1) * MS + MS / 10 + 777);
+}
+
+static void a_stopped_clock_is_found_beside_a_longer_silence(void **state)
+{
+	struct probe_series series = silent_and_stopped_series();
+
+	(void)state;
+	assert_stop_is_found(&series);
+	/* Before that silence every answer comes late, so that the clock may have stood in it for
+	 * longer than in the stop: but there it surely has. */
+	for (size_t i = 0; i < series.reply_count; i++) {
+		int64_t at = replies[i].sent_ns / MS;
+
+		if (at >= STOPPED_AT + STOPPED_FOR + 10 && at < SILENT_AT)
+			replies[i].sent_ns -= (STOPPED_FOR + 15) * MS;
+	}
+	series = (struct probe_series){.replies = replies,
+		.sent_ns = sent,
+		.sent_count = series.sent_count,
+		.reply_count = series.reply_count};
+	assert_stop_is_found(&series);
+}
+
+/* Where it surely stood nowhere, no silence is chosen for its noise. */
+static void a_clock_that_never_stood_is_read_across_the_longest_silence(void **state)
+{
+	struct probe_series series = silent_and_stopped_series();
+
+	(void)state;
+	for (size_t i = 0; i < series.reply_count; i++) {
+		int64_t at = replies[i].sent_ns / MS;
+
+		/* one that is a little behind, within what round trips leave open */
+		replies[i].guest_monotonic_ns =
+			(uint64_t)(replies[i].received_ns - (at >= STOPPED_AT ? MS / 10 : 0));
+	}
+	struct probe_report report = probe_report(&series, 0, INT64_MAX);
+
+	assert_true(report.stop.index == report.gap.index);
+	assert_true(fabs(report.clock_lost_ms) < 1e-6);
 }
 
 static void the_longest_gaps_are_in_order(void **state)
@@ -240,6 +288,7 @@ int main(void)
 		cmocka_unit_test(the_largest_gap_is_found_where_one_looks),
 		cmocka_unit_test(a_stopped_guests_clock_is_behind_by_its_downtime),
 		cmocka_unit_test(a_stopped_clock_is_found_beside_a_longer_silence),
+		cmocka_unit_test(a_clock_that_never_stood_is_read_across_the_longest_silence),
 		cmocka_unit_test(the_longest_gaps_are_in_order),
 		cmocka_unit_test(too_little_is_not_a_number),
 		cmocka_unit_test(clocks_of_a_hostile_guest_are_only_numbers),
