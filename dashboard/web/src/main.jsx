@@ -124,7 +124,7 @@ function App() {
 						fleetlab {about.data.version}, commit <code>{about.data.commit}</code>
 					</span>
 				)}
-				<span>Times are UTC; intervals are 95 %, by bootstrap over trials.</span>
+				<span>Times are UTC; intervals are 95 %, over trials.</span>
 			</footer>
 		</>
 	);

@@ -177,6 +177,15 @@ describe('what they say', () => {
 			{ base: nightServer.url },
 		));
 
+	test('trends: without a choice it is of a metric that can get better or worse', () =>
+		visit('#/trends', async (page) => {
+			await page.waitForSelector('.chart canvas');
+			const { series } = await page.evaluate(async () => (await fetch('/api/v1/series')).json());
+			const metric = (await page.locator('main h2').first().textContent()).split(',')[0];
+			const shown = series.filter((s) => s.metric === metric);
+			assert.ok(shown.length > 0 && shown.every((s) => s.better && s.unit && s.unit !== 'bool'));
+		}));
+
 	test('compare: what differs comes first', () =>
 		visit(
 			'#/compare',

@@ -44,7 +44,7 @@ export function Trends({ query }) {
 function choose(list, query) {
 	const wanted = NAMES.filter((name) => query[name] !== undefined);
 	let best = list.find((s) => s.unit && s.unit !== 'bool' && s.better) ?? list[0];
-	let most = -1;
+	let most = 0;
 	for (const s of list) {
 		let fits = 0;
 		for (const name of wanted) {

@@ -86,6 +86,17 @@ function extent(series, bands, log) {
 	return [low >= 0 && low - pad < 0 ? 0 : low - pad, high + pad];
 }
 
+// Texts of marks stand below one another where they would overlap; what finds no room is left to the
+// page, which lists what they say.
+const MARK_ROWS = 8;
+
+function freeRow(taken, from, to) {
+	let row = 0;
+	while (taken[row]?.some((t) => from < t.to && to > t.from)) row++;
+	(taken[row] ??= []).push({ from, to });
+	return row;
+}
+
 function xRange(x, series, marks) {
 	const xs = series.flatMap((s) => s.points.map((p) => p.x)).concat(x.time ? marks.map((m) => m.x) : []);
 	if (x.categories) return [-0.6, x.categories.length - 0.4];
@@ -218,7 +229,8 @@ export function Chart({ id, title, series, x, y, marks = NONE, bands = NONE, que
 				c.fillStyle = look.ink;
 				if (band.text) c.fillText(band.text, left + 6 * ratio, Math.max(a - 4 * ratio, top + 12 * ratio));
 			}
-			marks.forEach((m, i) => {
+			const taken = []; // of each line of texts: where there are some
+			marks.forEach((m) => {
 				const px = Math.round(u.valToPos(m.x, 'x', true));
 				c.strokeStyle = m.kind === 'change' ? look.mark : look.ink;
 				c.lineWidth = (m.kind === 'change' ? 2 : 1) * ratio;
@@ -231,8 +243,9 @@ export function Chart({ id, title, series, x, y, marks = NONE, bands = NONE, que
 				if (!m.text) return;
 				c.fillStyle = m.kind === 'change' ? look.mark : look.ink;
 				const wide = c.measureText(m.text).width;
-				const right = px + 5 * ratio + wide > left + w;
-				c.fillText(m.text, right ? px - wide - 5 * ratio : px + 5 * ratio, top + (12 + 14 * (i % 3)) * ratio);
+				const from = px + 5 * ratio + wide > left + w ? px - wide - 5 * ratio : px + 5 * ratio;
+				const row = freeRow(taken, from, from + wide + 5 * ratio);
+				if (row < MARK_ROWS) c.fillText(m.text, from, top + (12 + 14 * row) * ratio);
 			});
 			c.restore();
 		};
