@@ -27,7 +27,8 @@ static size_t open_test(const json_t *claim)
 	return 0;
 }
 
-/* How much a claim would gain: relative width of its open test's interval; undecided ones more. */
+/* How much a claim would gain: relative width of its open test's interval; more where there is none
+ * yet and trials would give one, and nothing where none ever would. */
 static double width_of(const json_t *claim)
 {
 	const char *verdict = json_string_value(json_object_get(claim, "verdict"));
@@ -39,7 +40,7 @@ static double width_of(const json_t *claim)
 	if (!verdict || strcmp(verdict, "not-run") == 0 || strcmp(verdict, "not-comparable") == 0)
 		return 0;
 	if (measured == 0 || !json_object_get(test, "low") || !json_object_get(test, "high"))
-		return is_undecided(claim) ? 1e6 : 0;
+		return is_undecided(claim) && json_object_get(test, "forecast") ? 1e6 : 0;
 	return fabs((high - low) / measured);
 }
 

@@ -72,8 +72,8 @@ static void only_undecided_claims_when_asked(void **state)
 	assert_string_equal(chosen_if(open, true, &mechanism), "effect");
 }
 
-/* Where no number of boots would help, none is spent. */
-static void a_hopeless_claim_gets_nothing_when_asked(void **state)
+/* Where no number of boots would help, none is spent: asked or not. */
+static void a_hopeless_claim_gets_nothing(void **state)
 {
 	(void)state;
 	_cleanup_json_ json_t *record = synthetic_record("null", "tcg");
@@ -86,8 +86,28 @@ static void a_hopeless_claim_gets_nothing_when_asked(void **state)
 
 		json_object_set_new(trial, "outcome", json_string("failed"));
 	}
-	assert_string_equal(chosen_if(record, false, &mechanism), "effect");
+	assert_null(chosen_if(record, false, &mechanism));
 	assert_null(chosen_if(record, true, &mechanism));
+}
+
+/* Both sides counted, but never in one block: there is no interval, and pairs would give one. */
+static void a_claim_that_lacks_pairs_gets_the_time(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *record = null_record(4, 0.01);
+	const char *mechanism;
+	json_t *trial;
+	size_t i;
+
+	json_array_foreach (json_object_get(record, "trials"), i, trial) {
+		bool subject =
+			strcmp(json_string_value(json_object_get(trial, "role")), "subject") == 0;
+
+		if (subject != (json_integer_value(json_object_get(trial, "block")) == 0))
+			json_object_set_new(trial, "outcome", json_string("failed"));
+	}
+	assert_string_equal(chosen_if(record, false, &mechanism), "effect");
+	assert_string_equal(chosen_if(record, true, &mechanism), "effect");
 }
 
 static void what_is_not_planned_gets_nothing(void **state)
@@ -117,7 +137,8 @@ int main(void)
 		cmocka_unit_test(a_wide_interval_gets_the_time),
 		cmocka_unit_test(a_decided_claim_gets_nothing),
 		cmocka_unit_test(only_undecided_claims_when_asked),
-		cmocka_unit_test(a_hopeless_claim_gets_nothing_when_asked),
+		cmocka_unit_test(a_hopeless_claim_gets_nothing),
+		cmocka_unit_test(a_claim_that_lacks_pairs_gets_the_time),
 		cmocka_unit_test(what_is_not_planned_gets_nothing),
 		cmocka_unit_test(damaged_input_chooses_nothing),
 	};
