@@ -2,7 +2,6 @@
 #include "harness/engine/handicap.h"
 #include "harness/base/clock.h"
 #include "harness/base/fs.h"
-#include "harness/base/process.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -12,6 +11,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 /* Long beside the kernel's time slices, short beside what is measured. */
 #define PERIOD_MS 20.0
@@ -132,20 +132,24 @@ struct error *handicap_start(double slowdown, struct handicap_brake *brake)
 void handicap_stop(struct handicap_brake *brake, double *stopped)
 {
 	struct pollfd pfd = {.fd = brake->wire[0], .events = POLLIN};
-	int status;
+	pid_t guests[MOST_GUESTS];
+	bool told;
 
 	*stopped = 0;
 	if (!brake->pid)
 		return;
-	/* What the trial has forked may still hold the wire: a byte, too, says that it is over. */
-	if (write(brake->wire[1], "", 1) < 0)
-		kill(brake->pid, SIGKILL);
+	/* What the trial has forked may still hold the wire: a byte says that it is over. */
+	told = write(brake->wire[1], "", 1) == 1 && poll(&pfd, 1, STOP_MS) > 0 &&
+	       read(brake->wire[0], stopped, sizeof(*stopped)) == sizeof(*stopped);
 	close(brake->wire[1]);
-	if (poll(&pfd, 1, STOP_MS) <= 0 ||
-		read(brake->wire[0], stopped, sizeof(*stopped)) != sizeof(*stopped))
-		*stopped = 0;
 	close(brake->wire[0]);
-	if (!process_wait(brake->pid, deadline_after_ms(STOP_MS), &status))
-		kill(brake->pid, SIGKILL);
+	/* Once it has told it has nothing left to do, and until then it may hold guests. */
+	kill(brake->pid, SIGKILL);
+	while (waitpid(brake->pid, NULL, 0) < 0 && errno == EINTR)
+		;
 	brake->pid = 0;
+	if (told)
+		return;
+	*stopped = 0;
+	signal_all(guests, find_guests(guests), SIGCONT);
 }

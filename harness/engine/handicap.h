@@ -23,5 +23,6 @@ struct handicap_brake {
 struct error *handicap_start(double slowdown, struct handicap_brake *brake);
 
 /* Ends it with all guests running again. *stopped: the share of its time in which it held at least
- * one guest, measured by itself; 0 when there was none. Does nothing when none was started. */
+ * one guest, measured by itself; 0 when there was none, or when it had to be killed. Does nothing
+ * when none was started. */
 void handicap_stop(struct handicap_brake *brake, double *stopped);

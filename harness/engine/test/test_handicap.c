@@ -5,6 +5,7 @@
 #include "harness/base/clock.h"
 #include "harness/engine/handicap.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -103,6 +104,47 @@ static void guests_are_braked_and_let_go(void **state)
 	assert_int_equal(run_body(brake, NULL, false), 0);
 }
 
+/* The brake itself is stopped, at a moment when it holds the guest. */
+static bool freeze_while_it_holds(pid_t brake, pid_t guest)
+{
+	struct deadline deadline = SOON;
+
+	while (!deadline_passed(deadline)) {
+		kill(brake, SIGSTOP);
+		while (state_of(brake) != 'T' && !deadline_passed(deadline))
+			;
+		if (state_of(guest) == 'T')
+			return true;
+		kill(brake, SIGCONT);
+	}
+	return false;
+}
+
+static int brake_and_freeze(void *context)
+{
+	struct handicap_brake brake = {0};
+	struct beater guest;
+	double stopped;
+	pid_t pid;
+
+	(void)context;
+	check(start_beater("qemu-system-x86", &guest) == 0);
+	check_ok(handicap_start(SLOWDOWN, &brake));
+	pid = brake.pid;
+	check(freeze_while_it_holds(pid, guest.pid));
+	handicap_stop(&brake, &stopped);
+	check(stopped == 0);
+	check(state_of(guest.pid) != 'T');
+	check(kill(pid, 0) < 0 && errno == ESRCH); /* nor is it a zombie */
+	return 0;
+}
+
+static void a_brake_that_must_be_killed_leaves_no_guest_stopped(void **state)
+{
+	skip_without_root();
+	assert_int_equal(run_body(brake_and_freeze, NULL, false), 0);
+}
+
 static int brake_nothing(void *context)
 {
 	struct handicap_brake brake = {0};
@@ -135,6 +177,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		lab_test(guests_are_braked_and_let_go),
+		lab_test(a_brake_that_must_be_killed_leaves_no_guest_stopped),
 		lab_test(without_guests_nothing_is_claimed),
 		cmocka_unit_test(nothing_is_braked_outside_a_lab),
 	};
