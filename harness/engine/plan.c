@@ -22,15 +22,24 @@ static uint64_t next_random(uint64_t *state)
 	return z ^ (z >> 31);
 }
 
-static void shuffle(const char *names[], size_t count, uint64_t *state)
+/* A block's order: which of its `count` variants are the first half; the second is the reverse. */
+static void draw_order(size_t order[], size_t count, uint64_t *state)
 {
+	for (size_t i = 0; i < count; i++)
+		order[i] = i;
 	for (size_t i = count; i > 1; i--) {
 		size_t j = (size_t)(next_random(state) % i);
-		const char *swapped = names[i - 1];
+		size_t swapped = order[i - 1];
 
-		names[i - 1] = names[j];
-		names[j] = swapped;
+		order[i - 1] = order[j];
+		order[j] = swapped;
 	}
+}
+
+/* The variant in this place of the block's 2 * count. */
+static size_t at_place(const size_t order[], size_t count, size_t place)
+{
+	return order[place < count ? place : 2 * count - 1 - place];
 }
 
 /* ---- parameters ---- */
@@ -293,12 +302,13 @@ static void add_block(const struct plan_options *options, json_t *trials,
 {
 	const char *names[MAX_VARIANTS] = {"A", "B"}; /* the arms, in an A/A plan */
 	size_t count = options->aa ? 2 : planned->variant_count;
+	size_t order[MAX_VARIANTS];
 
 	if (!options->aa)
 		memcpy(names, planned->variants, sizeof(names));
-	shuffle(names, count, random);
+	draw_order(order, count, random);
 	for (size_t i = 0; i < 2 * count; i++) {
-		const char *name = names[i < count ? i : 2 * count - 1 - i];
+		const char *name = names[at_place(order, count, i)];
 
 		add_trial(options, trials, planned, options->aa ? planned->variants[0] : name,
 			options->aa ? name : NULL, block, i >= count, i);
@@ -315,18 +325,18 @@ double plan_trial_seconds(const json_t *planned)
 	return e ? e->trial_s + LAB_OVERHEAD_S : LAB_OVERHEAD_S;
 }
 
-static void add_expectations(json_t *plan)
+/* Of trials that have been appended to the plan's. */
+static void add_expectations(json_t *plan, const json_t *added)
 {
-	json_t *trials = json_object_get(plan, "trials");
-	double seconds = 0;
-	json_t *trial;
-	size_t i;
+	double seconds = json_number_value(json_object_get(plan, "expected_s"));
+	size_t count = json_array_size(json_object_get(plan, "trials")), i;
+	const json_t *trial;
 
-	json_array_foreach (trials, i, trial)
+	json_array_foreach (added, i, trial)
 		seconds += plan_trial_seconds(trial);
 	json_object_set_new(plan, "expected_s", json_real(seconds));
-	json_object_set_new(plan, "expected_disk_bytes",
-		json_integer((json_int_t)json_array_size(trials) * TRIAL_DISK_BYTES));
+	json_object_set_new(
+		plan, "expected_disk_bytes", json_integer((json_int_t)count * TRIAL_DISK_BYTES));
 }
 
 static size_t choose_experiments(const struct plan_options *options, const char *paper_id,
@@ -407,7 +417,7 @@ struct error *plan_create(const struct plan_options *options, json_t **plan)
 			json_string(options->mechanisms[i]->name));
 	count = choose_experiments(options, paper_id, claim, chosen);
 	add_blocks(options, trials, chosen, count);
-	add_expectations(made);
+	add_expectations(made, trials);
 	if (json_array_size(trials) > 0) {
 		*plan = made;
 		return NULL;
@@ -418,43 +428,78 @@ struct error *plan_create(const struct plan_options *options, json_t **plan)
 	return error_hint(err, "fleetlab show MECHANISM lists experiments, variants and profiles");
 }
 
-size_t plan_extend(json_t *plan, const char *mechanism, const char *experiment)
+/* ---- more of it ---- */
+
+static bool is_of(const json_t *trial, const char *mechanism, const char *experiment)
 {
-	json_t *trials = json_object_get(plan, "trials");
-	size_t before = json_array_size(trials);
-	json_int_t last_block = -1;
+	const char *its_mechanism = json_string_value(json_object_get(trial, "mechanism"));
+	const char *its_experiment = json_string_value(json_object_get(trial, "experiment"));
+
+	return its_mechanism && its_experiment && strcmp(its_mechanism, mechanism) == 0 &&
+	       strcmp(its_experiment, experiment) == 0;
+}
+
+static json_int_t block_of(const json_t *trial)
+{
+	return json_integer_value(json_object_get(trial, "block"));
+}
+
+/* The first half of the experiment's last block: each of its variants, or arms, once. */
+static size_t last_half(const json_t *plan, const char *mechanism, const char *experiment,
+	json_t *half[MAX_VARIANTS])
+{
+	size_t count = 0, i;
 	json_t *trial;
-	size_t i;
 
-	json_array_foreach (trials, i, trial) {
-		if (strcmp(json_string_value(json_object_get(trial, "mechanism")), mechanism) ==
-				0 &&
-			strcmp(json_string_value(json_object_get(trial, "experiment")),
-				experiment) == 0 &&
-			json_integer_value(json_object_get(trial, "block")) > last_block)
-			last_block = json_integer_value(json_object_get(trial, "block"));
-	}
-	/* The new block repeats the order of the last one, the other way round. */
-	for (size_t n = before; n-- > 0;) {
-		json_t *copy;
-
-		trial = json_array_get(trials, n);
-		if (strcmp(json_string_value(json_object_get(trial, "mechanism")), mechanism) !=
-				0 ||
-			strcmp(json_string_value(json_object_get(trial, "experiment")),
-				experiment) != 0 ||
-			json_integer_value(json_object_get(trial, "block")) != last_block)
+	json_array_foreach (json_object_get(plan, "trials"), i, trial) {
+		if (!is_of(trial, mechanism, experiment) ||
+			json_integer_value(json_object_get(trial, "half")) != 0)
 			continue;
-		copy = json_deep_copy(trial);
-		json_object_set_new(
-			copy, "index", json_integer((json_int_t)json_array_size(trials)));
-		json_object_set_new(copy, "order",
-			json_integer((json_int_t)(json_array_size(trials) - before)));
-		json_object_set_new(copy, "block", json_integer(last_block + 1));
-		json_object_set_new(copy, "half",
-			json_integer(1 - json_integer_value(json_object_get(trial, "half"))));
-		json_array_append_new(trials, copy);
+		if (count > 0 && block_of(trial) != block_of(half[0]))
+			count = 0;
+		if (count < MAX_VARIANTS)
+			half[count++] = trial;
 	}
-	add_expectations(plan);
-	return json_array_size(trials) - before;
+	return count;
+}
+
+/* The same whatever else was added before. */
+static uint64_t seed_of_block(
+	const json_t *plan, const char *mechanism, const char *experiment, json_int_t block)
+{
+	_cleanup_free_ char *name = format_string("%s %s", mechanism, experiment);
+	uint64_t state = (uint64_t)json_integer_value(json_object_get(plan, "seed"));
+
+	for (const char *p = name; *p; p++) {
+		state ^= (unsigned char)*p;
+		state = next_random(&state);
+	}
+	return state ^ (uint64_t)block;
+}
+
+json_t *plan_another_block(const json_t *plan, const char *mechanism, const char *experiment)
+{
+	json_t *half[MAX_VARIANTS], *added = json_array();
+	size_t count = last_half(plan, mechanism, experiment, half), order[MAX_VARIANTS];
+	size_t before = json_array_size(json_object_get(plan, "trials"));
+	json_int_t block = count > 0 ? block_of(half[0]) + 1 : 0;
+	uint64_t random = seed_of_block(plan, mechanism, experiment, block);
+
+	draw_order(order, count, &random);
+	for (size_t i = 0; i < 2 * count; i++) {
+		json_t *trial = json_deep_copy(half[at_place(order, count, i)]);
+
+		json_object_set_new(trial, "index", json_integer((json_int_t)(before + i)));
+		json_object_set_new(trial, "block", json_integer(block));
+		json_object_set_new(trial, "half", json_integer(i >= count));
+		json_object_set_new(trial, "order", json_integer((json_int_t)i));
+		json_array_append_new(added, trial);
+	}
+	return added;
+}
+
+void plan_append(json_t *plan, const json_t *trials)
+{
+	if (json_array_extend(json_object_get(plan, "trials"), (json_t *)trials) == 0)
+		add_expectations(plan, trials);
 }

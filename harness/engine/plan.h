@@ -4,7 +4,8 @@
  *
  * Order: each experiment's block runs its variants in random order and then in the reverse one
  * (ABBA, for any number of variants), so that a drift of the host hits all alike; blocks of all
- * experiments take turns, so that a run cut short has some of everything.
+ * experiments take turns, so that a run cut short has some of everything. Blocks that are added
+ * later have random orders of their own.
  */
 #pragma once
 
@@ -38,9 +39,14 @@ struct plan_options {
  * names and values out of range are ERROR_USAGE. */
 struct error *plan_create(const struct plan_options *options, json_t **plan);
 
-/* Appends one more block of an experiment to the plan with the variants that it had; returns
- * how many trials that added. */
-size_t plan_extend(json_t *plan, const char *mechanism, const char *experiment);
+/* One more block of an experiment, with the variants that it had: trials to be appended to the plan,
+ * which is left as it is. Its order follows from the plan's seed, the experiment and the block's
+ * number. A new reference; empty for an experiment that the plan does not have. */
+json_t *plan_another_block(const json_t *plan, const char *mechanism, const char *experiment);
+
+/* Appends such trials, and adds what they are expected to take. Both may be what a damaged journal
+ * says: then less is appended, or nothing. */
+void plan_append(json_t *plan, const json_t *trials);
 
 /* Expected seconds of a planned trial, before anything was learned. */
 double plan_trial_seconds(const json_t *planned);

@@ -438,13 +438,13 @@ static double expected_seconds(const struct run *run, const json_t *planned)
 	return plan_trial_seconds(planned) * factor;
 }
 
-static double seconds_left(const struct run *run)
+static double seconds_from(const struct run *run, const json_t *trials, size_t first)
 {
-	double left = 0;
+	double seconds = 0;
 
-	for (size_t i = next_index(run); i < json_array_size(plan_trials(run)); i++)
-		left += expected_seconds(run, json_array_get(plan_trials(run), i));
-	return left;
+	for (size_t i = first; i < json_array_size(trials); i++)
+		seconds += expected_seconds(run, json_array_get(trials, i));
+	return seconds;
 }
 
 static uint64_t directory_bytes(const char *path)
@@ -477,8 +477,8 @@ static struct error *run_one(struct run *run, struct progress *progress)
 	_cleanup_json_ json_t *result = NULL;
 	int64_t begin = clock_now_ns();
 
-	progress_trial(
-		progress, planned, index, json_array_size(plan_trials(run)), seconds_left(run));
+	progress_trial(progress, planned, index, json_array_size(plan_trials(run)),
+		seconds_from(run, plan_trials(run), index));
 	error_destroy(fs_remove_tree(log_dir)); /* of an interrupted attempt */
 	try_(trial_run(planned, run->resources, log_dir, &result));
 	json_object_set_new(
@@ -515,14 +515,11 @@ static bool use_spare_time(struct run *run)
 	if (budget_s(run) <= 0 ||
 		!spare_choose(run->header, run->trials, undecided_only, &mechanism, &experiment))
 		return false;
-	size_t before = json_array_size(plan_trials(run));
-	size_t added = plan_extend(plan, mechanism, experiment);
+	_cleanup_json_ json_t *block = plan_another_block(plan, mechanism, experiment);
 
-	if (added == 0 || !fits_budget(run, seconds_left(run))) {
-		while (json_array_size(plan_trials(run)) > before)
-			json_array_remove(plan_trials(run), json_array_size(plan_trials(run)) - 1);
+	if (json_array_size(block) == 0 || !fits_budget(run, seconds_from(run, block, 0)))
 		return false;
-	}
+	plan_append(plan, block);
 	struct error *err = journal_append(run->journal, "plan", plan);
 
 	error_destroy(err); /* a full disk is met again by the next trial's line */

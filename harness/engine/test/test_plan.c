@@ -349,35 +349,130 @@ static void a_plan_tells_time_and_disk(void **state)
 	assert_null(json_object_get(plan, "budget_s")); /* none was given */
 }
 
-static void an_extension_repeats_the_last_block_the_other_way_round(void **state)
+/* Appends one more block; returns how many trials that are. */
+static size_t extend(json_t *plan, const char *mechanism, const char *experiment)
+{
+	_cleanup_json_ json_t *block = plan_another_block(plan, mechanism, experiment);
+
+	plan_append(plan, block);
+	return json_array_size(block);
+}
+
+static void an_extension_is_a_block_as_the_others(void **state)
 {
 	(void)state;
 	_cleanup_json_ json_t *plan = make_plan(options_for(2, PROFILE_SMOKE));
 	json_t *trials = json_object_get(plan, "trials");
-	size_t before = json_array_size(trials), last = 0, i;
+	size_t before = json_array_size(trials), i;
 	double expected = json_real_value(json_object_get(plan, "expected_s"));
 	json_t *trial;
 
-	assert_int_equal(plan_extend(plan, "null", "no-such-experiment"), 0);
+	assert_int_equal(extend(plan, "null", "no-such-experiment"), 0);
+	assert_int_equal(extend(plan, "no-such-mechanism", "effect"), 0);
 	assert_int_equal(json_array_size(trials), before);
-	assert_int_equal(plan_extend(plan, "null", "effect"), 8);
+	assert_int_equal(extend(plan, "null", "effect"), 8);
 	assert_int_equal(json_array_size(trials), before + 8);
-	json_array_foreach (trials, i, trial) {
+	json_array_foreach (trials, i, trial)
 		assert_int_equal(number(trial, "index"), i);
-		if (i < before && strcmp(text(trial, "experiment"), "effect") == 0)
-			last = i;
-	}
+	assert_int_equal(block_size(trials, before), 8);
 	for (i = 0; i < 8; i++) {
 		const json_t *added = json_array_get(trials, before + i);
+		const json_t *mirror = json_array_get(trials, before + 7 - i);
 
 		assert_string_equal(text(added, "experiment"), "effect");
 		assert_int_equal(number(added, "block"), 3); /* smoke has 0, 1 and 2 */
 		assert_int_equal(number(added, "half"), i >= 4);
 		assert_int_equal(number(added, "order"), i);
-		assert_string_equal(
-			text(added, "variant"), text(json_array_get(trials, last - i), "variant"));
+		assert_string_equal(text(added, "variant"), text(mirror, "variant"));
+		for (size_t k = 0; k < i && i < 4; k++)
+			assert_string_not_equal(text(added, "variant"),
+				text(json_array_get(trials, before + k), "variant"));
 	}
 	assert_true(json_real_value(json_object_get(plan, "expected_s")) > expected);
+}
+
+/* As a plan of one whole: what it is expected to take is not lost by pieces. */
+static void an_extension_is_expected_to_take_its_time(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *plan = make_plan(options_for(2, PROFILE_SMOKE));
+	double seconds = 0;
+	json_t *trial;
+	size_t i;
+
+	extend(plan, "null", "effect");
+	extend(plan, "shmipc", "roundtrip");
+	json_array_foreach (json_object_get(plan, "trials"), i, trial)
+		seconds += plan_trial_seconds(trial);
+	assert_true(json_real_value(json_object_get(plan, "expected_s")) == seconds);
+	assert_int_equal(number(plan, "expected_disk_bytes") % (json_int_t)i, 0);
+}
+
+enum { ADDED_BLOCKS = 12 };
+
+/* The variants of twelve added blocks' first halves, in their order; the blocks before them are the
+ * same for all seeds. `between` is added before the last one. */
+static json_t *added_orders(uint64_t seed, const char *between)
+{
+	_cleanup_json_ json_t *plan = make_plan(options_for(2, PROFILE_SMOKE));
+	json_t *orders = json_array();
+
+	json_object_set_new(plan, "seed", json_integer((json_int_t)seed));
+	for (int block = 0; block < ADDED_BLOCKS; block++) {
+		if (between && block == ADDED_BLOCKS - 1)
+			assert_true(extend(plan, "null", between) > 0);
+		_cleanup_json_ json_t *added = plan_another_block(plan, "null", "effect");
+		json_t *order = json_array();
+
+		for (size_t i = 0; i < json_array_size(added) / 2; i++)
+			json_array_append(
+				order, json_object_get(json_array_get(added, i), "variant"));
+		json_array_append_new(orders, order);
+		plan_append(plan, added);
+	}
+	return orders;
+}
+
+/* What comes first in every block would meet a host that what comes last does not. */
+static void added_blocks_have_orders_of_their_own(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *orders = added_orders(42, NULL);
+	_cleanup_json_ json_t *again = added_orders(42, "evidence");
+	_cleanup_json_ json_t *other = added_orders(43, NULL);
+	size_t different = 0;
+
+	for (size_t i = 0; i < ADDED_BLOCKS; i++) {
+		size_t k = 0;
+
+		while (!json_equal(json_array_get(orders, i), json_array_get(orders, k)))
+			k++;
+		different += k == i;
+	}
+	assert_true(different >= ADDED_BLOCKS / 2); /* of 24 that there are */
+	assert_true(json_equal(orders, again));
+	assert_false(json_equal(orders, other));
+}
+
+static void what_no_plan_is_is_not_appended(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *plan = make_plan(options_for(1, PROFILE_SMOKE));
+	_cleanup_json_ json_t *same = json_deep_copy(plan);
+	_cleanup_json_ json_t *no_list = json_object();
+	_cleanup_json_ json_t *no_trials = json_pack("{s:i}", "trials", 5);
+	_cleanup_json_ json_t *no_trial = json_pack("[i, {s:i}]", 5, "mechanism", 5);
+	size_t before = json_array_size(json_object_get(plan, "trials"));
+
+	plan_append(plan, no_list);
+	plan_append(plan, NULL);
+	assert_true(json_equal(plan, same));
+	plan_append(no_trials, json_object_get(plan, "trials"));
+	assert_int_equal(json_object_size(no_trials), 1);
+	plan_append(NULL, json_object_get(plan, "trials"));
+	plan_append(plan, no_trial);
+	assert_int_equal(json_array_size(json_object_get(plan, "trials")), before + 2);
+	assert_int_equal(extend(plan, "null", "effect"), 8);
 }
 
 /* One variant an experiment, as two arms that are balanced over halves and change places. */
@@ -524,7 +619,7 @@ static void an_aa_plan_of_a_named_variant(void **state)
 	size_t before = json_array_size(json_object_get(plan, "trials"));
 
 	assert_int_equal(before, 12);
-	assert_int_equal(plan_extend(plan, "null", "effect"), 4);
+	assert_int_equal(extend(plan, "null", "effect"), 4);
 	json_array_foreach (json_object_get(plan, "trials"), i, trial) {
 		assert_string_equal(text(trial, "variant"), "delay");
 		assert_non_null(strchr("AB", text(trial, "arm")[0]));
@@ -573,7 +668,10 @@ int main(void)
 		cmocka_unit_test(options_that_leave_nothing_are_refused),
 		cmocka_unit_test(one_variant_or_experiment_can_be_chosen),
 		cmocka_unit_test(a_plan_tells_time_and_disk),
-		cmocka_unit_test(an_extension_repeats_the_last_block_the_other_way_round),
+		cmocka_unit_test(an_extension_is_a_block_as_the_others),
+		cmocka_unit_test(an_extension_is_expected_to_take_its_time),
+		cmocka_unit_test(added_blocks_have_orders_of_their_own),
+		cmocka_unit_test(what_no_plan_is_is_not_appended),
 		cmocka_unit_test(an_aa_plan_is_one_variant_in_two_arms),
 		cmocka_unit_test(an_aa_plan_of_a_named_variant),
 		cmocka_unit_test(variants_and_blocks_can_be_chosen),
