@@ -219,19 +219,11 @@ static bool is_piece(const json_t *value)
 	return json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) <= PIECE_BYTES;
 }
 
-/* Whether all can be told that describe() tells of the header. */
-static bool can_be_told(const json_t *header)
+static bool are_pieces(const json_t *trials)
 {
-	const json_t *plan = json_object_get(header, "plan");
-	const json_t *trials = json_object_get(plan, "trials"), *trial;
+	const json_t *trial;
 	size_t i;
 
-	if (!is_piece(json_object_get(header, "started")) ||
-		!is_piece(json_object_get(header, "command")) ||
-		!is_piece(json_object_get(plan, "profile")) ||
-		!is_piece(json_object_get(plan, "mechanisms")) ||
-		!is_piece(json_object_get(plan, "expected_s")))
-		return false;
 	json_array_foreach (trials, i, trial) {
 		if (!is_piece(trial))
 			return false;
@@ -239,16 +231,33 @@ static bool can_be_told(const json_t *header)
 	return true;
 }
 
-/* The line with a plan takes the place of the one before. */
-static void keep_plan(struct live_run *run)
+/* Whether all can be told that describe() tells of the header. */
+static bool can_be_told(const json_t *header)
+{
+	const json_t *plan = json_object_get(header, "plan");
+
+	return is_piece(json_object_get(header, "started")) &&
+	       is_piece(json_object_get(header, "command")) &&
+	       is_piece(json_object_get(plan, "profile")) &&
+	       is_piece(json_object_get(plan, "mechanisms")) &&
+	       is_piece(json_object_get(plan, "expected_s")) &&
+	       are_pieces(json_object_get(plan, "trials"));
+}
+
+/* A whole plan takes the place of the one before; trials that are `planned` stand beside the
+ * others: only they are looked at, since there may be a line for each block. */
+static void keep_plan(struct live_run *run, const json_t *planned)
 {
 	size_t bytes = journal_reader_memory(run->reader);
 
-	run->bytes -= run->plan_bytes;
-	run->live->bytes -= run->plan_bytes;
-	run->plan_bytes = bytes;
+	if (!planned) {
+		run->bytes -= run->plan_bytes;
+		run->live->bytes -= run->plan_bytes;
+		run->plan_bytes = 0;
+	}
+	run->plan_bytes += bytes;
 	keep(run, bytes);
-	if (!can_be_told(run->header))
+	if (planned ? !are_pieces(planned) : !can_be_told(run->header))
 		give_up(run, "the journal has a plan that is too large to be told");
 }
 
@@ -258,12 +267,11 @@ static void take_line(struct live_run *run, const json_t *line)
 
 	if ((value = json_object_get(line, "run")) && !run->header && json_is_object(value)) {
 		run->header = json_copy(value);
-		keep_plan(run);
-	} else if ((value = json_object_get(line, "plan")) && run->header) {
-		json_object_set(run->header, "plan", value);
-		keep_plan(run);
+		keep_plan(run, NULL);
 	} else if ((value = json_object_get(line, "trial")) && run->header) {
 		take_trial(run, value);
+	} else if (run->header && journal_take_plan(run->header, line)) {
+		keep_plan(run, json_object_get(line, "planned"));
 	}
 	if (!json_object_get(line, "trial"))
 		run->plans++;

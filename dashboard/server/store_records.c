@@ -203,8 +203,8 @@ static struct error *read_lines(
 			header = json_copy(value);
 		else if ((value = json_object_get(line, "trial")))
 			json_array_append(trials, value);
-		else if ((value = json_object_get(line, "plan")) && header)
-			json_object_set(header, "plan", value);
+		else
+			journal_take_plan(header, line);
 	}
 	json_object_set(header, "trials", trials);
 	*run = take_ptr(header);

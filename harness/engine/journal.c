@@ -3,6 +3,7 @@
 #include "harness/engine/journal.h"
 #include "harness/base/clock.h"
 #include "harness/base/fs.h"
+#include "harness/engine/plan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -88,6 +89,18 @@ struct error *journal_create(const char *dir, const json_t *header, struct journ
 	return NULL;
 }
 
+bool journal_take_plan(json_t *header, const json_t *line)
+{
+	json_t *plan = json_object_get(line, "plan");
+	const json_t *planned = json_object_get(line, "planned");
+
+	if (plan)
+		json_object_set(header, "plan", plan);
+	else if (planned)
+		plan_append(json_object_get(header, "plan"), planned);
+	return plan || planned;
+}
+
 static struct error *take_line(const char *path, const char *line, size_t length, size_t number,
 	json_t **header, json_t *trials)
 {
@@ -100,8 +113,8 @@ static struct error *take_line(const char *path, const char *line, size_t length
 		*header = json_incref(value);
 	else if ((value = json_object_get(parsed, "trial")))
 		json_array_append(trials, value);
-	else if ((value = json_object_get(parsed, "plan")) && *header)
-		json_object_set(*header, "plan", value);
+	else
+		journal_take_plan(*header, parsed);
 	return NULL;
 }
 

@@ -1,8 +1,8 @@
 /*
  * The journal of a run in progress: RESULTS/runs/ID/journal.jsonl. Its first line is the run's
- * header with the whole plan; then one fsynced line for each finished trial. What is not in it did
- * not happen: after kill -9, power cut or a full disk the run is resumed from it, and a line cut
- * short is dropped.
+ * header with the whole plan; then one fsynced line for each finished trial, and for each block
+ * that was added to the plan. What is not in it did not happen: after kill -9, power cut or a full
+ * disk the run is resumed from it, and a line cut short is dropped.
  */
 #pragma once
 
@@ -26,9 +26,12 @@ struct error *journal_read(const char *dir, json_t **header, json_t **trials);
 /* False when the run ended before its header was whole: there is nothing to go on with. */
 bool journal_has_begun(const char *dir);
 
-/* Appends a finished trial, or (with key "plan") a changed plan. Either the whole line is on disk
- * when this returns, or nothing of it is. */
+/* Appends a finished "trial", trials that are "planned" beside the others (an array), or a changed
+ * "plan", whole. Either the whole line is on disk when this returns, or nothing of it is. */
 struct error *journal_append(struct journal *journal, const char *key, const json_t *value);
+
+/* Takes over into the header what a line says of its plan; false when it says nothing of it. */
+bool journal_take_plan(json_t *header, const json_t *line);
 
 void journal_close(struct journal *journal);
 DEFINE_CLEANUP(journal, struct journal *, journal_close)
@@ -49,10 +52,10 @@ struct journal_reader *journal_reader_create(int fd);
 void journal_reader_destroy(struct journal_reader *reader);
 DEFINE_CLEANUP(journal_reader, struct journal_reader *, journal_reader_destroy)
 
-/* The next line, an object with the one key "run", "trial" or "plan", owned by the caller; NULL
- * when there is none yet. ERROR_USAGE: it is larger than what is followed. After an error nothing
- * more is read. What has been read is not read again: where nothing was added, a look costs one
- * fstat(). */
+/* The next line, an object with the one key "run", "trial", "planned" or "plan", owned by the
+ * caller; NULL when there is none yet. ERROR_USAGE: it is larger than what is followed. After an
+ * error nothing more is read. What has been read is not read again: where nothing was added, a look
+ * costs one fstat(). */
 struct error *journal_reader_next(struct journal_reader *reader, json_t **line);
 
 /* Of the last line: its bytes, and the memory that it takes at most. */

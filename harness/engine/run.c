@@ -520,7 +520,7 @@ static bool use_spare_time(struct run *run)
 	if (json_array_size(block) == 0 || !fits_budget(run, seconds_from(run, block, 0)))
 		return false;
 	plan_append(plan, block);
-	struct error *err = journal_append(run->journal, "plan", plan);
+	struct error *err = journal_append(run->journal, "planned", block);
 
 	error_destroy(err); /* a full disk is met again by the next trial's line */
 	return !err;

@@ -256,6 +256,44 @@ static void test_a_run_without_a_record_can_be_looked_at(void **state)
 	assert_non_null(json_object_get(ended, "run"));
 }
 
+/* Trials that are planned beside those of the header, as for spare time. */
+static void plan_more(size_t first, size_t count)
+{
+	const json_t *plan = json_object_get(record, "plan");
+	_cleanup_json_ json_t *block = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		json_t *trial = json_deep_copy(json_array_get(json_object_get(plan, "trials"), i));
+
+		json_object_set_new(trial, "index", json_integer((json_int_t)(first + i)));
+		json_array_append_new(block, trial);
+	}
+	assert_ok(journal_append(journal, "planned", block));
+}
+
+static void test_what_is_added_to_the_plan_is_told(void **state)
+{
+	_cleanup_stream_ struct stream stream = follow("runs/" ID "/events", "");
+
+	(void)state;
+	begin_run();
+	_cleanup_json_ json_t *first = next_event(&stream, "run", NULL);
+
+	plan_more(trials(), 4);
+	_cleanup_json_ json_t *second = next_event(&stream, "run", NULL);
+
+	plan_more(trials() + 4, 2);
+	_cleanup_json_ json_t *third = next_event(&stream, "run", NULL);
+
+	assert_int_equal(json_number(first, "planned", -1), trials());
+	assert_int_equal(json_number(second, "planned", -1), trials() + 4);
+	assert_int_equal(json_number(third, "planned", -1), trials() + 6);
+	assert_true(json_number(third, "expected_s", 0) > json_number(second, "expected_s", 0));
+	_cleanup_json_ json_t *run = get_json("runs/" ID, 200);
+
+	assert_int_equal(json_number(json_object_get(run, "trials"), "planned", -1), trials() + 6);
+}
+
 static void test_the_store_tells_what_comes(void **state)
 {
 	_cleanup_stream_ struct stream stream = follow("events", "");
@@ -405,6 +443,41 @@ static void test_what_cannot_be_followed_is_told(void **state)
 
 	assert_true(*json_text(run, "trouble"));
 	json_decref(get_json("runs/20260131T201513Z-3f9a1d", 413));
+}
+
+static const char *trouble_of(const json_t *live)
+{
+	return json_text(json_array_get(json_object_get(live, "runs"), 0), "trouble");
+}
+
+/* Each line is small: what they add up to is bounded. */
+static void test_a_plan_does_not_grow_without_bounds(void **state)
+{
+	enum { TRIALS = 20000, LINES = 40 };
+	_cleanup_json_ json_t *many = json_array();
+
+	(void)state;
+	begin_run();
+	for (size_t i = 0; i < TRIALS; i++)
+		json_array_append_new(many, json_object());
+	for (size_t i = 0; i < LINES; i++)
+		assert_ok(journal_append(journal, "planned", many));
+	_cleanup_json_ json_t *live = get_json("live", 200);
+
+	assert_non_null(strstr(trouble_of(live), "too large to be followed"));
+}
+
+static void test_a_planned_trial_may_be_too_large_to_be_told(void **state)
+{
+	enum { TOO_LONG = 100000 };
+	_cleanup_json_ json_t *large = json_pack("[{s:o}]", "x", json_sprintf("%*d", TOO_LONG, 1));
+
+	(void)state;
+	begin_run();
+	assert_ok(journal_append(journal, "planned", large));
+	_cleanup_json_ json_t *live = get_json("live", 200);
+
+	assert_non_null(strstr(trouble_of(live), "a plan that is too large to be told"));
 }
 
 /* How many of the runs that are told have a trouble; those that are asked for are waited for. */
@@ -569,11 +642,14 @@ int main(void)
 		live_test(test_who_comes_back_gets_the_rest),
 		live_test(test_a_run_that_is_cut_is_interrupted),
 		live_test(test_a_run_without_a_record_can_be_looked_at),
+		live_test(test_what_is_added_to_the_plan_is_told),
 		live_test(test_the_store_tells_what_comes),
 		live_test(test_a_damaged_journal_is_no_trouble),
 		live_test(test_a_long_journal_is_read_piece_by_piece),
 		live_test(test_the_journal_of_an_ended_run_is_not_read),
 		live_test(test_what_cannot_be_followed_is_told),
+		live_test(test_a_plan_does_not_grow_without_bounds),
+		live_test(test_a_planned_trial_may_be_too_large_to_be_told),
 		live_test(test_crowded_out_is_not_for_good),
 		live_test(test_an_old_run_that_is_resumed_is_found),
 		live_test(test_another_directory_has_runs_of_its_own),

@@ -120,6 +120,29 @@ fl run null --profile smoke -e effect -p base_us=2000 --budget 6s
 check 'spare time is used for more trials' out_has '^trials: \(2[5-9]\|[3-9][0-9]\|[1-9][0-9][0-9]\) planned'
 check 'and the run completes or ends by its budget' exited 0
 
+# What was added to the plan is in the journal, block by block, and is gone on with.
+rm -rf "$FLEETLAB_RESULTS/runs"
+fl_start killed run null --profile smoke -e effect -p base_us=2000 --budget 60s
+check 'a run uses its spare time' wait_until 30 has_trials 45
+kill -KILL "$started"
+fl_wait killed "$started"
+wait_until 10 nothing_runs
+lines() { grep -c "^{\"$1\":" "$FLEETLAB_RESULTS"/runs/*/journal.jsonl; }
+check 'each block that it added has a line' [ "$(lines planned)" -ge 3 ]
+check 'and the plan is not written again' [ "$(lines plan)" = 0 ]
+more=$(($(trials_in) + 10))
+fl_start stopped run --resume
+check 'it goes on' wait_until 30 has_trials "$more"
+kill -INT "$started"
+fl_wait stopped "$started"
+as_planned() {
+	jq -e '[.plan.trials[].index] == [range(.plan.trials | length)] and
+		[.trials[] | [.index, .variant, .block, .half]] ==
+		[.plan.trials[:(.trials | length)][] | [.index, .variant, .block, .half]]' \
+		"$FLEETLAB_RESULTS"/runs/*.json >/dev/null
+}
+check 'and all trials are as they were planned' as_planned
+
 # Two at once
 fl_start first run null --profile quick -e effect -p readings=20 -p base_us=100000
 first=$started

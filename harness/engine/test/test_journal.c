@@ -159,7 +159,8 @@ static void a_journal_without_a_plan_cannot_be_resumed(void **state)
 	(void)state;
 	_cleanup_free_ char *path = scratch_path("journal.jsonl");
 	static const char *const texts[] = {"", "{\"run\":{}}\n", "{\"run\":7}\n",
-		"{\"trial\":{}}\n", "{\"plan\":{}}\n", "{\"run\":{\"plan\":{"};
+		"{\"trial\":{}}\n", "{\"plan\":{}}\n", "{\"planned\":[{}]}\n",
+		"{\"run\":{\"plan\":{"};
 	json_t *head = NULL, *trials = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -186,6 +187,40 @@ static void a_changed_plan_replaces_the_first(void **state)
 	json_decref(take_ptr(trials));
 	assert_ok(journal_read(scratch, &head, &trials));
 	assert_true(json_equal(json_object_get(head, "plan"), plan));
+	assert_int_equal(trials_in(trials), 1);
+}
+
+/* A budget may last for thousands of blocks: each has a line of its own. */
+static void added_blocks_are_appended_to_the_plan(void **state)
+{
+	(void)state;
+	_cleanup_(cleanup_journal) struct journal *journal = NULL;
+	_cleanup_json_ json_t *head = NULL;
+	_cleanup_json_ json_t *trials = NULL;
+	off_t first = 0;
+
+	write_journal(1);
+	assert_ok(journal_resume(scratch, &journal, &head, &trials));
+	for (int i = 0; i < 100; i += 2) {
+		_cleanup_json_ json_t *block =
+			json_pack("[{s:i}, {s:i}]", "index", 100 + i, "index", 101 + i);
+		off_t before = journal_size();
+
+		assert_ok(journal_append(journal, "planned", block));
+		first = first ? first : journal_size() - before;
+		assert_int_equal(journal_size() - before, first); /* none of those before it */
+	}
+	journal_close(take_ptr(journal));
+	json_decref(take_ptr(head));
+	json_decref(take_ptr(trials));
+	assert_ok(journal_read(scratch, &head, &trials));
+	const json_t *plan = json_object_get(head, "plan"), *trial;
+	size_t i;
+
+	json_array_foreach (json_object_get(plan, "trials"), i, trial)
+		assert_int_equal(json_integer_value(json_object_get(trial, "index")), 100 + i);
+	assert_int_equal(i, 100);
+	assert_true(json_number_value(json_object_get(plan, "expected_s")) > 0);
 	assert_int_equal(trials_in(trials), 1);
 }
 
@@ -263,6 +298,7 @@ int main(void)
 		scratch_test(a_damaged_line_in_the_middle_is_refused),
 		scratch_test(a_journal_without_a_plan_cannot_be_resumed),
 		scratch_test(a_changed_plan_replaces_the_first),
+		scratch_test(added_blocks_are_appended_to_the_plan),
 		scratch_test(one_run_has_one_writer),
 		scratch_test(a_full_disk_loses_only_the_trial_that_did_not_fit),
 	};
