@@ -469,6 +469,16 @@ static double seconds_here(const struct run *run)
 	return clock_seconds(run->begin_ns, clock_now_ns());
 }
 
+/* What is not in the journal did not happen: without room in it a run cannot go on. */
+static struct error *note(struct run *run, const char *key, const json_t *value)
+{
+	struct error *err = journal_append(run->journal, key, value);
+
+	return err ? error_hint(err, "make room, then: fleetlab run --resume=%s",
+			     json_string_value(json_object_get(run->header, "id")))
+		   : NULL;
+}
+
 static struct error *run_one(struct run *run, struct progress *progress)
 {
 	size_t index = next_index(run);
@@ -484,11 +494,7 @@ static struct error *run_one(struct run *run, struct progress *progress)
 	json_object_set_new(
 		result, "disk_bytes", json_integer((json_int_t)directory_bytes(log_dir)));
 	json_object_set_new(result, "spent_s", json_real(run->earlier_s + seconds_here(run)));
-	struct error *err = journal_append(run->journal, "trial", result);
-
-	if (err)
-		return error_hint(err, "make room, then: fleetlab run --resume=%s",
-			json_string_value(json_object_get(run->header, "id")));
+	try_(note(run, "trial", result));
 	json_array_append(run->trials, result);
 	run->spent_s += clock_seconds(begin, clock_now_ns());
 	run->spent_expected_s += plan_trial_seconds(planned);
@@ -505,25 +511,25 @@ static bool fits_budget(const struct run *run, double next_s)
 }
 
 /* Spare time of a budget goes to the claim with the widest interval, a block at a time; with
- * --until-decided, to undecided ones only. */
-static bool use_spare_time(struct run *run)
+ * --until-decided, to undecided ones only. *more: the plan has got such a block. */
+static struct error *use_spare_time(struct run *run, bool *more)
 {
 	const char *mechanism, *experiment;
 	json_t *plan = json_object_get(run->header, "plan");
 	bool undecided_only = json_is_true(json_object_get(plan, "until_decided"));
 
+	*more = false;
 	if (budget_s(run) <= 0 ||
 		!spare_choose(run->header, run->trials, undecided_only, &mechanism, &experiment))
-		return false;
+		return NULL;
 	_cleanup_json_ json_t *block = plan_another_block(plan, mechanism, experiment);
 
 	if (json_array_size(block) == 0 || !fits_budget(run, seconds_from(run, block, 0)))
-		return false;
+		return NULL;
+	try_(note(run, "planned", block));
 	plan_append(plan, block);
-	struct error *err = journal_append(run->journal, "planned", block);
-
-	error_destroy(err); /* a full disk is met again by the next trial's line */
-	return !err;
+	*more = true;
+	return NULL;
 }
 
 /* Runs what is planned; *state tells how it ended. */
@@ -535,8 +541,11 @@ static struct error *run_trials(struct run *run, const char **state)
 	*state = "complete";
 	for (;;) {
 		size_t index = next_index(run);
+		bool more = index < json_array_size(plan_trials(run));
 
-		if (index >= json_array_size(plan_trials(run)) && !use_spare_time(run))
+		if (!more)
+			err = use_spare_time(run, &more);
+		if (!more)
 			break;
 		if (interrupted()) {
 			*state = "interrupted";

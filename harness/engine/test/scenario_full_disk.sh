@@ -14,6 +14,11 @@ export FLEETLAB_RESULTS
 fill() {
 	head -c $(((1024 - $(du -sk "$disk" | cut -f1) - $1) * 1024)) /dev/zero >"$disk/ballast"
 }
+# Its last page is full: what is appended needs another one. A line of no known kind is passed over.
+fill_page_of_journal() {
+	journal=$(ls "$disk"/runs/*/journal.jsonl)
+	printf '{"note":"%*s"}\n' $((8192 - 12 - $(wc -c <"$journal") % 4096)) '' >>"$journal"
+}
 kib_of_journal() {
 	fl run null --profile smoke -e "$1"
 	du -k "$FLEETLAB_RESULTS"/runs/*/journal.jsonl | cut -f1
@@ -48,6 +53,26 @@ check 'and a remedy' has_remedy
 rm "$disk/ballast"
 fl run --resume
 check 'resumed, there is a record' out_has '4 planned, 4 ended'
+
+# A block of spare time that does not fit: a run whose plan is done is no complete one for that.
+rm -rf "${disk:?}/runs"
+fl run null --profile smoke -e effect -p readings=1
+check 'a run with room completes' exited 0
+done_before=$(trials_in)
+rm "$disk"/runs/*/complete # as if it had been killed before its end
+fill_page_of_journal
+fill -8 2>/dev/null # all that there is
+fl run --resume --budget 60s
+check 'no room for one more block: exit status 1' exited 1
+check 'it is the journal that lacks it' err_has 'journal.jsonl: No space left on device'
+check 'and how to go on' err_has 'try: make room, then: fleetlab run --resume'
+check 'nothing was run' has_trials "$done_before"
+rm "$disk/ballast"
+fl_start again run --resume --budget 60s
+check 'with room it goes on' wait_until 30 has_trials $((done_before + 1))
+kill -INT "$started"
+fl_wait again "$started"
+check 'until ^C' exited 130
 
 # Not writable
 mkdir "$SCRATCH/readonly"
