@@ -39,7 +39,6 @@ struct run {
 	struct host_lock *lock;
 	int64_t begin_ns;
 	double earlier_s; /* that this run had taken before it was interrupted */
-	json_t *block;	  /* of the last trial; borrowed from the plan */
 	double spent_s;	  /* by trials of this run, and what the plan expected of them */
 	double spent_expected_s;
 };
@@ -311,7 +310,15 @@ static struct error *begin_new(struct run *run)
 
 DEFINE_CLEANUP(dir, DIR *, closedir)
 
-/* The latest run directory whose name begins with `prefix` and that has a journal but no record. */
+static bool is_complete(const char *runs, const char *id)
+{
+	_cleanup_free_ char *path = format_string("%s/%s/complete", runs, id);
+
+	return access(path, F_OK) == 0;
+}
+
+/* The latest run directory whose name begins with `prefix` that has a journal and is not complete.
+ */
 static struct error *find_unfinished(const char *results_dir, const char *prefix, char **id)
 {
 	_cleanup_free_ char *runs = format_string("%s/runs", results_dir);
@@ -322,12 +329,11 @@ static struct error *find_unfinished(const char *results_dir, const char *prefix
 	while (dir && (entry = readdir(dir))) {
 		_cleanup_free_ char *journal =
 			format_string("%s/%s/journal.jsonl", runs, entry->d_name);
-		_cleanup_free_ char *done = format_string("%s/%s/complete", runs, entry->d_name);
 
 		if (strcmp(prefix, "latest") != 0 &&
 			strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
 			continue;
-		if (access(journal, R_OK) < 0 || access(done, F_OK) == 0)
+		if (access(journal, R_OK) < 0 || is_complete(runs, entry->d_name))
 			continue;
 		if (!best || strcmp(entry->d_name, best) > 0) {
 			free(best);
@@ -361,6 +367,18 @@ static struct error *same_host(const struct run *run, const json_t *then, const 
 		return differs(run, what);
 	return commit && strcmp(commit, fleetlab_commit) == 0 ? NULL
 							      : differs(run, "build of fleetlab");
+}
+
+/* Who held the host until now may have been this very run. */
+static struct error *check_unfinished(const struct run *run, const char *id)
+{
+	_cleanup_free_ char *runs = format_string("%s/runs", run->options->results_dir);
+
+	if (!is_complete(runs, id))
+		return NULL;
+	return error_hint(
+		error_new(ERROR_USAGE, "run %s has come to its end while it was waited for", id),
+		"fleetlab report %s", id);
 }
 
 static double number_of(const json_t *object, const char *key)
@@ -399,6 +417,7 @@ static struct error *begin_again(struct run *run)
 
 	try_(find_unfinished(run->options->results_dir, run->options->resume, &id));
 	try_(take_lock(run, id));
+	try_(check_unfinished(run, id));
 	run->dir = format_string("%s/runs/%s", run->options->results_dir, id);
 	try_(journal_resume(run->dir, &run->journal, &run->header, &run->trials));
 	try_(look_at_host(run, &facts));

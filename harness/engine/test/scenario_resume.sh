@@ -158,4 +158,29 @@ fl_wait second "$started"
 check 'with --wait it runs afterwards' out_has '4 planned, 4 ended'
 fl_wait first "$first"
 check 'and the first one ends by its ^C' exited 130
+
+# Two that go on with the same run: the second one waits, and finds it complete.
+rm -rf "$FLEETLAB_RESULTS/runs"
+# shellcheck disable=SC2086
+fl_start stopped run null --profile smoke -e effect $slow
+check 'a run is cut short' wait_until 30 has_trials 1
+kill -INT "$started"
+fl_wait stopped "$started"
+fl_start first run --resume
+first=$started
+check 'one goes on with it' wait_until 20 is_holding
+kill -STOP "$first" # until the second one is where it waits
+fl_start second run --resume --wait 60s
+second=$started
+is_waiting() { find "/proc/$second/fd" -lname '*/run.lock' | grep -q .; }
+check 'another one waits to do so' wait_until 20 is_waiting
+kill -CONT "$first"
+fl_wait first "$first"
+check 'the first one completes it' out_has '24 planned, 24 ended'
+complete=$(cat "$FLEETLAB_RESULTS"/runs/*.json)
+fl_wait second "$second"
+check 'the second one has nothing to do' exited 1
+check 'which is said' err_has 'has come to its end while it was waited for'
+check 'with a remedy' has_remedy
+check 'and leaves the record alone' [ "$complete" = "$(cat "$FLEETLAB_RESULTS"/runs/*.json)" ]
 finish
