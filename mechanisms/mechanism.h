@@ -147,8 +147,10 @@ double trial_real(const struct trial *trial, const char *param);
 bool trial_boolean(const struct trial *trial, const char *param);
 const char *trial_choice(const struct trial *trial, const char *param);
 
-/* Stores what a parameter really became (read back from a guest, QEMU or the host). */
-void trial_effective(struct trial *trial, const char *param, json_t *value);
+/* Stores what a parameter really became (read back from a guest, QEMU or the host): a number, a
+ * text or a truth value, or null where it has become nothing. The value is taken over; one that
+ * could not be made (NULL) is an error, as in trial_sample(). */
+struct error *trial_effective(struct trial *trial, const char *param, json_t *value);
 
 /* The fleet, once it is up; NULL before, and for a trial without guests. */
 struct fleet *trial_fleet(struct trial *trial);

@@ -98,10 +98,9 @@ static struct error *tell(struct trial *trial, json_t *line)
 	return NULL;
 }
 
-void trial_effective(struct trial *trial, const char *param, json_t *value)
+struct error *trial_effective(struct trial *trial, const char *param, json_t *value)
 {
-	error_destroy(tell(
-		trial, json_pack("{s:{s:o}}", "effective", param, value ? value : json_null())));
+	return tell(trial, value ? json_pack("{s:{s:o}}", "effective", param, value) : NULL);
 }
 
 struct error *trial_sample(struct trial *trial, const char *metric, json_t *at, double value)

@@ -63,11 +63,11 @@ static struct error *peer_sight(
 /* The link is what it is. */
 static struct error *peer_open_topology(struct trial *trial)
 {
-	trial_effective(trial, "link_mbit", json_null());
-	if (peer_is_here(trial_peer(trial)))
-		trial_effective(trial, "emulated",
-			json_string("two machines: two labs of one host, joined by SSH"));
-	return NULL;
+	try_(trial_effective(trial, "link_mbit", json_null()));
+	if (!peer_is_here(trial_peer(trial)))
+		return NULL;
+	return trial_effective(trial, "emulated",
+		json_string("two machines: two labs of one host, joined by SSH"));
 }
 
 const struct topology topology_peer = {

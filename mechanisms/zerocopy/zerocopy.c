@@ -417,7 +417,7 @@ static struct error *zerocopy_setup(struct trial *trial)
 
 	open_counters(trial);
 	if (topology->emulated)
-		trial_effective(trial, "emulated", json_string(topology->emulated));
+		try_(trial_effective(trial, "emulated", json_string(topology->emulated)));
 	if (topology->open)
 		try_(topology->open(trial));
 	try_(guests_prepare(trial));

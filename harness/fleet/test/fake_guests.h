@@ -1,13 +1,14 @@
 /*
  * A fleet whose guests are threads: they answer the agent's sync, note the words of every program
- * that they are asked to run, and say that it stands at the barrier. The guest `refusing` runs
- * nothing. For what a mechanism or fleet/jobs.c asks of guests.
+ * that they are asked to run, say that it stands at the barrier, and print what they are told to.
+ * The guest `refusing` runs nothing. For what a mechanism or fleet/jobs.c asks of guests.
  */
 #pragma once
 
 #include "harness/base/test/support.h"
 #include "harness/fleet/fleet_internal.h"
 
+#include <glib.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -16,7 +17,8 @@ enum { FAKE_GUESTS = 4 };
 struct fake_guest {
 	int listen_fd, control_fd; /* its ends */
 	bool refuses;
-	json_t *asked; /* arrays of words; read after fake_guests_stop() */
+	const char *prints; /* NULL: {"n":5} */
+	json_t *asked;	    /* arrays of words; read after fake_guests_stop() */
 	pthread_t thread;
 };
 
@@ -32,13 +34,19 @@ static inline json_t *fake_answer(struct fake_guest *guest, json_t *line)
 {
 	const char *command = json_string_value(json_object_get(line, "execute"));
 	json_t *arguments = json_object_get(line, "arguments");
+	const char *printed = guest->prints ? guest->prints : "{\"n\":5}";
 	json_t *words;
 
 	if (strcmp(command, "guest-sync") == 0)
 		return json_pack("{s:O}", "return", json_object_get(arguments, "id"));
-	if (strcmp(command, "guest-exec-status") == 0)
-		return json_pack("{s:{s:b, s:i, s:s}}", "return", "exited", 1, "exitcode", 0,
-			"out-data", "eyJuIjo1fQ=="); /* {"n":5} */
+	if (strcmp(command, "guest-exec-status") == 0) {
+		gchar *base64 = g_base64_encode((const guchar *)printed, strlen(printed));
+		json_t *status = json_pack("{s:{s:b, s:i, s:s}}", "return", "exited", 1, "exitcode",
+			0, "out-data", base64);
+
+		g_free(base64);
+		return status;
+	}
 	words = json_pack("[O]", json_object_get(arguments, "path"));
 	json_array_extend(words, json_object_get(arguments, "arg"));
 	json_array_append_new(guest->asked, words);
