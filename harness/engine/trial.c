@@ -8,11 +8,17 @@
 #include "harness/host/facts.h"
 #include "harness/host/knobs.h"
 #include "harness/lab/lab.h"
+#include "harness/record/cut.h"
+#include "harness/record/schema.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+
+/* A reason may be a guest's words: so much of them is kept, for readers. A record could hold more.
+ */
+#define REASON_BYTES 4096
 
 /* A lab that has said its last word still has its namespaces to take down. */
 #define LAB_END_MS 20000
@@ -379,6 +385,13 @@ static json_t *typed_parameters(const struct trial *trial)
 	return typed;
 }
 
+static json_t *reason_text(const char *reason)
+{
+	_cleanup_json_ json_t *whole = json_string(reason);
+
+	return cut_text(whole, REASON_BYTES);
+}
+
 static json_t *make_result(json_t *planned, const struct trial *trial,
 	const struct fleet_spec *spec, struct collected *collected, const char *reason,
 	const char *started, double wall_s)
@@ -395,7 +408,7 @@ static json_t *make_result(json_t *planned, const struct trial *trial,
 			    : spec->start == FLEET_TEMPLATE ? "template"
 							    : "cold"));
 	json_object_set_new(result, "outcome", json_string(outcome));
-	json_object_set_new(result, "reason", json_string(reason ? reason : why ? why : ""));
+	json_object_set_new(result, "reason", reason_text(reason ? reason : why ? why : ""));
 	json_object_set(result, "samples", collected->samples);
 	json_object_set(result, "evidence", collected->evidence);
 	json_object_set_new(result, "ready_s", json_real(collected->ready_s));
@@ -413,19 +426,45 @@ static const char *why_skipped(const struct trial *trial)
 	return mechanism->probe_variant ? mechanism->probe_variant(trial->variant) : NULL;
 }
 
-static json_t *make_skipped(
-	json_t *planned, const struct trial *trial, const struct fleet_spec *spec, const char *why)
+/* Failed, with nothing but the reason. */
+static json_t *make_bare(json_t *planned, const struct trial *trial, const struct fleet_spec *spec,
+	const char *reason, const char *started, double wall_s)
 {
 	_cleanup_(collected_deinit) struct collected nothing = {
 		.samples = json_array(), .evidence = json_array(), .effective = json_object()};
+	json_t *result = make_result(planned, trial, spec, &nothing, reason, started, wall_s);
+
+	json_object_set_new(result, "warnings", json_array());
+	return result;
+}
+
+static json_t *make_skipped(
+	json_t *planned, const struct trial *trial, const struct fleet_spec *spec, const char *why)
+{
 	char now[24];
 	json_t *result;
 
 	clock_format_utc(time(NULL), false, now, sizeof(now));
-	result = make_result(planned, trial, spec, &nothing, why, now, 0);
+	result = make_bare(planned, trial, spec, why, now, 0);
 	json_object_set_new(result, "outcome", json_string("skipped"));
-	json_object_set_new(result, "warnings", json_array());
 	return result;
+}
+
+/* What is in it comes from guests. A record with one trial that does not fit its schema would be
+ * refused whole, and its run with it: such a trial has failed instead. Takes `result` over. */
+static json_t *fit_for_record(
+	json_t *planned, const struct trial *trial, const struct fleet_spec *spec, json_t *result)
+{
+	_cleanup_json_ json_t *owned = result;
+	_cleanup_error_ struct error *unfit = schema_check_part("run", "trial", result);
+	_cleanup_free_ char *reason = NULL;
+
+	if (!unfit)
+		return take_ptr(owned);
+	reason = format_string("its result cannot be recorded: %s", error_message(unfit));
+	return make_bare(planned, trial, spec, reason,
+		json_string_value(json_object_get(result, "started")),
+		json_number_value(json_object_get(result, "wall_s")));
 }
 
 /* What the lab needs of the host is taken before, and given back when nothing of the lab uses it
@@ -527,5 +566,6 @@ struct error *trial_run(
 	peer_close(take_ptr(trial->peer));
 	clean_compare(before, warnings);
 	json_object_set(*result, "warnings", warnings);
+	*result = fit_for_record(planned, trial, &spec, *result);
 	return NULL;
 }

@@ -11,8 +11,8 @@
 
 /* Runs the plan's trial `planned` ({"index", "mechanism", "experiment", "variant", "block", "half",
  * "order", "parameters"}) with its logs below `log_dir`. *result, owned by the caller, tells the
- * outcome, also when the trial failed; an error means that the run cannot go on (interrupted, no
- * lab to be had). */
+ * outcome, also when the trial failed, and fits a record whatever guests have said; an error means
+ * that the run cannot go on (interrupted, no lab to be had). */
 struct error *trial_run(
 	json_t *planned, struct resources *resources, const char *log_dir, json_t **result);
 

@@ -1,5 +1,5 @@
-/* Texts of records cut to what lists show of them: a record may be another host's, and the index
- * keeps rows of thousands. Internal to record/. */
+/* Texts cut to what a record may hold of them (a guest may have said them), and those of records to
+ * what lists show: a record may be another host's, and the index keeps rows of thousands. */
 #pragma once
 
 #include <jansson.h>

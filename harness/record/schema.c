@@ -323,8 +323,8 @@ struct error *schema_check_against(const json_t *schema, const json_t *value)
 	return check(&checker, schema, value, &top);
 }
 
-/* Parsed once, and kept for all threads. *schema is borrowed. */
-static struct error *find_schema(const char *name, const json_t **schema)
+/* The lock is held. */
+static struct error *parse_once(const char *name, const json_t **schema)
 {
 	static json_t *parsed; /* by name */
 	_cleanup_free_ char *path = format_string("schema/%s.schema.json", name);
@@ -347,14 +347,35 @@ static struct error *find_schema(const char *name, const json_t **schema)
 	return NULL;
 }
 
-struct error *schema_check(const char *name, const json_t *value)
+/* Parsed once, and kept for all threads. *schema is borrowed. */
+static struct error *find_schema(const char *name, const json_t **schema)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	const json_t *schema;
 
 	pthread_mutex_lock(&lock);
-	struct error *err = find_schema(name, &schema);
+	struct error *err = parse_once(name, schema);
 
 	pthread_mutex_unlock(&lock);
-	return err ? err : schema_check_against(schema, value);
+	return err;
+}
+
+struct error *schema_check(const char *name, const json_t *value)
+{
+	const json_t *schema;
+
+	try_(find_schema(name, &schema));
+	return schema_check_against(schema, value);
+}
+
+struct error *schema_check_part(const char *name, const char *part, const json_t *value)
+{
+	_cleanup_free_ char *reference = format_string("#/$defs/%s", part);
+	_cleanup_json_ json_t *rule = json_string(reference);
+	const struct place top = {0};
+	const json_t *schema;
+
+	try_(find_schema(name, &schema));
+	const struct checker checker = {schema};
+
+	return check_reference(&checker, rule, value, &top);
 }

@@ -14,5 +14,8 @@
  * "trials[3].outcome is "fine", expected one of ok, failed, invalid, skipped". */
 struct error *schema_check(const char *name, const json_t *value);
 
+/* The same for a part of such a document, by its name in the schema's "$defs": "trial" of "run". */
+struct error *schema_check_part(const char *name, const char *part, const json_t *value);
+
 /* The same with a schema of the caller's. */
 struct error *schema_check_against(const json_t *schema, const json_t *value);

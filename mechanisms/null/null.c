@@ -15,7 +15,7 @@ static const struct param params[] = {
 	{"memory_mib", PARAM_INTEGER, "MiB", "128", 64, 65536, NULL, "memory of each guest"},
 	{"start", PARAM_CHOICE, "", "template", 0, 0, "cold template", "how guests start"},
 	{"behaviour", PARAM_CHOICE, "", "plain", 0, 0,
-		"plain crash hang no-evidence false-evidence", "what goes wrong"},
+		"plain crash hang no-evidence false-evidence unfit verbose", "what goes wrong"},
 	{0},
 };
 
@@ -129,6 +129,9 @@ static struct error *null_fleet(struct trial *trial, struct fleet_spec *spec)
 	return NULL;
 }
 
+/* More than a record can hold of a reason. */
+#define VERBOSE_BYTES (1 << 20)
+
 /* The workload is a wait of known length: the one place where sleeping is what is measured. */
 static void wait_us(double us)
 {
@@ -160,6 +163,10 @@ static struct error *null_measure(struct trial *trial)
 		raise(SIGSEGV);
 	if (behaviour[0] == 'h')
 		wait_us(1e15);
+	if (behaviour[0] == 'u')
+		try_(trial_effective(trial, "effect", json_object()));
+	if (behaviour[0] == 'v')
+		return error_new(ERROR_GUEST, "a guest said %0*d", VERBOSE_BYTES, 0);
 	for (int64_t i = 0; i < trial_integer(trial, "readings"); i++) {
 		double share = 2.0 * rand_r(&random) / RAND_MAX - 1;
 		int64_t begin = clock_now_ns();

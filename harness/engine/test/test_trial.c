@@ -5,6 +5,7 @@
 #include "harness/engine/interrupt.h"
 #include "harness/engine/plan.h"
 #include "harness/engine/trial.h"
+#include "harness/record/schema.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -70,6 +71,7 @@ static json_t *run(const char *experiment, const char *variant, json_t *override
 
 	assert_ok(trial_run(planned, resources, scratch, &result));
 	assert_non_null(result);
+	assert_ok(schema_check_part("run", "trial", result)); /* or no record could hold it */
 	return result;
 }
 
@@ -166,6 +168,34 @@ static void without_proof_a_trial_is_invalid(void **state)
 	/* What was read stays in the record, for people to see. */
 	assert_int_equal(json_array_size(values_of(none, "time")), 5);
 	assert_int_equal(json_array_size(values_of(against, "time")), 5);
+}
+
+/* As of a guest that says anything: that costs its trial, and no other's record. */
+static void what_no_record_can_hold_fails_its_trial(void **state)
+{
+	skip_without_root();
+	(void)state;
+	_cleanup_json_ json_t *result =
+		run("effect", "delay", json_pack("{s:s}", "behaviour", "unfit"));
+	const json_t *parameters = json_object_get(result, "parameters");
+
+	assert_outcome(result, "failed", "its result cannot be recorded: parameters.effect is {}");
+	assert_int_equal(json_array_size(json_object_get(result, "samples")), 0);
+	assert_true(json_real_value(json_object_get(parameters, "effect")) == 1.5);
+	assert_true(json_real_value(json_object_get(result, "wall_s")) > 0);
+}
+
+static void a_long_reason_is_cut(void **state)
+{
+	skip_without_root();
+	(void)state;
+	_cleanup_json_ json_t *result =
+		run("effect", "delay", json_pack("{s:s}", "behaviour", "verbose"));
+	const char *reason = text(result, "reason");
+
+	assert_outcome(result, "failed", "a guest said 000");
+	assert_in_range(strlen(reason), 1000, 16384);
+	assert_string_equal(reason + strlen(reason) - strlen("…"), "…");
 }
 
 /* A baseline does nothing that could be proven; but proof against it counts. */
@@ -330,6 +360,8 @@ int main(void)
 		scratch_test(a_crash_names_signal_and_phase),
 		scratch_test(a_hang_ends_at_the_deadline),
 		scratch_test(without_proof_a_trial_is_invalid),
+		scratch_test(what_no_record_can_hold_fails_its_trial),
+		scratch_test(a_long_reason_is_cut),
 		scratch_test(a_baseline_needs_no_proof),
 		scratch_test(every_parameter_has_its_effect),
 		scratch_test(a_plan_of_another_build_is_refused),

@@ -412,6 +412,20 @@ static void test_schema_words_are_never_skipped(void **state)
 	assert_error(schema_check_against(schema, value), "pattern", "not understood");
 }
 
+/* What is checked before it becomes part of a record is checked as the record is. */
+static void test_a_part_is_checked_as_in_the_whole(void **state)
+{
+	_cleanup_json_ json_t *record = synthetic_record("null", "tcg");
+	json_t *trial = synthetic_trial(record, "null", "effect", "none", "baseline", 0, 0);
+
+	(void)state;
+	assert_null(schema_check_part("run", "trial", trial));
+	json_object_set_new(trial, "parameters", json_pack("{s:{}}", "address"));
+	assert_error(schema_check_part("run", "trial", trial), "parameters.address", "is {}");
+	assert_error(schema_check("run", record), "trials[0].parameters.address", "is {}");
+	assert_error(schema_check_part("run", "trail", trial), "trail", "does not have");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -425,6 +439,7 @@ int main(void)
 		cmocka_unit_test(test_a_forged_digest_does_not_help),
 		cmocka_unit_test(test_another_build_may_grade_otherwise),
 		cmocka_unit_test(test_nesting_is_bounded),
+		cmocka_unit_test(test_a_part_is_checked_as_in_the_whole),
 		cmocka_unit_test(test_ids_are_fresh_and_fit_for_names),
 		cmocka_unit_test(test_all_papers_load),
 		cmocka_unit_test(test_published_values_are_computed_from_cells),
