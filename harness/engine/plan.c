@@ -11,6 +11,8 @@
 /* Console logs and journal of one trial, as measured over runs of all profiles. */
 #define TRIAL_DISK_BYTES (48 << 10)
 enum { MAX_VARIANTS = 32, MAX_EXPERIMENTS = 64 };
+/* As many as a record can hold (results/schema/run.schema.json). */
+#define MAX_TRIALS 100000
 
 /* splitmix64: a few lines, the same on every machine. (Steele, Lea, Flood 2014.) */
 static uint64_t next_random(uint64_t *state)
@@ -485,6 +487,8 @@ json_t *plan_another_block(const json_t *plan, const char *mechanism, const char
 	json_int_t block = count > 0 ? block_of(half[0]) + 1 : 0;
 	uint64_t random = seed_of_block(plan, mechanism, experiment, block);
 
+	if (before + 2 * count > MAX_TRIALS)
+		return added;
 	draw_order(order, count, &random);
 	for (size_t i = 0; i < 2 * count; i++) {
 		json_t *trial = json_deep_copy(half[at_place(order, count, i)]);

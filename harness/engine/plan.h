@@ -39,9 +39,10 @@ struct plan_options {
  * names and values out of range are ERROR_USAGE. */
 struct error *plan_create(const struct plan_options *options, json_t **plan);
 
-/* One more block of an experiment, with the variants that it had: trials to be appended to the plan,
- * which is left as it is. Its order follows from the plan's seed, the experiment and the block's
- * number. A new reference; empty for an experiment that the plan does not have. */
+/* One more block of an experiment, with the variants that it had: trials to be appended to the
+ * plan, which is left as it is. Its order follows from the plan's seed, the experiment and the
+ * block's number. A new reference; empty for an experiment that the plan does not have, and when a
+ * record could not hold so many trials. */
 json_t *plan_another_block(const json_t *plan, const char *mechanism, const char *experiment);
 
 /* Appends such trials, and adds what they are expected to take. Both may be what a damaged journal

@@ -454,6 +454,21 @@ static void added_blocks_have_orders_of_their_own(void **state)
 	assert_false(json_equal(orders, other));
 }
 
+/* A budget of half a day is enough for more, and all of it would be lost. */
+static void a_plan_gets_no_more_than_a_record_can_hold(void **state)
+{
+	(void)state;
+	_cleanup_json_ json_t *plan = make_plan(options_for(1, PROFILE_SMOKE));
+	_cleanup_json_ json_t *other = json_object();
+	json_t *trials = json_object_get(plan, "trials");
+
+	while (json_array_size(trials) < 100000 - 8)
+		json_array_append(trials, other);
+	assert_int_equal(extend(plan, "null", "effect"), 8);
+	assert_int_equal(extend(plan, "null", "effect"), 0);
+	assert_int_equal(extend(plan, "null", "evidence"), 0);
+}
+
 static void what_no_plan_is_is_not_appended(void **state)
 {
 	(void)state;
@@ -671,6 +686,7 @@ int main(void)
 		cmocka_unit_test(an_extension_is_a_block_as_the_others),
 		cmocka_unit_test(an_extension_is_expected_to_take_its_time),
 		cmocka_unit_test(added_blocks_have_orders_of_their_own),
+		cmocka_unit_test(a_plan_gets_no_more_than_a_record_can_hold),
 		cmocka_unit_test(what_no_plan_is_is_not_appended),
 		cmocka_unit_test(an_aa_plan_is_one_variant_in_two_arms),
 		cmocka_unit_test(an_aa_plan_of_a_named_variant),
