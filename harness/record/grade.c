@@ -3,6 +3,7 @@
 
 #include "harness/base/fs.h"
 #include "harness/record/coordinates.h"
+#include "harness/stats/pairs.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -124,6 +125,17 @@ void result_forecast(json_t *result, size_t more, size_t boots, double seconds_e
 		json_pack("{s:I, s:I, s:f}", "pairs", (json_int_t)more, "boots",
 			(json_int_t)more * (json_int_t)boots, "seconds",
 			(double)more * seconds_each));
+}
+
+void result_open(json_t *result, double more, size_t boots, double seconds_each, const char *reason)
+{
+	if (more >= PAIRS_UNLIKELY) {
+		result_conclude(result, "inconclusive",
+			"%s, and more boots are unlikely to settle it", reason);
+		return;
+	}
+	result_forecast(result, more < 1 ? 1 : (size_t)more, boots, seconds_each);
+	result_conclude(result, "inconclusive", "%s", reason);
 }
 
 double test_limit(const json_t *test, const char *key, double otherwise)

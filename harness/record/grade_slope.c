@@ -146,22 +146,15 @@ static bool estimate_growth(
 }
 
 /* Open, with how many trials more of the same kind would probably decide. */
-static void leave_open(
-	json_t *result, const struct slope_estimate *estimate, double tolerance, double wall_s)
+static void leave_open(json_t *result, const struct slope_estimate *estimate,
+	enum slope_question question, double tolerance, double wall_s)
 {
-	const char *reason = "the interval of the growth leaves it open";
-	double times = slope_forecast(estimate, tolerance), trials = (double)estimate->n;
-	double more = ceil((times - 1) * trials);
+	double times = slope_forecast(estimate, question, tolerance);
 
 	if (isnan(times)) /* no bounds yet: as many again is the least that can bring some */
-		more = trials;
-	if (more >= PAIRS_UNLIKELY) {
-		result_conclude(result, "inconclusive",
-			"%s, and more boots are unlikely to settle it", reason);
-		return;
-	}
-	result_forecast(result, more < 1 ? 1 : (size_t)more, 1, wall_s);
-	result_conclude(result, "inconclusive", "%s", reason);
+		times = 2;
+	result_open(result, ceil((times - 1) * (double)estimate->n), 1, wall_s,
+		"the interval of the growth leaves it open");
 }
 
 static void judge(
@@ -170,15 +163,16 @@ static void judge(
 	double tolerance = json_number(test, "tolerance", 0);
 	size_t want = test_pairs_needed(test, CLAIMS_PAIRS_NEEDED);
 	const char *expect = json_text(test, "expect");
-	bool grows = strcmp(expect, "grows") == 0;
+	bool grows = strcmp(expect, "grows") == 0, flat = strcmp(expect, "flat") == 0;
+	enum slope_question question = flat ? SLOPE_WHICH_SHAPE : SLOPE_WHETHER_GROWS;
 
 	if (estimate->n < want) {
 		result_forecast(result, want - estimate->n, 1, wall_s);
 		result_conclude(result, "inconclusive", "%zu of %zu trials", estimate->n, want);
 		return;
 	}
-	if (strcmp(expect, "does-not-grow") == 0 && estimate->growth_interval.high <= tolerance) {
-		result_conclude(result, "reproduced", "it grows by %g %% at most", 100 * tolerance);
+	if (!slope_decides(estimate, question, tolerance)) {
+		leave_open(result, estimate, question, tolerance, wall_s);
 		return;
 	}
 	switch (slope_shape(estimate, tolerance)) {
@@ -190,12 +184,14 @@ static void judge(
 		result_conclude(result, grows ? "reproduced" : "contradicted", "it grows");
 		return;
 	case SLOPE_SHRINKS:
-		result_conclude(result, "contradicted", "it shrinks");
+		result_conclude(
+			result, grows || flat ? "contradicted" : "reproduced", "it shrinks");
 		return;
 	case SLOPE_UNDECIDED:
-		break;
+		result_conclude(result, grows ? "contradicted" : "reproduced",
+			"it grows by %g %% at most", 100 * tolerance);
+		return;
 	}
-	leave_open(result, estimate, tolerance, wall_s);
 }
 
 void grade_slope(const struct grading *grading, const json_t *test, json_t *result)

@@ -149,6 +149,44 @@ static void what_does_not_grow_may_shrink(void **state)
 	assert_shape(open, SLOPE("does-not-grow"), "inconclusive");
 }
 
+/* Trials that have both ends each: how much each of them grows. */
+static json_t *growing_trials(const double *growths, int trials)
+{
+	json_t *record = synthetic_record("null", "tcg");
+
+	for (int i = 0; i < trials; i++) {
+		json_t *trial =
+			synthetic_trial(record, "null", "effect", "delay", "subject", i / 2, i % 2);
+
+		synthetic_sample(trial, "time", "us", 100, 1);
+		synthetic_sample(trial, "time", "us", 400, 1 + growths[i]);
+	}
+	return record;
+}
+
+/* What shrinks by the tolerance itself, give or take more than that, is hard to tell from what is
+ * flat. Whether it grows is another question, and easy. */
+static void what_does_not_grow_is_forecast_by_its_one_limit(void **state)
+{
+	static const double wide[] = {-0.35, -0.25, -0.2, -0.1, -0.1, 0.05, 0.15, 0.3};
+	static const double below[] = {-0.35, -0.25, -0.2, -0.1, -0.1, -0.05, 0, 0.05};
+	_cleanup_json_ json_t *record = growing_trials(wide, ARRAY_SIZE(wide));
+	_cleanup_json_ json_t *lower = growing_trials(below, ARRAY_SIZE(below));
+	_cleanup_json_ json_t *flat = grade(record, SLOPE("flat"));
+	_cleanup_json_ json_t *at_most = grade(record, SLOPE("does-not-grow"));
+	_cleanup_json_ json_t *grows = grade(record, SLOPE("grows"));
+
+	(void)state;
+	assert_string_equal(json_text(flat, "verdict"), "inconclusive");
+	assert_non_null(strstr(json_text(flat, "reason"), "unlikely"));
+	assert_forecast(at_most, 1, 1);
+	assert_true(json_number(json_object_get(at_most, "forecast"), "pairs", 0) < 50);
+	assert_forecast(grows, 1, 1);
+	assert_shape(lower, SLOPE("does-not-grow"), "reproduced");
+	assert_shape(lower, SLOPE("grows"), "contradicted");
+	assert_shape(lower, SLOPE("flat"), "inconclusive");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +194,7 @@ int main(void)
 		cmocka_unit_test(an_order_with_an_open_place),
 		cmocka_unit_test(a_slope_that_is_open),
 		cmocka_unit_test(what_does_not_grow_may_shrink),
+		cmocka_unit_test(what_does_not_grow_is_forecast_by_its_one_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
