@@ -165,12 +165,12 @@ static void tell_coordinates(const struct grading *grading, const json_t *test, 
 			json_text(result, "reason"), difference);
 }
 
-/* Says so where the interval is not one at 95 %. */
+/* Says so where the interval is not one at 95 %, unless nothing was decided by it. */
 static void tell_level(json_t *result)
 {
 	double level = json_number(result, "level", INTERVAL_LEVEL);
 
-	if (level > INTERVAL_LEVEL)
+	if (level > INTERVAL_LEVEL && strcmp(json_text(result, "verdict"), "not-comparable") != 0)
 		result_conclude(result, json_text(result, "verdict"),
 			"%s; interval %g %%: stopped when decided", json_text(result, "reason"),
 			100 * level);

@@ -137,8 +137,9 @@ static char *difference_text(const struct source *source, const json_t *differen
 	const json_t *part = json_object_get(difference, "part");
 	struct reading all, taken;
 
-	if (!difference || !source_reading(source, json_object_get(whole, "reading"), &all) ||
-		!source_reading(source, json_object_get(part, "reading"), &taken) ||
+	if (!difference ||
+		!source_reading(source, json_object_get(whole, "reading"), INTERVAL_LEVEL, &all) ||
+		!source_reading(source, json_object_get(part, "reading"), INTERVAL_LEVEL, &taken) ||
 		taken.median < all.median)
 		return NULL;
 	_cleanup_free_ char *more = reading_text(&taken);

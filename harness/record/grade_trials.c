@@ -103,7 +103,7 @@ static bool requirement_missed(
 }
 
 static void judge_absolute(const struct source *source, const json_t *test,
-	const struct reading *reading, json_t *result)
+	const struct reading *reading, struct interval interval, json_t *result)
 {
 	const struct target target = test_target(test);
 	size_t want = test_pairs_needed(test, CLAIMS_PAIRS_NEEDED);
@@ -114,8 +114,8 @@ static void judge_absolute(const struct source *source, const json_t *test,
 		result_conclude(result, "inconclusive", "%zu of %zu trials", reading->trials, want);
 	} else if (!target.given) {
 		result_conclude(result, "inconclusive", "the paper gives no value");
-	} else if (reading->high < target.low / target.tolerance ||
-		   reading->low > target.high * target.tolerance) {
+	} else if (interval.high < target.low / target.tolerance ||
+		   interval.low > target.high * target.tolerance) {
 		result_conclude(result, "contradicted", "more than %g times off", target.tolerance);
 	} else {
 		result_conclude(result, "reproduced", "within a factor of %g", target.tolerance);
@@ -131,16 +131,17 @@ void grade_absolute(const struct grading *grading, const json_t *test, json_t *r
 	_cleanup_free_ char *name = test_name(test, of);
 	_cleanup_json_ json_t *here = json_object();
 	_cleanup_free_ char *elsewhere = NULL;
+	struct interval interval = {.level = record_level(grading->record)};
 	struct reading reading;
 
 	readings_collect(&source, of, true, &readings);
-	if (result_if_empty(result, &readings, name) || !source_reading(&source, of, &reading))
+	if (result_if_empty(result, &readings, name) ||
+		!source_reading(&source, of, interval.level, &reading))
 		return;
+	interval.low = reading.low;
+	interval.high = reading.high;
 	result_number(result, "measured", reading.median);
-	if (isfinite(reading.low) && isfinite(reading.high)) {
-		result_number(result, "low", reading.low);
-		result_number(result, "high", reading.high);
-	}
+	result_interval(result, interval);
 	json_object_set_new(result, "pairs", json_integer((json_int_t)reading.trials));
 	json_object_set_new(result, "unit", json_string(reading.unit ? reading.unit : ""));
 	result_published(result, &target, reading.median);
@@ -150,7 +151,7 @@ void grade_absolute(const struct grading *grading, const json_t *test, json_t *r
 	else if (elsewhere)
 		result_conclude(result, "not-comparable", "%s", elsewhere);
 	else if (!requirement_missed(&readings, json_object_get(test, "requires"), result))
-		judge_absolute(&source, test, &reading, result);
+		judge_absolute(&source, test, &reading, interval, result);
 }
 
 void grade_outcome(const struct grading *grading, const json_t *test, json_t *result)
