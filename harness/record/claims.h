@@ -4,24 +4,28 @@
  * looks at a verdict that is already in a record.
  *
  * Verdicts:
- *   reproduced      the direction holds and the size is near the published one (or none is given)
- *   direction-only  the direction holds, the effect is "stronger" or "weaker" than published
+ *   reproduced      the direction holds and the median is near the published value (or none is
+ * given) direction-only  the direction holds, the effect is "stronger" or "weaker" than published
  *   contradicted    the 95 % interval excludes what the paper says; one at 99.5 % where the run
  *                   went on until it was decided (--until-decided), as the reason then says
- *   inconclusive    too few pairs, or the interval leaves it open; "forecast" says what would do
+ *   inconclusive    too few pairs, or the interval leaves it open, if only the size: the median is
+ *                   too far from the published value, the interval may reach it; "forecast" says
+ *                   what would do
  *   not-comparable  an absolute value on a host (or image) unlike the paper's
  *   not-run         no trial of it in this record, or nothing that could be graded
  *
  * Kinds of test (paper.schema.json), for readings of(variant, metric, at) and to(...):
  *   ratio     of / to, paired by block and half, against 1 (direction greater, less) or, for
- *             "equal", against [1 / tolerance, tolerance]; then against published x tolerance
+ *             "equal", against [1 / tolerance, tolerance]; then the median against published x
+ *             tolerance: with the interval clear of that too, the size is another
  *   slope     the growth from the smallest to the largest value of coordinate `over`, in each
  *             trial, or between trials where it is a parameter, one point a trial: "flat" within +-
  *             tolerance, "grows" above it, "does-not-grow" not above it, be it below
  *   holds     a 0/1 metric that must be 1 in every counted trial
  *   bound     every reading (or, with `to`, the paired ratio) at_most or at_least a limit
  *   order     the readings of `ascending` grow from each to the next
- *   absolute  the median within published x tolerance; only where the host is the paper's kind
+ *   absolute  the median within published x tolerance, or the interval clear of it; only where the
+ *             host is the paper's kind
  *   outcome   every finished trial of the variant ended as expected (the harness tests itself)
  *   none      nothing to grade, with the reason
  *

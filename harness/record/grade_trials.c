@@ -102,23 +102,43 @@ static bool requirement_missed(
 	return false;
 }
 
+/* How many trials more will probably bring bounds or, where there are some, the nearer end of the
+ * interval to this side of the limit that the median is beyond. */
+static double trials_missing(
+	const struct reading *reading, struct interval interval, double low, double high)
+{
+	double median = reading->median, n = (double)reading->trials, times;
+
+	if (!interval_is_bounded(interval))
+		return (double)interval_least(interval.level) - n;
+	times = median > high
+			? interval_forecast(median - interval.low, median - high, interval.level)
+			: interval_forecast(interval.high - median, low - median, interval.level);
+	return ceil((times - 1) * n);
+}
+
+/* A median within the range is no more than a figure while its interval has no bounds. */
 static void judge_absolute(const struct source *source, const json_t *test,
 	const struct reading *reading, struct interval interval, json_t *result)
 {
 	const struct target target = test_target(test);
+	double low = target.low / target.tolerance, high = target.high * target.tolerance;
+	double median = reading->median;
+	double wall_s = trials_mean_wall_s(source, json_object_get(test, "of"));
 	size_t want = test_pairs_needed(test, CLAIMS_PAIRS_NEEDED);
 
 	if (reading->trials < want) {
-		result_forecast(result, want - reading->trials, 1,
-			trials_mean_wall_s(source, json_object_get(test, "of")));
+		result_forecast(result, want - reading->trials, 1, wall_s);
 		result_conclude(result, "inconclusive", "%zu of %zu trials", reading->trials, want);
 	} else if (!target.given) {
 		result_conclude(result, "inconclusive", "the paper gives no value");
-	} else if (interval.high < target.low / target.tolerance ||
-		   interval.low > target.high * target.tolerance) {
+	} else if (interval.high < low || interval.low > high) {
 		result_conclude(result, "contradicted", "more than %g times off", target.tolerance);
-	} else {
+	} else if (interval_is_bounded(interval) && median >= low && median <= high) {
 		result_conclude(result, "reproduced", "within a factor of %g", target.tolerance);
+	} else {
+		result_open(result, trials_missing(reading, interval, low, high), 1, wall_s,
+			"the size is open");
 	}
 }
 

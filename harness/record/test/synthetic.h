@@ -87,6 +87,21 @@ static inline void synthetic_pairs(json_t *record, const char *mechanism, const 
 	}
 }
 
+/* Pairs of one experiment whose ratios are these: baseline 100, no noise. */
+static inline void synthetic_ratios(json_t *record, const char *experiment, const char *subject,
+	const char *baseline, const char *metric, const double *ratios, int pairs)
+{
+	for (int i = 0; i < pairs; i++) {
+		json_t *a = synthetic_trial(
+			record, "null", experiment, subject, "subject", i / 2, i % 2);
+		json_t *b = synthetic_trial(
+			record, "null", experiment, baseline, "baseline", i / 2, i % 2);
+
+		synthetic_sample(a, metric, "us", 0, 100 * ratios[i]);
+		synthetic_sample(b, metric, "us", 0, 100);
+	}
+}
+
 /* Paper C as a run of it could look: message passing `ratio` times as slow as shared memory. */
 static inline json_t *synthetic_shmipc(int pairs, double ratio)
 {
