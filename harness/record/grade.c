@@ -4,6 +4,7 @@
 #include "harness/base/fs.h"
 #include "harness/record/coordinates.h"
 #include "harness/stats/pairs.h"
+#include "harness/stats/slope.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -138,6 +139,14 @@ void result_open(json_t *result, double more, size_t boots, double seconds_each,
 	result_conclude(result, "inconclusive", "%s", reason);
 }
 
+size_t result_first(json_t *result, size_t count, size_t most)
+{
+	if (count <= most)
+		return count;
+	json_object_set_new(result, "left_out", json_integer((json_int_t)(count - most)));
+	return most;
+}
+
 double test_limit(const json_t *test, const char *key, double otherwise)
 {
 	const json_t *limit = json_object_get(test, key);
@@ -163,6 +172,20 @@ static void tell_coordinates(const struct grading *grading, const json_t *test, 
 	if (difference && strcmp(json_text(result, "verdict"), "not-comparable") != 0)
 		result_conclude(result, json_text(result, "verdict"), "%s; %s",
 			json_text(result, "reason"), difference);
+}
+
+/* Says so where a record has more than is looked at. */
+static void tell_left_out(json_t *result)
+{
+	json_int_t count = json_integer_value(json_object_get(result, "left_out"));
+	bool slope = strcmp(json_text(result, "kind"), "slope") == 0;
+
+	if (count)
+		result_conclude(result, json_text(result, "verdict"),
+			"%s; the last %lld %s%s left out: at most %d %s count",
+			json_text(result, "reason"), (long long)count, slope ? "trial" : "pair",
+			count == 1 ? "" : "s", slope ? SLOPE_MAX : PAIRS_MAX,
+			slope ? "points" : "pairs");
 }
 
 /* Says so where the interval is not one at 95 %, unless nothing was decided by it. */
@@ -249,6 +272,7 @@ json_t *grade_test(const struct grading *grading, const json_t *test)
 			kinds[i].grade(grading, settled, result);
 	}
 	tell_coordinates(grading, settled, result);
+	tell_left_out(result);
 	tell_level(result);
 	return result;
 }

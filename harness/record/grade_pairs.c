@@ -185,7 +185,7 @@ static bool estimate_pairs(const struct source *source, const json_t *test, cons
 		empty_selector(source, test, of, result) ||
 		empty_selector(source, test, to, result))
 		return false;
-	pairs = source_pairs(source, of, to, &subject, &baseline);
+	pairs = result_first(result, source_pairs(source, of, to, &subject, &baseline), PAIRS_MAX);
 	json_object_set_new(result, "pairs", json_integer((json_int_t)pairs));
 	if (pairs == 0) {
 		result_forecast(result, want, 2,

@@ -13,10 +13,11 @@
 
 /* The points of all counted trials, one trial after the other. */
 struct points {
-	double *x, *y;		/* room for SLOPE_MAX */
+	double *x, *y;		/* SLOPE_MAX at most */
 	size_t *begin;		/* of each trial's points, and the end of the last one's */
 	size_t trials;		/* with at least one point */
 	size_t seen;		/* trials that the selector names, counted or not */
+	size_t left_out;	/* counted trials whose points there is no room for */
 	double lowest, highest; /* of all x */
 };
 
@@ -52,16 +53,17 @@ static size_t trial_points(const json_t *trial, const json_t *selector, const ch
 	return count;
 }
 
-/* Every counted trial that the selector names, whether or not its reading is a single one. */
+/* Every counted trial that the selector names, whether or not its reading is a single one: whole or
+ * not at all, and none after the first that there is no room for. */
 static void collect(const struct source *source, const json_t *test, struct points *points)
 {
 	const json_t *selector = json_object_get(test, "of");
 	const json_t *trials = json_object_get(source->record, "trials"), *trial;
-	size_t end = 0, i;
+	size_t end = 0, count, i;
 
 	*points = (struct points){
-		.x = allocate(SLOPE_MAX, sizeof(double)),
-		.y = allocate(SLOPE_MAX, sizeof(double)),
+		.x = allocate(SLOPE_MAX + 1, sizeof(double)), /* one more tells what is too much */
+		.y = allocate(SLOPE_MAX + 1, sizeof(double)),
 		.begin = allocate(json_array_size(trials) + 1, sizeof(size_t)),
 		.lowest = INFINITY,
 		.highest = -INFINITY,
@@ -72,10 +74,14 @@ static void collect(const struct source *source, const json_t *test, struct poin
 		points->seen++;
 		if (!trial_counts(trial, NULL))
 			continue;
-		end += trial_points(trial, selector, json_text(test, "over"), points->x + end,
-			points->y + end, SLOPE_MAX - end);
-		if (end > points->begin[points->trials])
+		count = trial_points(trial, selector, json_text(test, "over"), points->x + end,
+			points->y + end, SLOPE_MAX + 1 - end);
+		if (count && (points->left_out || end + count > SLOPE_MAX)) {
+			points->left_out++;
+		} else if (count) {
+			end += count;
 			points->begin[++points->trials] = end;
+		}
 	}
 	for (i = 0; i < end; i++) {
 		points->lowest = fmin(points->lowest, points->x[i]);
@@ -203,6 +209,7 @@ void grade_slope(const struct grading *grading, const json_t *test, json_t *resu
 	struct slope_estimate estimate;
 
 	collect(&source, test, &points);
+	result_first(result, points.trials + points.left_out, points.trials);
 	json_object_set_new(result, "pairs", json_integer((json_int_t)points.trials));
 	json_object_set_new(result, "unit", json_string("growth over the range"));
 	if (points.seen == 0) {

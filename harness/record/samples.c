@@ -407,6 +407,8 @@ bool record_ratio(const json_t *record, const char *mechanism, const char *exper
 	settled_of = selector_settle(&source, placed_of);
 	settled_to = selector_settle(&source, placed_to);
 	pairs = source_pairs(&source, settled_of, settled_to, &subject, &baseline);
+	if (pairs > PAIRS_MAX) /* the first ones, as where claims are graded */
+		pairs = PAIRS_MAX;
 	if (!pairs_ratio(subject, baseline, pairs, &estimate))
 		return false;
 	*ratio = (struct reading){

@@ -3,6 +3,7 @@
 #include "harness/record/paper.h"
 #include "harness/record/record.h"
 #include "harness/record/test/synthetic.h"
+#include "harness/stats/pairs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -225,6 +226,27 @@ static void test_duplicated_trials_count_for_nothing(void **state)
 	assert_string_equal(text(claim, "verdict"), "inconclusive");
 }
 
+/* More pairs than are looked at are no reason to look at none. */
+static void test_pairs_beyond_the_most_are_left_out(void **state)
+{
+	_cleanup_json_ json_t *record = effect(PAIRS_MAX + 2, 1.5, 0.02);
+	_cleanup_json_ json_t *of = json_pack("{s:s, s:s}", "variant", "delay", "metric", "time");
+	_cleanup_json_ json_t *to = json_pack("{s:s, s:s}", "variant", "none", "metric", "time");
+	_cleanup_json_ json_t *claims = NULL;
+	struct reading ratio;
+
+	(void)state;
+	assert_true(record_ratio(record, "null", "effect", of, to, &ratio, NULL));
+	assert_int_equal(ratio.trials, PAIRS_MAX);
+	const json_t *test = first_test(graded(json_incref(record), "N1", &claims));
+
+	assert_string_equal(text(test, "verdict"), "reproduced");
+	assert_int_equal(number(test, "pairs"), PAIRS_MAX);
+	assert_int_equal(number(test, "left_out"), 2);
+	assert_non_null(strstr(text(test, "reason"), "; the last 2 pairs left out"));
+	assert_null(strstr(text(test, "reason"), "negative"));
+}
+
 static void test_absurd_samples_never_crash_or_pass(void **state)
 {
 	static const double absurd[] = {0, -5, 1e308, 5e-324};
@@ -386,6 +408,19 @@ static void test_slopes_need_as_many_trials_as_others(void **state)
 	assert_verdict(flat_trials(6), "D4a", "reproduced");
 }
 
+/* 333 trials of six points each are all that is looked at. */
+static void test_slopes_say_what_is_left_out(void **state)
+{
+	_cleanup_json_ json_t *claims = NULL;
+	const json_t *test = first_test(graded(flat_trials(340), "D4a", &claims));
+
+	(void)state;
+	assert_string_equal(text(test, "verdict"), "reproduced");
+	assert_int_equal(number(test, "pairs"), 333);
+	assert_int_equal(number(test, "left_out"), 7);
+	assert_non_null(strstr(text(test, "reason"), "; the last 7 trials left out"));
+}
+
 static void test_outcomes_expected_of_the_harness(void **state)
 {
 	json_t *record = synthetic_record("null", "tcg");
@@ -445,6 +480,7 @@ int main(void)
 		cmocka_unit_test(test_a_lost_trial_costs_its_pair_only),
 		cmocka_unit_test(test_blocks_that_never_meet_make_no_pair),
 		cmocka_unit_test(test_duplicated_trials_count_for_nothing),
+		cmocka_unit_test(test_pairs_beyond_the_most_are_left_out),
 		cmocka_unit_test(test_absurd_samples_never_crash_or_pass),
 		cmocka_unit_test(test_empty_and_ambiguous_samples_give_no_value),
 		cmocka_unit_test(test_paper_c_grades_as_meant),
@@ -452,6 +488,7 @@ int main(void)
 		cmocka_unit_test(test_absolute_values_need_the_papers_host),
 		cmocka_unit_test(test_slopes),
 		cmocka_unit_test(test_slopes_need_as_many_trials_as_others),
+		cmocka_unit_test(test_slopes_say_what_is_left_out),
 		cmocka_unit_test(test_outcomes_expected_of_the_harness),
 		cmocka_unit_test(test_claims_of_several_parts),
 		cmocka_unit_test(test_grading_twice_gives_the_same),
