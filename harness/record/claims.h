@@ -75,11 +75,20 @@ bool record_ratio(const json_t *record, const char *mechanism, const char *exper
 	const json_t *of, const json_t *to, struct reading *ratio, double *p_value);
 
 /* Grades all claims of a paper (from paper_load()) on the record: a new JSON array of
- * {"id","paper","verdict","reason","tests":[{"kind","verdict","word","reason","measured","low",
- * "high","level","unit","pairs","pairs_needed","p_value","published","ratio_to_published","note"}],
- * "comparable":{"ok","reason"},"evidence","forecast":{"pairs","boots","seconds"},"wall_s",
- * "disk_bytes"}. */
+ * {"id","paper","verdict","reason","decided_by","tests":[{"kind","verdict","word","reason",
+ * "measured","low","high","level","unit","pairs","pairs_needed","left_out","p_value","published",
+ * "ratio_to_published","note"}],"comparable":{"ok","reason"},"evidence","forecast":{"pairs",
+ * "boots","seconds"},"wall_s","disk_bytes"}. "decided_by" is the index of the test that verdict,
+ * reason and forecast are from: of several that must all hold the one that says most against the
+ * claim, else the first. "left_out": pairs (trials) beyond those that are looked at. */
 struct error *claims_grade(const json_t *record, const json_t *paper, json_t **claims);
+
+/* Of a graded claim the test that decided it: whose figures belong beside verdict and reason. It
+ * has none where that is that it was not run. Borrowed. */
+const json_t *claim_deciding_test(const json_t *claim);
+
+/* The index of the test that is shown at that place: the one that decided, then the others. */
+size_t claim_test_at(const json_t *claim, size_t place);
 
 /* How much a verdict says, for sorting and colour: 0 contradicted … 5 not-run. */
 int verdict_rank(const char *verdict);

@@ -2,6 +2,7 @@
 #include "harness/record/claims.h"
 #include "harness/record/paper.h"
 #include "harness/record/record.h"
+#include "harness/record/summary.h"
 #include "harness/record/test/synthetic.h"
 #include "harness/stats/pairs.h"
 
@@ -453,6 +454,71 @@ static void test_claims_of_several_parts(void **state)
 	assert_verdict(record, "A6", "contradicted");
 }
 
+/* Which test decided is settled once, with the verdict, and the reason is that test's. */
+static void test_a_claim_names_the_test_that_decided(void **state)
+{
+	_cleanup_json_ json_t *claims = NULL;
+	_cleanup_json_ json_t *both = NULL;
+	_cleanup_json_ json_t *first_only = NULL;
+	const json_t *claim = graded(synthetic_downtimes(1), "D3b", &claims);
+	const json_t *tests = json_object_get(claim, "tests");
+
+	(void)state;
+	assert_string_equal(text(first_test(claim), "verdict"), "reproduced");
+	assert_string_equal(text(claim, "verdict"), "inconclusive");
+	assert_int_equal(number(claim, "decided_by"), 1);
+	assert_ptr_equal(claim_deciding_test(claim), json_array_get(tests, 1));
+	assert_string_equal(text(claim_deciding_test(claim), "reason"), text(claim, "reason"));
+	assert_int_equal(claim_test_at(claim, 0), 1);
+	assert_int_equal(claim_test_at(claim, 1), 0);
+	assert_int_equal(claim_test_at(claim, 2), 2);
+	claim = graded(synthetic_downtimes(1.5), "D3b", &both);
+	assert_string_equal(text(claim, "verdict"), "reproduced");
+	assert_int_equal(number(claim, "decided_by"), 0);
+	/* C1's other tests stand beside it, whatever they say. */
+	claim = graded(synthetic_shmipc(8, 20), "C1", &first_only);
+	assert_int_equal(number(claim, "decided_by"), 0);
+}
+
+/* What the index keeps of a claim is of that test too, if it has figures or not. */
+static void test_the_index_has_the_figures_of_that_test(void **state)
+{
+	json_t *dedup = synthetic_record("libdedup", "tcg"), *claim, *row;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		synthetic_sample(
+			synthetic_trial(dedup, "libdedup", "census", "debian", "subject", i, 0),
+			"processes_match", "", 0, 1);
+	json_t *const records[] = {synthetic_downtimes(1), dedup};
+	static const char *const ids[] = {"D3b", "A6"};
+
+	for (size_t r = 0; r < ARRAY_SIZE(records); r++) {
+		_cleanup_record_ struct record *record = NULL;
+		_cleanup_json_ json_t *summary = NULL;
+		size_t i, found = 0;
+
+		assert_null(record_from_json(records[r], &record));
+		json_decref(records[r]);
+		assert_null(summary_of_record(record, &summary));
+		json_array_foreach (json_object_get(record->json, "claims"), i, claim) {
+			const json_t *decided =
+				json_object_get(claim_deciding_test(claim), "measured");
+
+			if (strcmp(text(claim, "id"), ids[r]) != 0)
+				continue;
+			row = json_array_get(json_object_get(summary, "claims"), i);
+			found++;
+			assert_int_equal(number(claim, "decided_by"), 1);
+			assert_string_equal(text(row, "verdict"), "inconclusive");
+			assert_true((decided != NULL) == (r == 0));
+			assert_true(decided == json_object_get(row, "measured") ||
+				    json_equal(decided, json_object_get(row, "measured")));
+		}
+		assert_int_equal(found, 1);
+	}
+}
+
 static void test_grading_twice_gives_the_same(void **state)
 {
 	_cleanup_json_ json_t *record = synthetic_shmipc(8, 150);
@@ -491,6 +557,8 @@ int main(void)
 		cmocka_unit_test(test_slopes_say_what_is_left_out),
 		cmocka_unit_test(test_outcomes_expected_of_the_harness),
 		cmocka_unit_test(test_claims_of_several_parts),
+		cmocka_unit_test(test_a_claim_names_the_test_that_decided),
+		cmocka_unit_test(test_the_index_has_the_figures_of_that_test),
 		cmocka_unit_test(test_grading_twice_gives_the_same),
 	};
 
