@@ -150,7 +150,7 @@ static struct error *put_decision(
 	const struct held_record *held, const json_t *paper, const json_t *claim, json_t *shown)
 {
 	static const char *const fields[] = {"verdict", "reason", "evidence", "wall_s",
-		"disk_bytes", "command", "forecast", "tests"};
+		"disk_bytes", "command", "forecast", "decided_by", "tests"};
 	const struct record *record = held_record(held);
 	_cleanup_json_ json_t *graded = NULL;
 	_cleanup_json_ json_t *basis = claim_basis(record->json, paper, claim);

@@ -66,18 +66,34 @@ static int weight(const char *verdict)
 	return -1;
 }
 
-static const json_t *deciding_test(const json_t *claim, const json_t *results)
+static size_t deciding_test(const json_t *claim, const json_t *results)
 {
-	const json_t *deciding = json_array_get(results, 0), *result;
-	size_t i;
+	const json_t *result;
+	size_t deciding = 0, i;
 
 	if (strcmp(json_text(claim, "combine"), "all") != 0)
-		return deciding;
+		return 0;
 	json_array_foreach (results, i, result) {
-		if (weight(json_text(result, "verdict")) < weight(json_text(deciding, "verdict")))
-			deciding = result;
+		const json_t *so_far = json_array_get(results, deciding);
+
+		if (weight(json_text(result, "verdict")) < weight(json_text(so_far, "verdict")))
+			deciding = i;
 	}
 	return deciding;
+}
+
+size_t claim_test_at(const json_t *claim, size_t place)
+{
+	size_t decided_by = (size_t)json_integer_value(json_object_get(claim, "decided_by"));
+
+	if (place == 0)
+		return decided_by;
+	return place <= decided_by ? place - 1 : place;
+}
+
+const json_t *claim_deciding_test(const json_t *claim)
+{
+	return json_array_get(json_object_get(claim, "tests"), claim_test_at(claim, 0));
 }
 
 /* A part that was not run leaves the whole open when other parts were. */
@@ -177,17 +193,19 @@ static json_t *grade_claim(const struct grading *grading, const json_t *claim)
 	_cleanup_json_ json_t *results = json_array();
 	const struct account account = account_of(grading, claim);
 	const json_t *test, *decisive;
+	size_t decided_by, i;
 	json_t *graded;
-	size_t i;
 
 	json_array_foreach (json_object_get(claim, "tests"), i, test)
 		json_array_append_new(results, grade_test(grading, test));
-	decisive = deciding_test(claim, results);
-	graded = json_pack("{s:O, s:O, s:s, s:O, s:O, s:{s:b, s:s?}}", "id",
+	decided_by = deciding_test(claim, results);
+	decisive = json_array_get(results, decided_by);
+	graded = json_pack("{s:O, s:O, s:s, s:O, s:I, s:O, s:{s:b, s:s?}}", "id",
 		json_object_get(claim, "id"), "paper", json_object_get(grading->paper, "id"),
 		"verdict", verdict_of(claim, decisive, results), "reason",
-		json_object_get(decisive, "reason"), "tests", results, "comparable", "ok",
-		(int)grading->comparable, "reason", grading->incomparable);
+		json_object_get(decisive, "reason"), "decided_by", (json_int_t)decided_by, "tests",
+		results, "comparable", "ok", (int)grading->comparable, "reason",
+		grading->incomparable);
 	if (json_object_get(decisive, "forecast"))
 		json_object_set(graded, "forecast", json_object_get(decisive, "forecast"));
 	put_account(graded, &account);

@@ -4,24 +4,28 @@
  * looks at a verdict that is already in a record.
  *
  * Verdicts:
- *   reproduced      the direction holds and the size is near the published one (or none is given)
- *   direction-only  the direction holds, the effect is "stronger" or "weaker" than published
+ *   reproduced      the direction holds and the median is near the published value (or none is
+ * given) direction-only  the direction holds, the effect is "stronger" or "weaker" than published
  *   contradicted    the 95 % interval excludes what the paper says; one at 99.5 % where the run
  *                   went on until it was decided (--until-decided), as the reason then says
- *   inconclusive    too few pairs, or the interval leaves it open; "forecast" says what would do
+ *   inconclusive    too few pairs, or the interval leaves it open, if only the size: the median is
+ *                   too far from the published value, the interval may reach it; "forecast" says
+ *                   what would do
  *   not-comparable  an absolute value on a host (or image) unlike the paper's
  *   not-run         no trial of it in this record, or nothing that could be graded
  *
  * Kinds of test (paper.schema.json), for readings of(variant, metric, at) and to(...):
  *   ratio     of / to, paired by block and half, against 1 (direction greater, less) or, for
- *             "equal", against [1 / tolerance, tolerance]; then against published x tolerance
+ *             "equal", against [1 / tolerance, tolerance]; then the median against published x
+ *             tolerance: with the interval clear of that too, the size is another
  *   slope     the growth from the smallest to the largest value of coordinate `over`, in each
  *             trial, or between trials where it is a parameter, one point a trial: "flat" within +-
  *             tolerance, "grows" above it, "does-not-grow" not above it, be it below
  *   holds     a 0/1 metric that must be 1 in every counted trial
  *   bound     every reading (or, with `to`, the paired ratio) at_most or at_least a limit
  *   order     the readings of `ascending` grow from each to the next
- *   absolute  the median within published x tolerance; only where the host is the paper's kind
+ *   absolute  the median within published x tolerance, or the interval clear of it; only where the
+ *             host is the paper's kind
  *   outcome   every finished trial of the variant ended as expected (the harness tests itself)
  *   none      nothing to grade, with the reason
  *
@@ -71,11 +75,20 @@ bool record_ratio(const json_t *record, const char *mechanism, const char *exper
 	const json_t *of, const json_t *to, struct reading *ratio, double *p_value);
 
 /* Grades all claims of a paper (from paper_load()) on the record: a new JSON array of
- * {"id","paper","verdict","reason","tests":[{"kind","verdict","word","reason","measured","low",
- * "high","level","unit","pairs","pairs_needed","p_value","published","ratio_to_published","note"}],
- * "comparable":{"ok","reason"},"evidence","forecast":{"pairs","boots","seconds"},"wall_s",
- * "disk_bytes"}. */
+ * {"id","paper","verdict","reason","decided_by","tests":[{"kind","verdict","word","reason",
+ * "measured","low","high","level","unit","pairs","pairs_needed","left_out","p_value","published",
+ * "ratio_to_published","note"}],"comparable":{"ok","reason"},"evidence","forecast":{"pairs",
+ * "boots","seconds"},"wall_s","disk_bytes"}. "decided_by" is the index of the test that verdict,
+ * reason and forecast are from: of several that must all hold the one that says most against the
+ * claim, else the first. "left_out": pairs (trials) beyond those that are looked at. */
 struct error *claims_grade(const json_t *record, const json_t *paper, json_t **claims);
+
+/* Of a graded claim the test that decided it: whose figures belong beside verdict and reason. It
+ * has none where that is that it was not run. Borrowed. */
+const json_t *claim_deciding_test(const json_t *claim);
+
+/* The index of the test that is shown at that place: the one that decided, then the others. */
+size_t claim_test_at(const json_t *claim, size_t place);
 
 /* How much a verdict says, for sorting and colour: 0 contradicted … 5 not-run. */
 int verdict_rank(const char *verdict);

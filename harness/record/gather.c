@@ -167,7 +167,7 @@ bool gathered_reading(struct gathered *gathered, const json_t *series, struct re
 		return false;
 	readings_median(&readings, reading);
 	if (may_draw(gathered, readings.count))
-		readings_interval(&readings, gathered->seed, reading);
+		readings_interval(&readings, INTERVAL_LEVEL, gathered->seed, reading);
 	return true;
 }
 

@@ -3,6 +3,8 @@
 
 #include "harness/base/fs.h"
 #include "harness/record/coordinates.h"
+#include "harness/stats/pairs.h"
+#include "harness/stats/slope.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -126,6 +128,25 @@ void result_forecast(json_t *result, size_t more, size_t boots, double seconds_e
 			(double)more * seconds_each));
 }
 
+void result_open(json_t *result, double more, size_t boots, double seconds_each, const char *reason)
+{
+	if (more >= PAIRS_UNLIKELY) {
+		result_conclude(result, "inconclusive",
+			"%s, and more boots are unlikely to settle it", reason);
+		return;
+	}
+	result_forecast(result, more < 1 ? 1 : (size_t)more, boots, seconds_each);
+	result_conclude(result, "inconclusive", "%s", reason);
+}
+
+size_t result_first(json_t *result, size_t count, size_t most)
+{
+	if (count <= most)
+		return count;
+	json_object_set_new(result, "left_out", json_integer((json_int_t)(count - most)));
+	return most;
+}
+
 double test_limit(const json_t *test, const char *key, double otherwise)
 {
 	const json_t *limit = json_object_get(test, key);
@@ -153,12 +174,26 @@ static void tell_coordinates(const struct grading *grading, const json_t *test, 
 			json_text(result, "reason"), difference);
 }
 
-/* Says so where the interval is not one at 95 %. */
+/* Says so where a record has more than is looked at. */
+static void tell_left_out(json_t *result)
+{
+	json_int_t count = json_integer_value(json_object_get(result, "left_out"));
+	bool slope = strcmp(json_text(result, "kind"), "slope") == 0;
+
+	if (count)
+		result_conclude(result, json_text(result, "verdict"),
+			"%s; the last %lld %s%s left out: at most %d %s count",
+			json_text(result, "reason"), (long long)count, slope ? "trial" : "pair",
+			count == 1 ? "" : "s", slope ? SLOPE_MAX : PAIRS_MAX,
+			slope ? "points" : "pairs");
+}
+
+/* Says so where the interval is not one at 95 %, unless nothing was decided by it. */
 static void tell_level(json_t *result)
 {
 	double level = json_number(result, "level", INTERVAL_LEVEL);
 
-	if (level > INTERVAL_LEVEL)
+	if (level > INTERVAL_LEVEL && strcmp(json_text(result, "verdict"), "not-comparable") != 0)
 		result_conclude(result, json_text(result, "verdict"),
 			"%s; interval %g %%: stopped when decided", json_text(result, "reason"),
 			100 * level);
@@ -237,6 +272,7 @@ json_t *grade_test(const struct grading *grading, const json_t *test)
 			kinds[i].grade(grading, settled, result);
 	}
 	tell_coordinates(grading, settled, result);
+	tell_left_out(result);
 	tell_level(result);
 	return result;
 }

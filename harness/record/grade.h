@@ -43,6 +43,13 @@ void result_number(json_t *result, const char *key, double value);
 void result_interval(json_t *result, struct interval interval);
 /* Sets "published" and how `measured` compares with it, when the paper states a value. */
 void result_published(json_t *result, const struct target *target, double measured);
+/* Concludes that it is open: with a forecast of `more` pairs of `boots` fresh boots each, or, from
+ * PAIRS_UNLIKELY on, that more are unlikely to settle it. */
+void result_open(
+	json_t *result, double more, size_t boots, double seconds_each, const char *reason);
+/* How many of `count` pairs (or trials) to look at, `most` at most: the first ones. Sets
+ * "left_out" where that is not all. */
+size_t result_first(json_t *result, size_t count, size_t most);
 /* Sets "forecast": `more` pairs of `boots` fresh boots each, taking seconds_each together. */
 void result_forecast(json_t *result, size_t more, size_t boots, double seconds_each);
 /* Concludes why a selector found nothing to go by; false when it found something. */

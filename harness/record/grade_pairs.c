@@ -42,35 +42,35 @@ static int direction_of(const char *direction, const struct interval *interval, 
 	return (interval->low > 1) == (strcmp(direction, "greater") == 0) ? 1 : -1;
 }
 
-static void judge_size(json_t *result, const char *direction, const struct target *target,
-	const struct ratio_estimate *estimate)
-{
-	double low = target->low / target->tolerance, high = target->high * target->tolerance;
-	bool above = estimate->interval.low > high, below = estimate->interval.high < low;
-	bool less = strcmp(direction, "less") == 0;
-
-	if (!target->given || strcmp(direction, "equal") == 0 || (!above && !below)) {
-		result_conclude(result, "reproduced",
-			target->given ? "size and direction hold" : "the direction holds");
-		return;
-	}
-	json_object_set_new(result, "word", json_string(above != less ? "stronger" : "weaker"));
-	result_conclude(result, "direction-only",
-		"the direction holds, the effect is %s than published",
-		above != less ? "stronger" : "weaker");
-}
-
 /* Inconclusive, with what would probably decide. */
 static void leave_open(json_t *result, size_t more, double seconds_each, const char *reason)
 {
-	if (more >= PAIRS_UNLIKELY) {
-		result_conclude(result, "inconclusive",
-			"%s, and more boots are unlikely to settle it", reason);
-		return;
-	}
 	/* None: the point is decided on one side, the interval reaches over the other. */
-	result_forecast(result, more ? more : 2, 2, seconds_each);
-	result_conclude(result, "inconclusive", "%s", reason);
+	result_open(result, more ? (double)more : 2, 2, seconds_each, reason);
+}
+
+/* Of a ratio whose direction holds. An interval that reaches into the range around the published
+ * value does not make a median beyond it near. */
+static void judge_size(json_t *result, const char *direction, const struct target *target,
+	const struct ratio_estimate *estimate, double seconds_each)
+{
+	double low = target->low / target->tolerance, high = target->high * target->tolerance;
+	bool above = estimate->interval.low > high, below = estimate->interval.high < low;
+	bool stronger = above != (strcmp(direction, "less") == 0);
+
+	if (!target->given || strcmp(direction, "equal") == 0 ||
+		(estimate->median >= low && estimate->median <= high)) {
+		result_conclude(result, "reproduced",
+			target->given ? "size and direction hold" : "the direction holds");
+	} else if (above || below) {
+		json_object_set_new(result, "word", json_string(stronger ? "stronger" : "weaker"));
+		result_conclude(result, "direction-only",
+			"the direction holds, the effect is %s than published",
+			stronger ? "stronger" : "weaker");
+	} else {
+		leave_open(result, pairs_forecast(estimate, estimate->median > high ? high : low),
+			seconds_each, "the direction holds, its size is open");
+	}
 }
 
 static void judge_ratio(json_t *result, const struct source *source, const json_t *test,
@@ -89,7 +89,7 @@ static void judge_ratio(json_t *result, const struct source *source, const json_
 		return;
 	}
 	if (holds > 0) {
-		judge_size(result, direction, &target, estimate);
+		judge_size(result, direction, &target, estimate, seconds);
 		return;
 	}
 	if (holds < 0) {
@@ -137,8 +137,9 @@ static char *difference_text(const struct source *source, const json_t *differen
 	const json_t *part = json_object_get(difference, "part");
 	struct reading all, taken;
 
-	if (!difference || !source_reading(source, json_object_get(whole, "reading"), &all) ||
-		!source_reading(source, json_object_get(part, "reading"), &taken) ||
+	if (!difference ||
+		!source_reading(source, json_object_get(whole, "reading"), INTERVAL_LEVEL, &all) ||
+		!source_reading(source, json_object_get(part, "reading"), INTERVAL_LEVEL, &taken) ||
 		taken.median < all.median)
 		return NULL;
 	_cleanup_free_ char *more = reading_text(&taken);
@@ -184,7 +185,7 @@ static bool estimate_pairs(const struct source *source, const json_t *test, cons
 		empty_selector(source, test, of, result) ||
 		empty_selector(source, test, to, result))
 		return false;
-	pairs = source_pairs(source, of, to, &subject, &baseline);
+	pairs = result_first(result, source_pairs(source, of, to, &subject, &baseline), PAIRS_MAX);
 	json_object_set_new(result, "pairs", json_integer((json_int_t)pairs));
 	if (pairs == 0) {
 		result_forecast(result, want, 2,

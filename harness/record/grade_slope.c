@@ -13,10 +13,11 @@
 
 /* The points of all counted trials, one trial after the other. */
 struct points {
-	double *x, *y;		/* room for SLOPE_MAX */
+	double *x, *y;		/* SLOPE_MAX at most */
 	size_t *begin;		/* of each trial's points, and the end of the last one's */
 	size_t trials;		/* with at least one point */
 	size_t seen;		/* trials that the selector names, counted or not */
+	size_t left_out;	/* counted trials whose points there is no room for */
 	double lowest, highest; /* of all x */
 };
 
@@ -52,16 +53,17 @@ static size_t trial_points(const json_t *trial, const json_t *selector, const ch
 	return count;
 }
 
-/* Every counted trial that the selector names, whether or not its reading is a single one. */
+/* Every counted trial that the selector names, whether or not its reading is a single one: whole or
+ * not at all, and none after the first that there is no room for. */
 static void collect(const struct source *source, const json_t *test, struct points *points)
 {
 	const json_t *selector = json_object_get(test, "of");
 	const json_t *trials = json_object_get(source->record, "trials"), *trial;
-	size_t end = 0, i;
+	size_t end = 0, count, i;
 
 	*points = (struct points){
-		.x = allocate(SLOPE_MAX, sizeof(double)),
-		.y = allocate(SLOPE_MAX, sizeof(double)),
+		.x = allocate(SLOPE_MAX + 1, sizeof(double)), /* one more tells what is too much */
+		.y = allocate(SLOPE_MAX + 1, sizeof(double)),
 		.begin = allocate(json_array_size(trials) + 1, sizeof(size_t)),
 		.lowest = INFINITY,
 		.highest = -INFINITY,
@@ -72,10 +74,14 @@ static void collect(const struct source *source, const json_t *test, struct poin
 		points->seen++;
 		if (!trial_counts(trial, NULL))
 			continue;
-		end += trial_points(trial, selector, json_text(test, "over"), points->x + end,
-			points->y + end, SLOPE_MAX - end);
-		if (end > points->begin[points->trials])
+		count = trial_points(trial, selector, json_text(test, "over"), points->x + end,
+			points->y + end, SLOPE_MAX + 1 - end);
+		if (count && (points->left_out || end + count > SLOPE_MAX)) {
+			points->left_out++;
+		} else if (count) {
+			end += count;
 			points->begin[++points->trials] = end;
+		}
 	}
 	for (i = 0; i < end; i++) {
 		points->lowest = fmin(points->lowest, points->x[i]);
@@ -146,22 +152,15 @@ static bool estimate_growth(
 }
 
 /* Open, with how many trials more of the same kind would probably decide. */
-static void leave_open(
-	json_t *result, const struct slope_estimate *estimate, double tolerance, double wall_s)
+static void leave_open(json_t *result, const struct slope_estimate *estimate,
+	enum slope_question question, double tolerance, double wall_s)
 {
-	const char *reason = "the interval of the growth leaves it open";
-	double times = slope_forecast(estimate, tolerance), trials = (double)estimate->n;
-	double more = ceil((times - 1) * trials);
+	double times = slope_forecast(estimate, question, tolerance);
 
 	if (isnan(times)) /* no bounds yet: as many again is the least that can bring some */
-		more = trials;
-	if (more >= PAIRS_UNLIKELY) {
-		result_conclude(result, "inconclusive",
-			"%s, and more boots are unlikely to settle it", reason);
-		return;
-	}
-	result_forecast(result, more < 1 ? 1 : (size_t)more, 1, wall_s);
-	result_conclude(result, "inconclusive", "%s", reason);
+		times = 2;
+	result_open(result, ceil((times - 1) * (double)estimate->n), 1, wall_s,
+		"the interval of the growth leaves it open");
 }
 
 static void judge(
@@ -170,15 +169,16 @@ static void judge(
 	double tolerance = json_number(test, "tolerance", 0);
 	size_t want = test_pairs_needed(test, CLAIMS_PAIRS_NEEDED);
 	const char *expect = json_text(test, "expect");
-	bool grows = strcmp(expect, "grows") == 0;
+	bool grows = strcmp(expect, "grows") == 0, flat = strcmp(expect, "flat") == 0;
+	enum slope_question question = flat ? SLOPE_WHICH_SHAPE : SLOPE_WHETHER_GROWS;
 
 	if (estimate->n < want) {
 		result_forecast(result, want - estimate->n, 1, wall_s);
 		result_conclude(result, "inconclusive", "%zu of %zu trials", estimate->n, want);
 		return;
 	}
-	if (strcmp(expect, "does-not-grow") == 0 && estimate->growth_interval.high <= tolerance) {
-		result_conclude(result, "reproduced", "it grows by %g %% at most", 100 * tolerance);
+	if (!slope_decides(estimate, question, tolerance)) {
+		leave_open(result, estimate, question, tolerance, wall_s);
 		return;
 	}
 	switch (slope_shape(estimate, tolerance)) {
@@ -190,12 +190,14 @@ static void judge(
 		result_conclude(result, grows ? "reproduced" : "contradicted", "it grows");
 		return;
 	case SLOPE_SHRINKS:
-		result_conclude(result, "contradicted", "it shrinks");
+		result_conclude(
+			result, grows || flat ? "contradicted" : "reproduced", "it shrinks");
 		return;
 	case SLOPE_UNDECIDED:
-		break;
+		result_conclude(result, grows ? "contradicted" : "reproduced",
+			"it grows by %g %% at most", 100 * tolerance);
+		return;
 	}
-	leave_open(result, estimate, tolerance, wall_s);
 }
 
 void grade_slope(const struct grading *grading, const json_t *test, json_t *result)
@@ -207,6 +209,7 @@ void grade_slope(const struct grading *grading, const json_t *test, json_t *resu
 	struct slope_estimate estimate;
 
 	collect(&source, test, &points);
+	result_first(result, points.trials + points.left_out, points.trials);
 	json_object_set_new(result, "pairs", json_integer((json_int_t)points.trials));
 	json_object_set_new(result, "unit", json_string("growth over the range"));
 	if (points.seen == 0) {

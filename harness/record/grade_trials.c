@@ -102,23 +102,43 @@ static bool requirement_missed(
 	return false;
 }
 
+/* How many trials more will probably bring bounds or, where there are some, the nearer end of the
+ * interval to this side of the limit that the median is beyond. */
+static double trials_missing(
+	const struct reading *reading, struct interval interval, double low, double high)
+{
+	double median = reading->median, n = (double)reading->trials, times;
+
+	if (!interval_is_bounded(interval))
+		return (double)interval_least(interval.level) - n;
+	times = median > high
+			? interval_forecast(median - interval.low, median - high, interval.level)
+			: interval_forecast(interval.high - median, low - median, interval.level);
+	return ceil((times - 1) * n);
+}
+
+/* A median within the range is no more than a figure while its interval has no bounds. */
 static void judge_absolute(const struct source *source, const json_t *test,
-	const struct reading *reading, json_t *result)
+	const struct reading *reading, struct interval interval, json_t *result)
 {
 	const struct target target = test_target(test);
+	double low = target.low / target.tolerance, high = target.high * target.tolerance;
+	double median = reading->median;
+	double wall_s = trials_mean_wall_s(source, json_object_get(test, "of"));
 	size_t want = test_pairs_needed(test, CLAIMS_PAIRS_NEEDED);
 
 	if (reading->trials < want) {
-		result_forecast(result, want - reading->trials, 1,
-			trials_mean_wall_s(source, json_object_get(test, "of")));
+		result_forecast(result, want - reading->trials, 1, wall_s);
 		result_conclude(result, "inconclusive", "%zu of %zu trials", reading->trials, want);
 	} else if (!target.given) {
 		result_conclude(result, "inconclusive", "the paper gives no value");
-	} else if (reading->high < target.low / target.tolerance ||
-		   reading->low > target.high * target.tolerance) {
+	} else if (interval.high < low || interval.low > high) {
 		result_conclude(result, "contradicted", "more than %g times off", target.tolerance);
-	} else {
+	} else if (interval_is_bounded(interval) && median >= low && median <= high) {
 		result_conclude(result, "reproduced", "within a factor of %g", target.tolerance);
+	} else {
+		result_open(result, trials_missing(reading, interval, low, high), 1, wall_s,
+			"the size is open");
 	}
 }
 
@@ -131,16 +151,17 @@ void grade_absolute(const struct grading *grading, const json_t *test, json_t *r
 	_cleanup_free_ char *name = test_name(test, of);
 	_cleanup_json_ json_t *here = json_object();
 	_cleanup_free_ char *elsewhere = NULL;
+	struct interval interval = {.level = record_level(grading->record)};
 	struct reading reading;
 
 	readings_collect(&source, of, true, &readings);
-	if (result_if_empty(result, &readings, name) || !source_reading(&source, of, &reading))
+	if (result_if_empty(result, &readings, name) ||
+		!source_reading(&source, of, interval.level, &reading))
 		return;
+	interval.low = reading.low;
+	interval.high = reading.high;
 	result_number(result, "measured", reading.median);
-	if (isfinite(reading.low) && isfinite(reading.high)) {
-		result_number(result, "low", reading.low);
-		result_number(result, "high", reading.high);
-	}
+	result_interval(result, interval);
 	json_object_set_new(result, "pairs", json_integer((json_int_t)reading.trials));
 	json_object_set_new(result, "unit", json_string(reading.unit ? reading.unit : ""));
 	result_published(result, &target, reading.median);
@@ -150,7 +171,7 @@ void grade_absolute(const struct grading *grading, const json_t *test, json_t *r
 	else if (elsewhere)
 		result_conclude(result, "not-comparable", "%s", elsewhere);
 	else if (!requirement_missed(&readings, json_object_get(test, "requires"), result))
-		judge_absolute(&source, test, &reading, result);
+		judge_absolute(&source, test, &reading, interval, result);
 }
 
 void grade_outcome(const struct grading *grading, const json_t *test, json_t *result)

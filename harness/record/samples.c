@@ -265,10 +265,11 @@ void readings_median(const struct readings *readings, struct reading *reading)
 }
 
 /* Takes a hundred times as long as the median. */
-void readings_interval(const struct readings *readings, unsigned long seed, struct reading *reading)
+void readings_interval(
+	const struct readings *readings, double level, unsigned long seed, struct reading *reading)
 {
 	_cleanup_free_ double *values = values_of(readings);
-	struct interval interval = bootstrap_median(values, readings->count, INTERVAL_LEVEL, seed);
+	struct interval interval = bootstrap_median(values, readings->count, level, seed);
 
 	reading->low = interval.low;
 	reading->high = interval.high;
@@ -318,7 +319,8 @@ json_t *selector_settle(const struct source *source, const json_t *selector)
 	return settled;
 }
 
-bool source_reading(const struct source *source, const json_t *selector, struct reading *reading)
+bool source_reading(
+	const struct source *source, const json_t *selector, double level, struct reading *reading)
 {
 	_cleanup_readings_ struct readings readings = {0};
 
@@ -326,7 +328,7 @@ bool source_reading(const struct source *source, const json_t *selector, struct 
 	if (readings.count == 0)
 		return false;
 	readings_median(&readings, reading);
-	readings_interval(&readings, source->seed, reading);
+	readings_interval(&readings, level, source->seed, reading);
 	return true;
 }
 
@@ -385,7 +387,7 @@ bool record_reading(const json_t *record, const char *mechanism, const char *exp
 
 	coordinates_settle(&source, &placed, 1);
 	settled = selector_settle(&source, placed);
-	return source_reading(&source, settled, reading);
+	return source_reading(&source, settled, INTERVAL_LEVEL, reading);
 }
 
 bool record_ratio(const json_t *record, const char *mechanism, const char *experiment,
@@ -405,6 +407,8 @@ bool record_ratio(const json_t *record, const char *mechanism, const char *exper
 	settled_of = selector_settle(&source, placed_of);
 	settled_to = selector_settle(&source, placed_to);
 	pairs = source_pairs(&source, settled_of, settled_to, &subject, &baseline);
+	if (pairs > PAIRS_MAX) /* the first ones, as where claims are graded */
+		pairs = PAIRS_MAX;
 	if (!pairs_ratio(subject, baseline, pairs, &estimate))
 		return false;
 	*ratio = (struct reading){

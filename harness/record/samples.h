@@ -42,10 +42,10 @@ void readings_collect(const struct source *source, const json_t *selector, bool 
 /* Sorts by pair; of those whose pair stands twice neither stays. */
 void readings_pair(struct readings *readings);
 
-/* Of one or more readings: the median, without an interval; and then with it. */
+/* Of one or more readings: the median, without an interval; and then with one at `level`. */
 void readings_median(const struct readings *readings, struct reading *reading);
 void readings_interval(
-	const struct readings *readings, unsigned long seed, struct reading *reading);
+	const struct readings *readings, double level, unsigned long seed, struct reading *reading);
 
 /* Values of both, each sorted by pair, in the same order; each array is owned by the caller. */
 size_t readings_match(
@@ -63,8 +63,9 @@ bool trial_selected(const json_t *trial, const struct source *source, const json
 /* The selector with "best_of" replaced by the best variant; new reference. */
 json_t *selector_settle(const struct source *source, const json_t *selector);
 
-/* Median of one variant's counted trials with its interval; false when there is none. */
-bool source_reading(const struct source *source, const json_t *selector, struct reading *reading);
+/* Median of one variant's counted trials with its interval at `level`; false when there is none. */
+bool source_reading(
+	const struct source *source, const json_t *selector, double level, struct reading *reading);
 
 /* Values of both selectors in the same order, pair by pair; each array is owned by the caller. */
 size_t source_pairs(const struct source *source, const json_t *of, const json_t *to,

@@ -140,20 +140,6 @@ static json_t *outcome_rows(const json_t *trials)
 	return rows;
 }
 
-/* The test that gave the claim its verdict: the first that has it. */
-static const json_t *deciding_test(const json_t *claim)
-{
-	const json_t *tests = json_object_get(claim, "tests"), *test;
-	const char *verdict = json_text(claim, "verdict");
-	size_t i;
-
-	json_array_foreach (tests, i, test) {
-		if (strcmp(json_text(test, "verdict"), verdict) == 0)
-			return test;
-	}
-	return json_array_get(tests, 0);
-}
-
 /* A share that its paper gives per cent is told so. */
 static void show_per_cent(const json_t *test, json_t *row)
 {
@@ -180,7 +166,7 @@ static json_t *claim_row(const json_t *claim)
 	static const char *const of_test[] = {"kind", "measured", "low", "high", "unit", "pairs",
 		"published", "published_low", "published_high"};
 	const json_t *comparable = json_object_get(claim, "comparable");
-	const json_t *test = deciding_test(claim);
+	const json_t *test = claim_deciding_test(claim);
 	json_t *row = json_pack("{s:O, s:b}", "claim", json_object_get(claim, "id"), "comparable",
 		json_is_true(json_object_get(comparable, "ok")));
 

@@ -192,8 +192,9 @@ static json_t *compare_claims(
 
 	json_array_foreach (json_object_get(a, "claims"), i, claim) {
 		const json_t *other = claim_in(b, json_text(claim, "id"));
-		const json_t *one = json_array_get(json_object_get(claim, "tests"), 0);
-		const json_t *two = json_array_get(json_object_get(other, "tests"), 0);
+		const json_t *one = claim_deciding_test(claim);
+		const json_t *two = claim_deciding_test(other);
+		bool same_test = claim_test_at(claim, 0) == claim_test_at(other, 0);
 		json_t *row;
 
 		if (!other || !wanted(options, claim))
@@ -203,7 +204,8 @@ static json_t *compare_claims(
 			json_text(other, "verdict"), "unit", json_text(one, "unit"));
 		json_object_set(row, "test_a", (json_t *)one);
 		json_object_set(row, "test_b", (json_t *)two);
-		if (json_object_get(one, "measured") && json_object_get(two, "measured"))
+		if (same_test && json_object_get(one, "measured") &&
+			json_object_get(two, "measured"))
 			put_ratio(row, json_number(one, "measured", NAN),
 				json_number(one, "low", NAN), json_number(one, "high", NAN),
 				json_number(two, "measured", NAN), json_number(two, "low", NAN),

@@ -64,14 +64,16 @@ static char *why_text(const json_t *paper, const json_t *claim, const json_t *te
 	return markdown_text(full);
 }
 
-static void add_test(
-	json_t *table, const json_t *paper, const json_t *claim, const json_t *test, size_t number)
+/* The first row is the claim's own: with the test that decided it. */
+static void add_test(json_t *table, const json_t *paper, const json_t *claim, size_t place)
 {
-	const char *verdict = json_text(number ? test : claim, "verdict");
+	const json_t *test =
+		json_array_get(json_object_get(claim, "tests"), claim_test_at(claim, place));
+	const char *verdict = json_text(place ? test : claim, "verdict");
 	char published[FIGURE_SIZE], measured[FIGURE_SIZE], ratio[FIGURE_SIZE];
-	_cleanup_free_ char *id = number ? markdown_text(json_text(test, "id"))
-					 : format_string("**%s**", json_text(claim, "id"));
-	_cleanup_free_ char *why = why_text(paper, claim, test, number == 0);
+	_cleanup_free_ char *id = place ? markdown_text(json_text(test, "id"))
+					: format_string("**%s**", json_text(claim, "id"));
+	_cleanup_free_ char *why = why_text(paper, claim, test, place == 0);
 
 	figure_published(test, published);
 	figure_measured(test, measured);
@@ -85,14 +87,16 @@ static void put_claims(const json_t *paper, FILE *out)
 {
 	static const char *const head[] = {"claim", "verdict", "published",
 		"measured [95 % interval]", "of published", "what, and why this verdict"};
-	const json_t *claim, *test;
 	_cleanup_json_ json_t *table = json_array();
-	size_t i, t;
+	const json_t *claim;
+	size_t i;
 
 	markdown_row(table, ARRAY_SIZE(head), head);
 	json_array_foreach (json_object_get(paper, "claims"), i, claim) {
-		json_array_foreach (json_object_get(claim, "tests"), t, test)
-			add_test(table, paper, claim, test, t);
+		size_t tests = json_array_size(json_object_get(claim, "tests"));
+
+		for (size_t place = 0; place < tests; place++)
+			add_test(table, paper, claim, place);
 	}
 	fputs("**Claims**.", out);
 	markdown_graded(paper, out);

@@ -2,6 +2,7 @@
 #include "harness/base/fs.h"
 #include "harness/record/samples.h"
 #include "harness/report/figures.h"
+#include "harness/report/formats.h"
 #include "harness/report/markdown.h"
 #include "harness/report/published.h"
 
@@ -119,13 +120,24 @@ static char *claim_text(const json_t *claim)
 	return format_string("**%s**: %s (%s)", id, text, source);
 }
 
+/* Of several tests, the one that these figures are of; and the reason. */
+static char *why_text(const json_t *claim, const json_t *test)
+{
+	bool several = json_array_size(json_object_get(claim, "tests")) > 1;
+	_cleanup_free_ char *title = test_title(test);
+	_cleanup_free_ char *full = format_string("%s%s%s", several ? title : "",
+		several && *title ? "; " : "", json_text(claim, "reason"));
+
+	return markdown_text(full);
+}
+
 static void add_claim(json_t *table, const json_t *claim)
 {
-	const json_t *test = json_array_get(json_object_get(claim, "tests"), 0);
+	const json_t *test = claim_deciding_test(claim);
 	_cleanup_free_ char *text = claim_text(claim);
-	_cleanup_free_ char *reason = markdown_text(json_text(claim, "reason"));
+	_cleanup_free_ char *why = why_text(claim, test);
 	_cleanup_free_ char *verdict =
-		format_string("**%s**: %s", json_text(claim, "verdict"), reason);
+		format_string("**%s**: %s", json_text(claim, "verdict"), why);
 	char published[FIGURE_SIZE], measured[FIGURE_SIZE];
 
 	figure_published(test, published);

@@ -246,7 +246,7 @@ static void put_legend(const json_t *view, const struct page *page, bool brief)
 		{"not-run", "nothing of it was measured, or there is nothing to grade"},
 	};
 	static const struct word words[] = {
-		{"+ 2", "another test of the claim above, whose verdict is of all of its tests"},
+		{"+ 2", "another test of the claim above, whose own row has the test that decided"},
 		{"x", "a ratio, paired within blocks of trials that ran close together"},
 		{"/ paper", "measured divided by published"},
 		{"evidence", "trials in which the mechanism's work was seen from outside; "

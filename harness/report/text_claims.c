@@ -61,7 +61,7 @@ static void short_duration(double seconds, char *out, size_t size)
 		snprintf(out, size, "%.1f h", seconds / 3600);
 }
 
-/* One line: a claim's (with `claim`) or that of a further test (NULL). */
+/* One line: a claim's (with `claim`) or that of another test (NULL). */
 static void put_test_row(const struct page *page, const char *id, const char *verdict,
 	const json_t *test, const json_t *claim)
 {
@@ -151,26 +151,27 @@ static void put_evidence(const struct page *page, const json_t *claim)
 static void put_claim(
 	const struct page *page, const json_t *paper, const json_t *claim, bool verbose)
 {
-	const json_t *tests = json_object_get(claim, "tests"), *test;
+	const json_t *tests = json_object_get(claim, "tests");
 	const json_t *published = json_object_get(claim, "published");
 	bool run = strcmp(json_text(claim, "verdict"), "not-run") != 0;
-	size_t i;
 
 	put_test_row(page, json_text(claim, "id"), json_text(claim, "verdict"),
-		json_array_get(tests, 0), claim);
+		claim_deciding_test(claim), claim);
 	page_wrap(page, 11, 11, "%s (%s%s%s)", json_text(claim, "text"), json_text(claim, "source"),
 		json_object_get(published, "text") ? ": " : "", json_text(published, "text"));
-	json_array_foreach (tests, i, test) {
+	for (size_t place = 0; place < json_array_size(tests); place++) {
+		size_t number = claim_test_at(claim, place);
+		const json_t *test = json_array_get(tests, number);
 		char id[32];
 
-		if (i > 0 && !run)
+		if (place > 0 && !run)
 			break;
-		snprintf(id, sizeof(id), " + %zu", i + 1);
-		if (i > 0)
+		snprintf(id, sizeof(id), " + %zu", number + 1);
+		if (place > 0)
 			put_test_row(page, *json_text(test, "id") ? json_text(test, "id") : id,
 				json_text(test, "verdict"), test, NULL);
 		put_why(page, paper, test);
-		if (i == 0 && run && (page->width < WIDE || verbose))
+		if (place == 0 && run && (page->width < WIDE || verbose))
 			put_evidence(page, claim);
 	}
 	if (verbose && json_object_get(claim, "command"))

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct interval {
 	double low, high; /* low <= high; closed; infinite where the data give no bound */
@@ -29,6 +30,16 @@ struct interval interval_unbounded(double level);
 
 /* True if both ends are finite. */
 bool interval_is_bounded(struct interval interval);
+
+/* The fewest observations with which an interval of that level (0 < level < 1) has bounds. */
+size_t interval_least(double level);
+
+/*
+ * How many times as many observations will probably bring an end of the interval that is `half`
+ * away from the estimate nearer to it than `room`: four times in five, if the estimate is the true
+ * value and intervals shrink with the root of the number. At least 1; infinite without any room.
+ */
+double interval_forecast(double half, double room, double level);
 
 /* True if the value is strictly outside: the data contradict it at the interval's level. */
 bool interval_excludes(struct interval interval, double value);

@@ -157,13 +157,6 @@ bool pairs_ratio_at(const double *subject, const double *baseline, size_t n, dou
 	return true;
 }
 
-/* The fewest pairs with which an interval of that level can be bounded at all: 2 / 2^n of all signs
- * are as far out as the observed ones. */
-static size_t deciding_pairs(double level)
-{
-	return (size_t)ceil(1 - log2(1 - level));
-}
-
 /*
  * Enough pairs N have (t(0.975, N-1) + z(0.8)) scatter / sqrt(0.955 N) <= distance, at 95 %: the
  * power of the t test, with the efficiency of the signed-rank test relative to it, 3 / pi (Lehmann
@@ -179,7 +172,7 @@ static bool likely_enough(size_t n, double level, double scatter_to_distance)
 
 size_t pairs_forecast(const struct ratio_estimate *estimate, double excluded_ratio)
 {
-	size_t n = estimate->n, least = deciding_pairs(estimate->interval.level);
+	size_t n = estimate->n, least = interval_least(estimate->interval.level);
 	double distance = fabs(log(estimate->median) - log(excluded_ratio));
 
 	if (interval_excludes(estimate->interval, excluded_ratio))

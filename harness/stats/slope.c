@@ -6,7 +6,6 @@
 #include "harness/stats/summary.h"
 #include "harness/base/cleanup.h"
 
-#include <gsl/gsl_cdf.h>
 #include <gsl/gsl_rng.h>
 #include <gsl/gsl_sort.h>
 #include <math.h>
@@ -230,32 +229,30 @@ enum slope_shape slope_shape(const struct slope_estimate *estimate, double toler
 	return SLOPE_UNDECIDED;
 }
 
-/* How much narrower one half of the interval must get to keep clear of what is `room` away. */
-static double too_wide(double half, double room)
+bool slope_decides(
+	const struct slope_estimate *estimate, enum slope_question question, double tolerance)
 {
-	return room > 0 ? half / room : INFINITY;
+	return slope_shape(estimate, tolerance) != SLOPE_UNDECIDED ||
+	       (question == SLOPE_WHETHER_GROWS && estimate->growth_interval.high <= tolerance);
 }
 
-double slope_forecast(const struct slope_estimate *estimate, double tolerance)
+double slope_forecast(
+	const struct slope_estimate *estimate, enum slope_question question, double tolerance)
 {
-	double growth = estimate->growth;
+	double growth = estimate->growth, level = estimate->growth_interval.level;
 	double down = growth - estimate->growth_interval.low;
 	double up = estimate->growth_interval.high - growth;
-	/* The end clears its limit in half of all cases when it just reaches it; in four of five
-	 * with z(0.8) more. */
-	double tail = (1 - estimate->growth_interval.level) / 2;
-	double reach = 1 + gsl_cdf_ugaussian_Pinv(0.8) / gsl_cdf_ugaussian_Qinv(tail);
-	double worst;
 
 	if (!isfinite(growth) || !interval_is_bounded(estimate->growth_interval))
 		return NAN;
-	if (slope_shape(estimate, tolerance) != SLOPE_UNDECIDED)
+	if (slope_decides(estimate, question, tolerance))
 		return 1;
 	if (growth > tolerance)
-		worst = too_wide(down, growth - tolerance);
-	else if (growth < -tolerance)
-		worst = too_wide(up, -tolerance - growth);
-	else
-		worst = fmax(too_wide(down, growth + tolerance), too_wide(up, tolerance - growth));
-	return fmax(1, reach * reach * worst * worst);
+		return interval_forecast(down, growth - tolerance, level);
+	if (question == SLOPE_WHETHER_GROWS)
+		return interval_forecast(up, tolerance - growth, level);
+	if (growth < -tolerance)
+		return interval_forecast(up, -tolerance - growth, level);
+	return fmax(interval_forecast(down, growth + tolerance, level),
+		interval_forecast(up, tolerance - growth, level));
 }

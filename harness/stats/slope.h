@@ -78,10 +78,20 @@ enum slope_shape {
  * the claim calls flat. "Not significantly different from flat" is not flat: that is UNDECIDED. */
 enum slope_shape slope_shape(const struct slope_estimate *estimate, double tolerance);
 
+/* What a claim asks of the growth. */
+enum slope_question {
+	SLOPE_WHICH_SHAPE,  /* flat within the tolerance, or beyond it on which side? */
+	SLOPE_WHETHER_GROWS /* above +tolerance, or not? However far below it may be. */
+};
+
+/* Whether the interval answers the question, either way. */
+bool slope_decides(
+	const struct slope_estimate *estimate, enum slope_question question, double tolerance);
+
 /*
- * How many times as many trials, spread over x as these are, will probably decide the shape: four
- * times in five, if the present growth is the true one and intervals shrink with the root of the
- * number. At least 1; 1 when it is decided already; infinite when the growth lies on the tolerance
+ * How many times as many trials, spread over x as these are, will probably decide: see
+ * interval_forecast(). 1 when it is decided already; infinite when the growth lies on a limit
  * itself; NaN while an end of the interval is open, from which nothing can be told.
  */
-double slope_forecast(const struct slope_estimate *estimate, double tolerance);
+double slope_forecast(
+	const struct slope_estimate *estimate, enum slope_question question, double tolerance);

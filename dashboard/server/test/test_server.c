@@ -76,6 +76,7 @@ static void test_a_claim_leads_to_its_samples(void **state)
 	(void)state;
 	assert_string_equal(json_text(json_object_get(claim, "claim"), "id"), "C1");
 	assert_true(json_array_size(json_object_get(claim, "trials")) > 0);
+	assert_true(json_is_integer(json_object_get(claim, "decided_by")));
 	assert_true(strstr(json_text(claim, "command"), "fleetlab run shmipc --only C1") != NULL);
 	assert_int_equal(json_array_size(ratios), json_number(test, "pairs", -1));
 	assert_true(

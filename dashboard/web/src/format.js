@@ -147,6 +147,11 @@ export function ofTest(test) {
 	};
 }
 
+// The test that gave a claim its verdict and reason: whose figures belong beside them.
+export function decidingTest(claim) {
+	return claim.tests?.[claim.decided_by ?? 0] ?? {};
+}
+
 // What is published for a test, or the limit that it asks for; of ofTest()'s figures.
 export function publishedOf(shown) {
 	return shown.limit + range(shown.published, shown.publishedLow, shown.publishedHigh, shown.unit);

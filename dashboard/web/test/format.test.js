@@ -26,6 +26,13 @@ test('values carry their unit, intervals only while they are bounded', () => {
 	assert.equal(format.range(116, undefined, undefined, 'us'), '116 µs');
 });
 
+test("a claim's figures are those of the test that decided it", () => {
+	const tests = [{ measured: 3 }, { measured: 1 }];
+	assert.equal(format.decidingTest({ tests, decided_by: 1 }).measured, 1);
+	assert.equal(format.decidingTest({ tests }).measured, 3);
+	assert.deepEqual(format.decidingTest({}), {});
+});
+
 test('durations, sizes, times and changes', () => {
 	assert.equal(format.duration(0.4832), '0.48 s');
 	assert.equal(format.duration(144), '2 min 24 s');

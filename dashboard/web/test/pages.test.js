@@ -5,7 +5,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
 import { launch, open, serve } from './browser.js';
-import { addBroken, addNight, ALTERED, emptyStore, fleetlab, HOSTILE, referenceStore, RUN_C } from './store.js';
+import { number, ofTest } from '../src/format.js';
+import { addBroken, addNight, ALTERED, emptyStore, fleetlab, HOSTILE, referenceStore, RUN_C, RUN_D } from './store.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 let browser;
@@ -126,6 +127,23 @@ describe('what they say', () => {
 			assert.equal(await page.locator('table:has-text("i7-3770") tbody tr').count(), 2);
 			assert.ok((await page.locator('.evidence li').count()) > 20);
 		}));
+
+	test('run, paper, claim: the figures beside a verdict are those of the test that decided', async () => {
+		const answer = await fetch(`${server.url}/api/v1/runs/${RUN_D}`);
+		const claim = (await answer.json()).claims.find((c) => c.decided_by > 0 && c.tests[0].measured !== undefined && c.tests[c.decided_by].measured !== undefined);
+		const [first, decided] = [claim.tests[0], claim.tests[claim.decided_by]].map((t) => number(ofTest(t).measured));
+		assert.notEqual(first, decided);
+		for (const path of [`#/run/${RUN_D}`, `#/paper/${claim.paper}?run=${RUN_D}`])
+			await visit(path, async (page) => {
+				const cells = await page.locator('table.claims tbody tr', { has: page.locator(`a:text-is("${claim.id}")`) }).locator('td').allTextContents();
+				assert.ok(cells[2].startsWith(decided), `${path}: ${cells[2]}`);
+				assert.equal(cells[0].includes(claim.verdict), true);
+			});
+		await visit(`#/claim/${claim.id}?run=${RUN_D}`, async (page) => {
+			assert.match(await page.locator('section.test').nth(claim.decided_by).locator('h2').textContent(), /decided it$/);
+			assert.match(await page.locator('section.test').first().locator('h2').textContent(), /must hold, too$/);
+		});
+	});
 
 	test('paper: published beside measured, each measured cell a link to its claim', () =>
 		visit(`#/paper/C?run=${RUN_C}`, async (page) => {

@@ -26,6 +26,9 @@ export const RUN_C = readdirSync(REFERENCE)
 	.map((name) => name.replace('.json', ''))
 	.find((id) => JSON.parse(readFileSync(join(REFERENCE, `${id}.json`), 'utf8')).plan.mechanisms.includes('shmipc'));
 
+// A reference run of paper D in which other tests than a claim's first have decided.
+export const RUN_D = '20261129T134515Z-22c8ce';
+
 export const ALTERED = '20250101T000000Z-aaaaaa';
 export const HOSTILE = '<img src=x onerror=alert(1)>';
 

@@ -110,6 +110,18 @@ static void a_claim_that_lacks_pairs_gets_the_time(void **state)
 	assert_string_equal(chosen_if(record, true, &mechanism), "effect");
 }
 
+/* The direction of the claim holds, whether the size is the published one is open. */
+static void an_open_size_gets_the_time(void **state)
+{
+	static const double ratios[] = {1.02, 1.05, 1.08, 1.12, 1.18, 1.24, 1.30, 1.36};
+	(void)state;
+	_cleanup_json_ json_t *record = synthetic_record("null", "tcg");
+	const char *mechanism;
+
+	synthetic_ratios(record, "effect", "delay", "none", "time", ratios, ARRAY_SIZE(ratios));
+	assert_string_equal(chosen_if(record, true, &mechanism), "effect");
+}
+
 static void what_is_not_planned_gets_nothing(void **state)
 {
 	(void)state;
@@ -139,6 +151,7 @@ int main(void)
 		cmocka_unit_test(only_undecided_claims_when_asked),
 		cmocka_unit_test(a_hopeless_claim_gets_nothing),
 		cmocka_unit_test(a_claim_that_lacks_pairs_gets_the_time),
+		cmocka_unit_test(an_open_size_gets_the_time),
 		cmocka_unit_test(what_is_not_planned_gets_nothing),
 		cmocka_unit_test(damaged_input_chooses_nothing),
 	};

@@ -87,6 +87,44 @@ static inline void synthetic_pairs(json_t *record, const char *mechanism, const 
 	}
 }
 
+/* Pairs of one experiment whose ratios are these: baseline 100, no noise. */
+static inline void synthetic_ratios(json_t *record, const char *experiment, const char *subject,
+	const char *baseline, const char *metric, const double *ratios, int pairs)
+{
+	for (int i = 0; i < pairs; i++) {
+		json_t *a = synthetic_trial(
+			record, "null", experiment, subject, "subject", i / 2, i % 2);
+		json_t *b = synthetic_trial(
+			record, "null", experiment, baseline, "baseline", i / 2, i % 2);
+
+		synthetic_sample(a, metric, "us", 0, 100 * ratios[i]);
+		synthetic_sample(b, metric, "us", 0, 100);
+	}
+}
+
+/* Downtimes of paper D's claim D3b in eight pairs: Xen-Nest's is twice VMBeam's, Xen-Blanket's is
+ * now above and now below `blanket` times Xen-Nest's. Both must be above 1. */
+static inline json_t *synthetic_downtimes(double blanket)
+{
+	static const char *const variants[] = {"vmbeam", "nest", "blanket"};
+	json_t *record = synthetic_record("zerocopy", "tcg");
+
+	for (int i = 0; i < 8; i++) {
+		const double seconds[] = {0.5, 1, blanket * (i % 2 ? 1.25 : 0.8)};
+
+		for (int v = 0; v < 3; v++) {
+			json_t *trial = synthetic_trial(record, "zerocopy", "migration",
+				variants[v], v ? "baseline" : "subject", i / 2, i % 2);
+
+			json_array_append_new(json_object_get(trial, "samples"),
+				json_pack("{s:s, s:s, s:{s:i}, s:[f]}", "metric", "downtime",
+					"unit", "s", "at", "memory_mib", 512, "values",
+					seconds[v]));
+		}
+	}
+	return record;
+}
+
 /* Paper C as a run of it could look: message passing `ratio` times as slow as shared memory. */
 static inline json_t *synthetic_shmipc(int pairs, double ratio)
 {

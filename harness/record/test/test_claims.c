@@ -2,7 +2,9 @@
 #include "harness/record/claims.h"
 #include "harness/record/paper.h"
 #include "harness/record/record.h"
+#include "harness/record/summary.h"
 #include "harness/record/test/synthetic.h"
+#include "harness/stats/pairs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -225,6 +227,27 @@ static void test_duplicated_trials_count_for_nothing(void **state)
 	assert_string_equal(text(claim, "verdict"), "inconclusive");
 }
 
+/* More pairs than are looked at are no reason to look at none. */
+static void test_pairs_beyond_the_most_are_left_out(void **state)
+{
+	_cleanup_json_ json_t *record = effect(PAIRS_MAX + 2, 1.5, 0.02);
+	_cleanup_json_ json_t *of = json_pack("{s:s, s:s}", "variant", "delay", "metric", "time");
+	_cleanup_json_ json_t *to = json_pack("{s:s, s:s}", "variant", "none", "metric", "time");
+	_cleanup_json_ json_t *claims = NULL;
+	struct reading ratio;
+
+	(void)state;
+	assert_true(record_ratio(record, "null", "effect", of, to, &ratio, NULL));
+	assert_int_equal(ratio.trials, PAIRS_MAX);
+	const json_t *test = first_test(graded(json_incref(record), "N1", &claims));
+
+	assert_string_equal(text(test, "verdict"), "reproduced");
+	assert_int_equal(number(test, "pairs"), PAIRS_MAX);
+	assert_int_equal(number(test, "left_out"), 2);
+	assert_non_null(strstr(text(test, "reason"), "; the last 2 pairs left out"));
+	assert_null(strstr(text(test, "reason"), "negative"));
+}
+
 static void test_absurd_samples_never_crash_or_pass(void **state)
 {
 	static const double absurd[] = {0, -5, 1e308, 5e-324};
@@ -386,6 +409,19 @@ static void test_slopes_need_as_many_trials_as_others(void **state)
 	assert_verdict(flat_trials(6), "D4a", "reproduced");
 }
 
+/* 333 trials of six points each are all that is looked at. */
+static void test_slopes_say_what_is_left_out(void **state)
+{
+	_cleanup_json_ json_t *claims = NULL;
+	const json_t *test = first_test(graded(flat_trials(340), "D4a", &claims));
+
+	(void)state;
+	assert_string_equal(text(test, "verdict"), "reproduced");
+	assert_int_equal(number(test, "pairs"), 333);
+	assert_int_equal(number(test, "left_out"), 7);
+	assert_non_null(strstr(text(test, "reason"), "; the last 7 trials left out"));
+}
+
 static void test_outcomes_expected_of_the_harness(void **state)
 {
 	json_t *record = synthetic_record("null", "tcg");
@@ -418,6 +454,71 @@ static void test_claims_of_several_parts(void **state)
 	assert_verdict(record, "A6", "contradicted");
 }
 
+/* Which test decided is settled once, with the verdict, and the reason is that test's. */
+static void test_a_claim_names_the_test_that_decided(void **state)
+{
+	_cleanup_json_ json_t *claims = NULL;
+	_cleanup_json_ json_t *both = NULL;
+	_cleanup_json_ json_t *first_only = NULL;
+	const json_t *claim = graded(synthetic_downtimes(1), "D3b", &claims);
+	const json_t *tests = json_object_get(claim, "tests");
+
+	(void)state;
+	assert_string_equal(text(first_test(claim), "verdict"), "reproduced");
+	assert_string_equal(text(claim, "verdict"), "inconclusive");
+	assert_int_equal(number(claim, "decided_by"), 1);
+	assert_ptr_equal(claim_deciding_test(claim), json_array_get(tests, 1));
+	assert_string_equal(text(claim_deciding_test(claim), "reason"), text(claim, "reason"));
+	assert_int_equal(claim_test_at(claim, 0), 1);
+	assert_int_equal(claim_test_at(claim, 1), 0);
+	assert_int_equal(claim_test_at(claim, 2), 2);
+	claim = graded(synthetic_downtimes(1.5), "D3b", &both);
+	assert_string_equal(text(claim, "verdict"), "reproduced");
+	assert_int_equal(number(claim, "decided_by"), 0);
+	/* C1's other tests stand beside it, whatever they say. */
+	claim = graded(synthetic_shmipc(8, 20), "C1", &first_only);
+	assert_int_equal(number(claim, "decided_by"), 0);
+}
+
+/* What the index keeps of a claim is of that test too, if it has figures or not. */
+static void test_the_index_has_the_figures_of_that_test(void **state)
+{
+	json_t *dedup = synthetic_record("libdedup", "tcg"), *claim, *row;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		synthetic_sample(
+			synthetic_trial(dedup, "libdedup", "census", "debian", "subject", i, 0),
+			"processes_match", "", 0, 1);
+	json_t *const records[] = {synthetic_downtimes(1), dedup};
+	static const char *const ids[] = {"D3b", "A6"};
+
+	for (size_t r = 0; r < ARRAY_SIZE(records); r++) {
+		_cleanup_record_ struct record *record = NULL;
+		_cleanup_json_ json_t *summary = NULL;
+		size_t i, found = 0;
+
+		assert_null(record_from_json(records[r], &record));
+		json_decref(records[r]);
+		assert_null(summary_of_record(record, &summary));
+		json_array_foreach (json_object_get(record->json, "claims"), i, claim) {
+			const json_t *decided =
+				json_object_get(claim_deciding_test(claim), "measured");
+
+			if (strcmp(text(claim, "id"), ids[r]) != 0)
+				continue;
+			row = json_array_get(json_object_get(summary, "claims"), i);
+			found++;
+			assert_int_equal(number(claim, "decided_by"), 1);
+			assert_string_equal(text(row, "verdict"), "inconclusive");
+			assert_true((decided != NULL) == (r == 0));
+			assert_true(decided == json_object_get(row, "measured") ||
+				    json_equal(decided, json_object_get(row, "measured")));
+		}
+		assert_int_equal(found, 1);
+	}
+}
+
 static void test_grading_twice_gives_the_same(void **state)
 {
 	_cleanup_json_ json_t *record = synthetic_shmipc(8, 150);
@@ -445,6 +546,7 @@ int main(void)
 		cmocka_unit_test(test_a_lost_trial_costs_its_pair_only),
 		cmocka_unit_test(test_blocks_that_never_meet_make_no_pair),
 		cmocka_unit_test(test_duplicated_trials_count_for_nothing),
+		cmocka_unit_test(test_pairs_beyond_the_most_are_left_out),
 		cmocka_unit_test(test_absurd_samples_never_crash_or_pass),
 		cmocka_unit_test(test_empty_and_ambiguous_samples_give_no_value),
 		cmocka_unit_test(test_paper_c_grades_as_meant),
@@ -452,8 +554,11 @@ int main(void)
 		cmocka_unit_test(test_absolute_values_need_the_papers_host),
 		cmocka_unit_test(test_slopes),
 		cmocka_unit_test(test_slopes_need_as_many_trials_as_others),
+		cmocka_unit_test(test_slopes_say_what_is_left_out),
 		cmocka_unit_test(test_outcomes_expected_of_the_harness),
 		cmocka_unit_test(test_claims_of_several_parts),
+		cmocka_unit_test(test_a_claim_names_the_test_that_decided),
+		cmocka_unit_test(test_the_index_has_the_figures_of_that_test),
 		cmocka_unit_test(test_grading_twice_gives_the_same),
 	};
 

@@ -149,6 +149,129 @@ static void what_does_not_grow_may_shrink(void **state)
 	assert_shape(open, SLOPE("does-not-grow"), "inconclusive");
 }
 
+/* Trials that have both ends each: how much each of them grows. */
+static json_t *growing_trials(const double *growths, int trials)
+{
+	json_t *record = synthetic_record("null", "tcg");
+
+	for (int i = 0; i < trials; i++) {
+		json_t *trial =
+			synthetic_trial(record, "null", "effect", "delay", "subject", i / 2, i % 2);
+
+		synthetic_sample(trial, "time", "us", 100, 1);
+		synthetic_sample(trial, "time", "us", 400, 1 + growths[i]);
+	}
+	return record;
+}
+
+/* What shrinks by the tolerance itself, give or take more than that, is hard to tell from what is
+ * flat. Whether it grows is another question, and easy. */
+static void what_does_not_grow_is_forecast_by_its_one_limit(void **state)
+{
+	static const double wide[] = {-0.35, -0.25, -0.2, -0.1, -0.1, 0.05, 0.15, 0.3};
+	static const double below[] = {-0.35, -0.25, -0.2, -0.1, -0.1, -0.05, 0, 0.05};
+	_cleanup_json_ json_t *record = growing_trials(wide, ARRAY_SIZE(wide));
+	_cleanup_json_ json_t *lower = growing_trials(below, ARRAY_SIZE(below));
+	_cleanup_json_ json_t *flat = grade(record, SLOPE("flat"));
+	_cleanup_json_ json_t *at_most = grade(record, SLOPE("does-not-grow"));
+	_cleanup_json_ json_t *grows = grade(record, SLOPE("grows"));
+
+	(void)state;
+	assert_string_equal(json_text(flat, "verdict"), "inconclusive");
+	assert_non_null(strstr(json_text(flat, "reason"), "unlikely"));
+	assert_forecast(at_most, 1, 1);
+	assert_true(json_number(json_object_get(at_most, "forecast"), "pairs", 0) < 50);
+	assert_forecast(grows, 1, 1);
+	assert_shape(lower, SLOPE("does-not-grow"), "reproduced");
+	assert_shape(lower, SLOPE("grows"), "contradicted");
+	assert_shape(lower, SLOPE("flat"), "inconclusive");
+}
+
+#define SIZED(published)                                                                           \
+	"{\"kind\": \"ratio\", \"experiment\": \"effect\", \"direction\": \"greater\","            \
+	" \"published\": {\"value\": " published "}, \"tolerance\": 2,"                            \
+	" \"of\": {\"variant\": \"delay\", \"metric\": \"time\"},"                                 \
+	" \"to\": {\"variant\": \"none\", \"metric\": \"time\"}}"
+
+/* The interval reaches into the range around the published value, the median lies beyond it: that
+ * is neither near it nor surely far from it. */
+static void a_size_that_is_open(void **state)
+{
+	static const double ratios[] = {1.3, 1.5, 1.9, 2.4, 2.7, 3.2, 4.1, 5.5};
+	_cleanup_json_ json_t *record = synthetic_record("null", "tcg");
+
+	(void)state;
+	synthetic_ratios(record, "effect", "delay", "none", "time", ratios, ARRAY_SIZE(ratios));
+	_cleanup_json_ json_t *above = grade(record, SIZED("8"));
+	_cleanup_json_ json_t *below = grade(record, SIZED("1"));
+	_cleanup_json_ json_t *near = grade(record, SIZED("3"));
+	_cleanup_json_ json_t *far = grade(record, SIZED("50"));
+
+	assert_true(json_number(above, "high", 0) > 4 && json_number(above, "measured", 0) < 4);
+	assert_forecast(above, 1, 2);
+	assert_string_equal(json_text(above, "reason"), "the direction holds, its size is open");
+	assert_true(json_number(below, "low", 9) < 2 && json_number(below, "measured", 0) > 2);
+	assert_forecast(below, 1, 2);
+	assert_string_equal(json_text(near, "verdict"), "reproduced");
+	assert_string_equal(json_text(far, "verdict"), "direction-only");
+	assert_string_equal(json_text(far, "word"), "weaker");
+}
+
+#define ABSOLUTE(published)                                                                        \
+	"{\"kind\": \"absolute\", \"experiment\": \"effect\","                                     \
+	" \"published\": {\"value\": " published "}, \"tolerance\": 2,"                            \
+	" \"of\": {\"variant\": \"delay\", \"metric\": \"time\"}}"
+
+static json_t *times(const double *values, int trials)
+{
+	json_t *record = synthetic_record("null", "tcg");
+
+	for (int i = 0; i < trials; i++)
+		synthetic_sample(
+			synthetic_trial(record, "null", "effect", "delay", "subject", i / 2, i % 2),
+			"time", "us", 0, values[i]);
+	return record;
+}
+
+static void an_absolute_value_that_is_open(void **state)
+{
+	static const double values[] = {1, 1.2, 1.5, 2, 2, 5, 5, 5};
+	_cleanup_json_ json_t *record = times(values, ARRAY_SIZE(values));
+	_cleanup_json_ json_t *above = grade(record, ABSOLUTE("8"));
+	_cleanup_json_ json_t *below = grade(record, ABSOLUTE("0.9"));
+	_cleanup_json_ json_t *near = grade(record, ABSOLUTE("3"));
+	_cleanup_json_ json_t *far = grade(record, ABSOLUTE("50"));
+
+	(void)state;
+	assert_true(json_number(above, "high", 0) > 4 && json_number(above, "measured", 0) < 4);
+	assert_forecast(above, 1, 1);
+	assert_string_equal(json_text(above, "reason"), "the size is open");
+	assert_true(json_number(below, "low", 9) < 1.8 && json_number(below, "measured", 0) > 1.8);
+	assert_string_equal(json_text(below, "verdict"), "inconclusive");
+	assert_string_equal(json_text(near, "verdict"), "reproduced");
+	assert_string_equal(json_text(far, "verdict"), "contradicted");
+}
+
+/* Where the run went on until it was decided, so many trials have no interval yet, and the median
+ * alone decides nothing. */
+static void an_absolute_value_without_bounds(void **state)
+{
+	static const double values[] = {2, 2.1, 2.2, 2.3, 2.4, 2.5, 2.6, 2.7, 2.8};
+	_cleanup_json_ json_t *few = times(values, 8);
+	_cleanup_json_ json_t *enough = times(values, 9);
+
+	(void)state;
+	json_object_set_new(json_object_get(few, "plan"), "until_decided", json_true());
+	json_object_set_new(json_object_get(enough, "plan"), "until_decided", json_true());
+	_cleanup_json_ json_t *open = grade(few, ABSOLUTE("3"));
+	_cleanup_json_ json_t *decided = grade(enough, ABSOLUTE("3"));
+
+	assert_forecast(open, 1, 1);
+	assert_int_equal(json_number(json_object_get(open, "forecast"), "pairs", 0), 1);
+	assert_null(json_object_get(open, "low"));
+	assert_string_equal(json_text(decided, "verdict"), "reproduced");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +279,10 @@ int main(void)
 		cmocka_unit_test(an_order_with_an_open_place),
 		cmocka_unit_test(a_slope_that_is_open),
 		cmocka_unit_test(what_does_not_grow_may_shrink),
+		cmocka_unit_test(what_does_not_grow_is_forecast_by_its_one_limit),
+		cmocka_unit_test(a_size_that_is_open),
+		cmocka_unit_test(an_absolute_value_that_is_open),
+		cmocka_unit_test(an_absolute_value_without_bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,12 +115,49 @@ static void the_level_is_told(void **state)
 	assert_string_equal(json_text(planned, "reason"), "the direction holds");
 }
 
+#define TIME                                                                                       \
+	"{\"kind\": \"absolute\", \"experiment\": \"effect\", \"published\": {\"value\": 100},"    \
+	" \"of\": {\"variant\": \"delay\", \"metric\": \"time\"}}"
+
+/* Absolute values are looked at as often as ratios are. */
+static void absolute_values_pay_for_it_too(void **state)
+{
+	_cleanup_json_ json_t *test = json_loads(TIME, 0, NULL);
+	_cleanup_json_ json_t *record = synthetic_record("null", "tcg");
+	struct grading grading = {
+		.record = record, .mechanism = "null", .seed = 1, .comparable = true};
+	uint64_t noise = 7919;
+
+	(void)state;
+	for (int block = 0; block < 12; block++)
+		add_block(record, &noise, block, 1);
+	_cleanup_json_ json_t *planned = grade_test(&grading, test);
+
+	json_object_set_new(json_object_get(record, "plan"), "until_decided", json_true());
+	_cleanup_json_ json_t *stopped = grade_test(&grading, test);
+
+	grading.comparable = false;
+	grading.incomparable = "another host";
+	_cleanup_json_ json_t *elsewhere = grade_test(&grading, test);
+
+	assert_float_equal(json_number(planned, "level", 0), 0.95, 1e-9);
+	assert_float_equal(json_number(stopped, "level", 0), 0.995, 1e-9);
+	assert_true(json_number(stopped, "low", 0) < json_number(planned, "low", 0));
+	assert_true(json_number(stopped, "high", 0) > json_number(planned, "high", 0));
+	assert_string_equal(json_text(planned, "reason"), "within a factor of 2");
+	assert_string_equal(json_text(stopped, "reason"),
+		"within a factor of 2; interval 99.5 %: stopped when decided");
+	/* Its interval decided nothing. */
+	assert_string_equal(json_text(elsewhere, "reason"), "another host");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(looking_often_is_paid_for),
 		cmocka_unit_test(an_effect_is_found_all_the_same),
 		cmocka_unit_test(the_level_is_told),
+		cmocka_unit_test(absolute_values_pay_for_it_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

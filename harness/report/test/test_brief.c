@@ -166,6 +166,66 @@ static void test_brief_markdown_is_for_a_readme(void **state)
 	assert_non_null(strstr(text, "Claims not run: D1a (Figure 6)"));
 }
 
+/* A copy of the first line that has both words; the caller's. */
+static char *line_with(const char *text, const char *word, const char *other)
+{
+	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		char *copy = strndup(line, strcspn(line, "\n"));
+
+		if (strstr(copy, word) && strstr(copy, other))
+			return copy;
+		free(copy);
+	}
+	fail_msg("no line with %s and %s", word, other);
+	return NULL;
+}
+
+/* Of a claim whose tests must all hold the row has the figures of the one that decided: D3b's
+ * first test is a ratio of 2 and holds, its second leaves it open. */
+static void test_a_claims_row_is_of_the_test_that_decided(void **state)
+{
+	static const struct {
+		enum report_format format;
+		bool brief;
+		const char *row; /* begins it */
+	} cases[] = {
+		{REPORT_TEXT, false, "  D3b  "},
+		{REPORT_TEXT, true, "  D3b  "},
+		{REPORT_MARKDOWN, false, "| **D3b** "},
+		{REPORT_MARKDOWN, true, "| **D3b**: "},
+	};
+	json_t *json = synthetic_downtimes(1);
+
+	(void)state;
+	json_array_append_new(
+		json_object_get(json_object_get(json, "plan"), "mechanisms"), json_string("null"));
+	_cleanup_record_ struct record *record = made(json);
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct report_options options = {.width = 200, .brief = cases[i].brief};
+		_cleanup_free_ char *text = render(record, cases[i].format, &options);
+		_cleanup_free_ char *row = line_with(text, cases[i].row, "inconclusive");
+
+		assert_non_null(strstr(row, "1 x [0.8, 1.25]"));
+		assert_null(strstr(row, "2 x [2, 2]"));
+		if (cases[i].format == REPORT_MARKDOWN)
+			assert_non_null(strstr(row, "Xen-Blanket over Xen-Nest; "));
+		/* And at a glance, at the end. */
+		if (cases[i].format == REPORT_TEXT) {
+			_cleanup_free_ char *last =
+				line_with(strstr(text, " claims: "), cases[i].row, "inconclusive");
+
+			assert_non_null(strstr(last, "1 x [0.8, 1.25]"));
+		}
+	}
+	const struct report_options options = {.width = 200};
+	_cleanup_free_ char *text = render(record, REPORT_TEXT, &options);
+	_cleanup_free_ char *other = line_with(text, " + 1 ", "reproduced");
+
+	assert_non_null(strstr(other, "2 x [2, 2]"));
+}
+
 /* What is logged after a report must not come before its end. */
 static void test_a_report_is_written_when_it_is_done(void **state)
 {
@@ -197,6 +257,7 @@ int main(void)
 		cmocka_unit_test(test_brief_ends_with_the_claims),
 		cmocka_unit_test(test_one_paper_needs_no_summary),
 		cmocka_unit_test(test_brief_markdown_is_for_a_readme),
+		cmocka_unit_test(test_a_claims_row_is_of_the_test_that_decided),
 		cmocka_unit_test(test_a_report_is_written_when_it_is_done),
 	};
 

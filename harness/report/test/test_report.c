@@ -334,6 +334,47 @@ static void test_compare_cuts_no_figure(void **state)
 	}
 }
 
+static const json_t *row_of(const json_t *comparison, const char *id)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach (json_object_get(comparison, "claims"), i, row) {
+		if (strcmp(json_string_value(json_object_get(row, "claim")), id) == 0)
+			return row;
+	}
+	fail_msg("no claim %s", id);
+	return NULL;
+}
+
+/* Each run's figures are of the test that decided there; of two tests there is no ratio. */
+static void test_compare_has_no_ratio_of_two_tests(void **state)
+{
+	_cleanup_record_ struct record *open = made(synthetic_downtimes(1));
+	_cleanup_record_ struct record *decided = made(synthetic_downtimes(1.5));
+	_cleanup_free_ char *parsed = compare(open, decided, REPORT_JSON, 80);
+	_cleanup_free_ char *same = compare(open, open, REPORT_JSON, 80);
+	_cleanup_json_ json_t *json = json_loads(parsed, 0, NULL);
+	_cleanup_json_ json_t *itself = json_loads(same, 0, NULL);
+	const json_t *row = row_of(json, "D3b");
+
+	(void)state;
+	assert_string_equal(json_string_value(json_object_get(row, "a")), "inconclusive");
+	assert_string_equal(json_string_value(json_object_get(row, "b")), "reproduced");
+	assert_float_equal(
+		json_number_value(json_object_get(json_object_get(row, "test_a"), "measured")), 1,
+		1e-6);
+	assert_float_equal(
+		json_number_value(json_object_get(json_object_get(row, "test_b"), "measured")), 2,
+		1e-6);
+	assert_null(json_object_get(row, "ratio"));
+	row = row_of(itself, "D3b");
+	assert_float_equal(json_number_value(json_object_get(row, "ratio")), 1, 1e-6);
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(row, "test_a"), "verdict")),
+		"inconclusive");
+}
+
 static void test_compare_with_itself_is_same(void **state)
 {
 	_cleanup_record_ struct record *a = made(hostile());
@@ -400,6 +441,7 @@ int main(void)
 		cmocka_unit_test(test_an_altered_record_is_called_so),
 		cmocka_unit_test(test_compare_finds_what_differs),
 		cmocka_unit_test(test_compare_cuts_no_figure),
+		cmocka_unit_test(test_compare_has_no_ratio_of_two_tests),
 		cmocka_unit_test(test_compare_with_itself_is_same),
 		cmocka_unit_test(test_formats_by_name),
 		cmocka_unit_test(test_figures),

@@ -274,7 +274,7 @@ static void growths_of_few_or_steep_trials(void **state)
 		assert_true(slope_of_growths(growths, n, INTERVAL_LEVEL, &estimate));
 		assert_interval(estimate.growth_interval, -1, INFINITY);
 		assert_int_equal(slope_shape(&estimate, 0.25), SLOPE_UNDECIDED);
-		assert_true(isnan(slope_forecast(&estimate, 0.25)));
+		assert_true(isnan(slope_forecast(&estimate, SLOPE_WHICH_SHAPE, 0.25)));
 	}
 	assert_true(slope_of_growths(growths, 7, INTERVAL_LEVEL, &estimate));
 	assert_near(estimate.growth, 0.2);
@@ -301,7 +301,7 @@ static void forecasts_are_kept(void **state)
 		size_t n = simulate_trials(rng, 5, 2, 0.15, 0.06, x, y), repeats;
 
 		assert_true(slope_fit(x, y, n, k, &estimate));
-		times = slope_forecast(&estimate, 0.05);
+		times = slope_forecast(&estimate, SLOPE_WHICH_SHAPE, 0.05);
 		if (slope_shape(&estimate, 0.05) != SLOPE_UNDECIDED) {
 			assert_near(times, 1);
 			continue;
@@ -327,15 +327,44 @@ static void forecasts_that_say_nothing(void **state)
 		.n = 4, .growth = 0.1, .growth_interval = {-INFINITY, INFINITY, 0.95}};
 
 	(void)state;
-	assert_true(isnan(slope_forecast(&estimate, 0.05)));
+	assert_true(isnan(slope_forecast(&estimate, SLOPE_WHICH_SHAPE, 0.05)));
 	estimate.growth_interval = (struct interval){0, 0.2, 0.95};
-	assert_true(isinf(slope_forecast(&estimate, 0.1)));
+	assert_true(isinf(slope_forecast(&estimate, SLOPE_WHICH_SHAPE, 0.1)));
 	/* Half as wide would just reach: 4 times as many, and more to be safe. */
 	estimate.growth = 0.05;
 	estimate.growth_interval = (struct interval){-0.05, 0.15, 0.95};
-	assert_true(slope_forecast(&estimate, 0) > 8 && slope_forecast(&estimate, 0) < 9);
+	assert_true(slope_forecast(&estimate, SLOPE_WHICH_SHAPE, 0) > 8 &&
+		    slope_forecast(&estimate, SLOPE_WHICH_SHAPE, 0) < 9);
 	estimate.growth = NAN;
-	assert_true(isnan(slope_forecast(&estimate, 0.1)));
+	assert_true(isnan(slope_forecast(&estimate, SLOPE_WHICH_SHAPE, 0.1)));
+}
+
+/* Whether it grows is a matter of one limit: how far it may have shrunk is none of the question's.
+ */
+static void whether_it_grows_has_one_limit(void **state)
+{
+	struct slope_estimate estimate = {
+		.n = 12, .growth = -0.30, .growth_interval = {-0.60, 0.28, 0.95}};
+	double grows, shape;
+
+	(void)state;
+	grows = slope_forecast(&estimate, SLOPE_WHETHER_GROWS, 0.25);
+	shape = slope_forecast(&estimate, SLOPE_WHICH_SHAPE, 0.25);
+	assert_true(grows > 2 && grows < 3);
+	assert_true(shape > 100);
+	assert_false(slope_decides(&estimate, SLOPE_WHETHER_GROWS, 0.25));
+	/* Neither flat nor shrinking for sure, but surely not growing. */
+	estimate.growth_interval.high = 0.24;
+	assert_true(slope_decides(&estimate, SLOPE_WHETHER_GROWS, 0.25));
+	assert_false(slope_decides(&estimate, SLOPE_WHICH_SHAPE, 0.25));
+	assert_near(slope_forecast(&estimate, SLOPE_WHETHER_GROWS, 0.25), 1);
+	/* Above the limit it is the lower end that must clear it, whatever is asked. */
+	estimate.growth = 0.5;
+	estimate.growth_interval = (struct interval){0.2, 0.8, 0.95};
+	assert_near(slope_forecast(&estimate, SLOPE_WHETHER_GROWS, 0.25),
+		slope_forecast(&estimate, SLOPE_WHICH_SHAPE, 0.25));
+	estimate.growth = 0.25;
+	assert_true(isinf(slope_forecast(&estimate, SLOPE_WHETHER_GROWS, 0.25)));
 }
 
 int main(void)
@@ -355,6 +384,7 @@ int main(void)
 		cmocka_unit_test(growths_of_few_or_steep_trials),
 		cmocka_unit_test(forecasts_are_kept),
 		cmocka_unit_test(forecasts_that_say_nothing),
+		cmocka_unit_test(whether_it_grows_has_one_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,9 +61,9 @@ export function Claim({ words, query }) {
 					['cost', state.data.wall_s !== undefined && verdict !== 'not-run' && `${duration(state.data.wall_s)} of trials, ${bytes(state.data.disk_bytes)} of disk`],
 				]}
 			/>
-			{claim.combine === 'all' && tests.length > 1 && <p class="quiet">All of these tests decide together.</p>}
+			{claim.combine === 'all' && tests.length > 1 && <p class="quiet">All of these tests must hold; what says most against the claim decides.</p>}
 			{tests.map((test, i) => (
-				<Test key={i} test={test} index={i} decides={i === 0 || claim.combine === 'all'} run={run} query={query} />
+				<Test key={i} test={test} index={i} part={partOf(i, state.data)} run={run} query={query} />
 			))}
 			{tests.length > 0 && tests.some((t) => t.measured !== undefined) && <BarLegend />}
 			<Comparability comparability={comparability} />
@@ -90,14 +90,20 @@ const KINDS = {
 	none: 'not tested',
 };
 
-function Test({ test, index, decides, run, query }) {
+// What a test is to the verdict.
+function partOf(index, { claim, decided_by = 0 }) {
+	if (index === decided_by) return 'decided it';
+	return claim.combine === 'all' ? 'must hold, too' : 'beside it';
+}
+
+function Test({ test, index, part, run, query }) {
 	const shown = ofTest(test);
 	const scale = scaleOf([shown.measured, shown.low, shown.high, shown.published, shown.publishedLow, shown.publishedHigh], test.kind === 'ratio' && shown.unit !== '%' ? 1 : test.kind === 'slope' ? 0 : undefined);
 	const has = shown.measured !== undefined;
 	return (
 		<section class="test" aria-label={`Test ${index + 1}`}>
 			<h2>
-				{test.title || test.note || (index ? `Test ${index + 1}` : 'The claim itself')} <small>{decides ? 'decides' : 'beside it'}</small>
+				{test.title || test.note || (index ? `Test ${index + 1}` : 'The claim itself')} <small>{part}</small>
 			</h2>
 			<p>
 				<Verdict verdict={test.verdict} word={test.word} />

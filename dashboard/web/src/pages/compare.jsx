@@ -171,7 +171,7 @@ function Claims({ claims, a, b }) {
 						</td>
 						<td class="num">{measured(c.test_b)}</td>
 						<td class="num">{c.ratio === undefined ? '–' : interval(c.ratio, c.ratio_low, c.ratio_high, 'x')}</td>
-						<td>{c.a !== c.b ? <b>verdict</b> : c.excludes_one ? <b>figure</b> : c.bounded === false ? 'not known' : 'no'}</td>
+						<td>{c.a !== c.b ? <b>verdict</b> : c.excludes_one ? <b>figure</b> : c.bounded ? 'no' : 'not known'}</td>
 					</tr>
 				))}
 			</Table>

@@ -7,7 +7,7 @@ import { Command, Facts, Link, Notice, Page, RunFlags, RunLink, Table, Waiting }
 import { Chart } from '../parts/chart.jsx';
 import { Tally, Verdict, VerdictMark } from '../parts/verdict.jsx';
 import { setQuery } from '../route.js';
-import { interval, number, ofTest, publishedOf, range, time, unitName, value } from '../format.js';
+import { decidingTest, interval, number, ofTest, publishedOf, range, time, unitName, value } from '../format.js';
 
 export function Paper({ words, query }) {
 	const id = words[1];
@@ -185,14 +185,15 @@ function Claims({ claims, run, emulated }) {
 			<Emulated texts={emulated} />
 			<Table caption="Claims" className="claims" head={['claim', 'verdict', { text: 'published', class: 'num' }, { text: 'measured [95 % interval]', class: 'num' }, 'what, and why this verdict']}>
 				{claims.map((claim) => {
-					const shown = ofTest(claim.tests?.[0] ?? {});
+					const test = decidingTest(claim);
+					const shown = ofTest(test);
 					return (
 						<tr key={claim.id}>
 							<th scope="row">
 								<Link to={['claim', claim.id, run ? { run: run.id } : {}]}>{claim.id}</Link>
 							</th>
 							<td>
-								<Verdict verdict={claim.verdict} word={claim.tests?.[0]?.word} />
+								<Verdict verdict={claim.verdict} word={test.word} />
 							</td>
 							<td class="num">{publishedOf(shown)}</td>
 							<td class="num">{shown.measured === undefined ? '–' : interval(shown.measured, shown.low, shown.high, shown.unit)}</td>

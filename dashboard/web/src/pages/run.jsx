@@ -5,7 +5,7 @@ import { Command, Facts, Link, Notice, Page, RunFlags, Tabs, Table, Waiting } fr
 import { Progress } from '../parts/progress.jsx';
 import { Outcome, Tally, Verdict } from '../parts/verdict.jsx';
 import { href } from '../route.js';
-import { bytes, coordinates, count, duration, interval, ofTest, publishedOf, time, value } from '../format.js';
+import { bytes, coordinates, count, decidingTest, duration, interval, ofTest, publishedOf, time, value } from '../format.js';
 import { Host } from './run_host.jsx';
 import { Logs } from './run_logs.jsx';
 import { Trial, Trials } from './run_trials.jsx';
@@ -156,7 +156,7 @@ function Claims({ id, data }) {
 			{claims.length > 0 && (
 				<Table caption="Claims of this run" className="claims" head={['claim', 'verdict', { text: 'published', class: 'num' }, { text: 'measured [95 % interval]', class: 'num' }, 'what, and why']}>
 					{claims.map((claim) => {
-						const shown = ofTest(claim.tests?.[0] ?? {});
+						const shown = ofTest(decidingTest(claim));
 						return (
 							<tr key={claim.id}>
 								<th scope="row">
