@@ -4,9 +4,11 @@
 #include "harness/cmd/command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COMMAND(name) extern const struct command command_##name;
 #include "harness/cmd/commands.def"
@@ -113,11 +115,27 @@ static struct error *dispatch(int argc, char **argv, int *exit_status)
 	return command->run(argc, argv, exit_status);
 }
 
+/* Where 0, 1 or 2 is closed, a file or a pipe that is opened later would get its number, and what
+ * is printed would go there. To write to what is opened here fails, as it does without: a result
+ * that nobody gets stays an error. */
+static void fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	int exit_status = 0;
-	struct error *err = dispatch(argc, argv, &exit_status);
+	struct error *err;
 
+	fill_standard_descriptors();
+	err = dispatch(argc, argv, &exit_status);
 	if (!err && (fflush(stdout) != 0 || ferror(stdout)))
 		err = error_errno(errno, "cannot write the result to standard output");
 	if (err) {

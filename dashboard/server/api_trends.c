@@ -29,39 +29,73 @@ static bool differs(const json_t *a, const json_t *b, const char *key)
 	return one && two && !json_equal(one, two);
 }
 
+static void annotate(json_t *annotations, const json_t *before, const json_t *point)
+{
+	for (size_t k = 0; k < ARRAY_SIZE(noted); k++) {
+		if (!differs(before, point, noted[k]))
+			continue;
+		json_array_append_new(
+			annotations, json_pack("{s:O, s:O, s:O, s:s, s:O, s:O}", "started_s",
+					     json_object_get(point, "started_s"), "run",
+					     json_object_get(point, "run"), "host",
+					     json_object_get(point, "host"), "what", noted[k],
+					     "from", json_object_get(before, noted[k]), "to",
+					     json_object_get(point, noted[k])));
+	}
+}
+
 static json_t *annotations_of(const json_t *points)
 {
-	json_t *annotations = json_array();
-	const json_t *point, *before = NULL;
+	_cleanup_json_ json_t *latest = json_object(); /* of each host */
+	json_t *annotations = json_array(), *point;
 	size_t i;
 
 	json_array_foreach (points, i, point) {
-		for (size_t k = 0; before && k < ARRAY_SIZE(noted); k++) {
-			if (!differs(before, point, noted[k]))
-				continue;
-			json_array_append_new(annotations,
-				json_pack("{s:O, s:O, s:s, s:O, s:O}", "started_s",
-					json_object_get(point, "started_s"), "run",
-					json_object_get(point, "run"), "what", noted[k], "from",
-					json_object_get(before, noted[k]), "to",
-					json_object_get(point, noted[k])));
-		}
-		before = point;
+		const char *host = json_text(point, "host");
+		const json_t *before = json_object_get(latest, host);
+
+		if (before)
+			annotate(annotations, before, point);
+		json_object_set(latest, host, point);
 	}
 	return annotations;
 }
 
+/* The latest points of each host: {HOST: [[place among all points, point]]}. They are not one
+ * series: between two hosts everything may differ. */
+static json_t *by_host(const json_t *points)
+{
+	size_t total = json_array_size(points);
+	json_t *hosts = json_object();
+
+	for (size_t i = total > POINTS_JUDGED ? total - POINTS_JUDGED : 0; i < total; i++) {
+		json_t *point = json_array_get(points, i);
+		const char *host = json_text(point, "host");
+
+		if (!json_object_get(hosts, host))
+			json_object_set_new(hosts, host, json_array());
+		json_array_append_new(
+			json_object_get(hosts, host), json_pack("[I, O]", (json_int_t)i, point));
+	}
+	return hosts;
+}
+
+/* The index-th point of a host. */
+static const json_t *point_of(const json_t *own, size_t index)
+{
+	return json_array_get(json_array_get(own, index), 1);
+}
+
 /* What changed in the same run as the level, or in one of the two beside it: a change point may be
  * a little off its place. */
-static json_t *coinciding(const json_t *points, size_t index)
+static json_t *coinciding(const json_t *own, size_t index)
 {
 	json_t *names = json_array();
-	size_t first = index > 1 ? index - 1 : 1, count = json_array_size(points);
+	size_t first = index > 1 ? index - 1 : 1, count = json_array_size(own);
 
 	for (size_t k = 0; k < ARRAY_SIZE(noted); k++) {
 		for (size_t i = first; i <= index + 1 && i < count; i++) {
-			if (!differs(json_array_get(points, i - 1), json_array_get(points, i),
-				    noted[k]))
+			if (!differs(point_of(own, i - 1), point_of(own, i), noted[k]))
 				continue;
 			json_array_append_new(names, json_string(noted[k]));
 			break;
@@ -70,33 +104,44 @@ static json_t *coinciding(const json_t *points, size_t index)
 	return names;
 }
 
-static void add_change(
-	json_t *changes, const json_t *points, size_t index, const struct change_point *change)
+/* In the order of the points, whatever hosts they are of. */
+static void insert_change(json_t *changes, json_t *change)
 {
-	const json_t *point = json_array_get(points, index);
-	json_t *one = json_pack("{s:I, s:O, s:O, s:f, s:f, s:f, s:f, s:o}", "index",
-		(json_int_t)index, "run", json_object_get(point, "run"), "started_s",
+	size_t at = json_array_size(changes);
+
+	while (at > 0 && json_number(json_array_get(changes, at - 1), "index", 0) >
+				 json_number(change, "index", 0))
+		at--;
+	json_array_insert_new(changes, at, change);
+}
+
+static void add_change(
+	json_t *changes, const json_t *own, size_t index, const struct change_point *change)
+{
+	const json_t *point = point_of(own, index);
+	json_t *one = json_pack("{s:O, s:O, s:O, s:O, s:f, s:f, s:f, s:f, s:o}", "index",
+		json_array_get(json_array_get(own, index), 0), "run", json_object_get(point, "run"),
+		"host", json_object_get(point, "host"), "started_s",
 		json_object_get(point, "started_s"), "before", exp(change->before), "after",
 		exp(change->after), "effect", expm1(change->shift), "p_value", change->p_value,
-		"coincides", coinciding(points, index));
+		"coincides", coinciding(own, index));
 
 	json_object_set_new(one, "low", json_real(expm1(change->within.low)));
 	json_object_set_new(one, "high", json_real(expm1(change->within.high)));
-	json_array_append_new(changes, one);
+	insert_change(changes, one);
 }
 
 /* Points with positive readings; *places is where each of their logarithms comes from. */
-static size_t logarithms(const json_t *points, double **values, size_t **places)
+static size_t logarithms(const json_t *own, double **values, size_t **places)
 {
-	size_t total = json_array_size(points), count = 0;
-	size_t first = total > POINTS_JUDGED ? total - POINTS_JUDGED : 0;
+	size_t total = json_array_size(own), count = 0;
 
 	*values = calloc(total + 1, sizeof(**values));
 	*places = calloc(total + 1, sizeof(**places));
 	if (!*values || !*places)
 		abort();
-	for (size_t i = first; i < total; i++) {
-		double median = json_number(json_array_get(points, i), "median", 0);
+	for (size_t i = 0; i < total; i++) {
+		double median = json_number(point_of(own, i), "median", 0);
 
 		if (!(median > 0) || !isfinite(median))
 			continue;
@@ -106,17 +151,26 @@ static size_t logarithms(const json_t *points, double **values, size_t **places)
 	return count;
 }
 
-static json_t *changes_of(const json_t *points)
+static void find_changes(const json_t *own, json_t *changes)
 {
 	_cleanup_free_ struct change_point *found = NULL;
 	_cleanup_free_ double *values = NULL;
 	_cleanup_free_ size_t *places = NULL;
-	json_t *changes = json_array();
-	size_t count = logarithms(points, &values, &places);
+	size_t count = logarithms(own, &values, &places);
 	size_t n = change_points_find(values, count, &change_defaults, &found);
 
 	for (size_t i = 0; i < n; i++)
-		add_change(changes, points, places[found[i].index], &found[i]);
+		add_change(changes, own, places[found[i].index], &found[i]);
+}
+
+static json_t *changes_of(const json_t *points)
+{
+	_cleanup_json_ json_t *hosts = by_host(points);
+	json_t *changes = json_array(), *own;
+	const char *host;
+
+	json_object_foreach (hosts, host, own)
+		find_changes(own, changes);
 	return changes;
 }
 

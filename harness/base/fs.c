@@ -273,13 +273,21 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 	(void)st;
 	(void)type;
 	(void)ftw;
-	return remove(path);
+	return remove(path) == 0 || errno == ENOENT ? 0 : -1;
 }
 
 struct error *fs_remove_tree(const char *path)
 {
-	if (nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) < 0 && errno != ENOENT)
-		return error_errno(errno, "cannot remove %s", path);
+	struct stat st;
+
+	/* Others may remove the same tree: a directory that goes between two looks at it ends the
+	 * walk, which is then begun again. */
+	while (nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) < 0) {
+		if (errno != ENOENT)
+			return error_errno(errno, "cannot remove %s", path);
+		if (lstat(path, &st) < 0)
+			break;
+	}
 	return NULL;
 }
 

@@ -9,12 +9,14 @@
 #define OUTPUT "/run/fleetlab-watch.json"
 /* How many replies and records each guest gives before and after what is watched. */
 enum { SETTLE = 20 };
+/* For all servers of a watch that came to nothing. */
+#define END_TIMEOUT_MS 10000
 
 struct fleet_watch {
 	struct fleet *fleet;
 	unsigned int count;
 	struct probe_target *targets;
-	int64_t *pids; /* of the guests' servers */
+	int64_t *pids; /* of the guests' servers; 0: none runs */
 	struct probe *probe;
 	struct stream *stream;
 };
@@ -89,16 +91,25 @@ static void describe(
 		json_object_set_new(guest, "broken", json_string(records->broken));
 }
 
+/* Each is told once. Goes on after a failure and returns the first one. */
 static struct error *end_servers(struct fleet_watch *watch, struct deadline deadline)
 {
+	struct error *first = NULL;
+
 	for (unsigned int i = 0; i < watch->count; i++) {
 		_cleanup_free_ char *pid = format_string("--pid=%lld", (long long)watch->pids[i]);
 		const char *const argv[] = {PROGRAM, "collect", pid, "--output=" OUTPUT, NULL};
 		_cleanup_json_ json_t *served = NULL;
+		_cleanup_error_ struct error *err = NULL;
 
-		try_(fleet_run_json(watch->fleet, i, argv, deadline, &served));
+		if (!watch->pids[i])
+			continue;
+		watch->pids[i] = 0;
+		err = fleet_run_json(watch->fleet, i, argv, deadline, &served);
+		if (!first)
+			first = take_ptr(err);
 	}
-	return NULL;
+	return first;
 }
 
 struct error *fleet_watch_finish(
@@ -135,6 +146,8 @@ void fleet_watch_destroy(struct fleet_watch *watch)
 		return;
 	probe_destroy(watch->probe);
 	stream_destroy(watch->stream);
+	if (watch->pids)
+		error_destroy(end_servers(watch, deadline_after_ms(END_TIMEOUT_MS)));
 	for (unsigned int i = 0; i < watch->count && watch->targets; i++)
 		free((char *)watch->targets[i].address);
 	free(watch->targets);

@@ -19,5 +19,6 @@ struct error *fleet_watch_start(
  * The watch is destroyed, also on failure. */
 struct error *fleet_watch_finish(
 	struct fleet_watch *watch, struct deadline deadline, json_t *guests);
+/* Ends what still runs, in the guests as far as they answer. */
 void fleet_watch_destroy(struct fleet_watch *watch);
 DEFINE_CLEANUP(fleet_watch, struct fleet_watch *, fleet_watch_destroy)

@@ -331,7 +331,7 @@ const struct command command_image = {
 		"list and show:\n"
 		"  --all               also the layers that images are made of (list)\n"
 		"  --json              machine-readable\n\n"
-		"rm NAME|HASH...\n"
+		"rm NAME|HASH...      with them goes what --fresh has replaced\n"
 		"  --all               everything (--with-packages: the downloads, too)\n\n"
 		"examples:\n"
 		"  fleetlab image build tiny\n"

@@ -47,12 +47,15 @@ struct error *knob_journal_load(json_t **entries)
 	_cleanup_free_ char *text = NULL;
 	json_error_t problem = {0};
 	json_t *loaded;
+	struct error *err = fs_read(path, 1 << 20, &text, NULL);
 
-	if (access(path, F_OK) < 0) {
+	/* Asked afterwards: who gives back the last knob may remove it at any moment. */
+	if (err && access(path, F_OK) < 0 && errno == ENOENT) {
+		error_destroy(err);
 		*entries = json_array();
 		return NULL;
 	}
-	try_(fs_read(path, 1 << 20, &text, NULL));
+	try_(err);
 	loaded = json_loads(text, 0, &problem);
 	if (!json_is_array(loaded)) {
 		json_decref(loaded);

@@ -93,16 +93,20 @@ static bool is_mine(const json_t *entry)
 	       strcmp(text_of(entry, "owner"), self.name) == 0;
 }
 
-/* An owner that is gone has left its lock file unlocked, or none at all. */
+/* An owner that is gone has left its lock file unlocked, or none at all. Who cannot be looked at is
+ * not gone: what a living one has must not be taken from it. */
 static bool is_alive(const json_t *entry)
 {
-	_cleanup_free_ char *path = knob_journal_path(text_of(entry, "owner"));
+	const char *owner = text_of(entry, "owner");
+	_cleanup_free_ char *path = knob_journal_path(owner);
 	_cleanup_close_ int fd = -1;
 
 	if (is_mine(entry))
 		return true;
+	if (!*owner)
+		return false;
 	fd = open(path, O_RDWR | O_CLOEXEC);
-	return fd >= 0 && file_is_locked(fd);
+	return fd < 0 ? errno != ENOENT : file_is_locked(fd);
 }
 
 static struct error *become_owner(void)

@@ -108,7 +108,7 @@ static char *find_damage(const char *directory, json_t *manifest, const char *ha
 	return NULL;
 }
 
-static bool is_hash(const char *text)
+bool cache_is_hash(const char *text)
 {
 	return text && strlen(text) == 32 && strspn(text, "0123456789abcdef") == 32;
 }
@@ -133,7 +133,7 @@ struct error *cache_read_manifest(const char *path, json_t **manifest)
 	if (inner)
 		hash_of_manifest(inner, actual);
 	if (!check || strcmp(check, actual) != 0 ||
-		!is_hash(json_string_value(json_object_get(inner, "hash"))))
+		!cache_is_hash(json_string_value(json_object_get(inner, "hash"))))
 		return error_new(ERROR_SETUP, "its manifest was changed");
 	*manifest = json_incref(inner);
 	return NULL;

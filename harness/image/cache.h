@@ -57,6 +57,9 @@ void cache_key(json_t *specification, char *key);
 bool cache_lookup(
 	const struct cache *cache, const char *key, struct cache_entry *entry, char **damage);
 
+/* Whether an entry can have this name. */
+bool cache_is_hash(const char *text);
+
 /* Reads a file below manifests/; an error when it is not what was written there. */
 struct error *cache_read_manifest(const char *path, json_t **manifest);
 

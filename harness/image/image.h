@@ -78,7 +78,8 @@ struct error *image_list(struct image_list *list);
 void image_list_deinit(struct image_list *list);
 
 /* Removes the images that have this name or whose hash starts with it (at least four digits);
- * `removed` counts them. None is an error. Guests that run keep what they have opened. */
+ * `removed` counts them. None is an error. With them goes what no image needs, such as what `fresh`
+ * has replaced. Guests that run keep what they have opened. */
 struct error *image_remove(const char *name_or_hash, size_t *removed);
 /* Removes all images and layers; with `packages` the downloaded packages as well. */
 struct error *image_remove_all(bool packages, size_t *removed);

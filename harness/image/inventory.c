@@ -125,8 +125,6 @@ void image_list_deinit(struct image_list *list)
 struct removal {
 	const char *wanted;
 	size_t removed;
-	json_t *gone; /* hashes of entries that lost a manifest */
-	json_t *kept; /* hashes that another manifest still needs */
 };
 
 static struct error *remove_one(
@@ -139,45 +137,60 @@ static struct error *remove_one(
 
 	(void)cache;
 	if (strcmp(name, removal->wanted) != 0 &&
-		(length < 4 || strncmp(hash, removal->wanted, length) != 0)) {
-		json_object_set_new(removal->kept, hash, json_true());
+		(length < 4 || strncmp(hash, removal->wanted, length) != 0))
 		return NULL;
-	}
 	if (unlink(path) < 0)
 		return error_errno(errno, "cannot remove %s", path);
-	json_object_set_new(removal->gone, hash, json_true());
 	removal->removed++;
 	return NULL;
 }
 
-static struct error *remove_matching(struct cache *cache, struct removal *removal)
+static struct error *note_hash(
+	void *data, const struct cache *cache, const char *path, json_t *manifest)
 {
-	const char *hash;
-	json_t *value;
+	_cleanup_free_ char *hash = text(manifest, "hash");
 
-	try_(for_each_manifest(cache, remove_one, removal));
-	json_object_foreach (removal->gone, hash, value) {
-		_cleanup_free_ char *directory = format_string("%s/%s", cache->directory, hash);
-
-		if (!json_object_get(removal->kept, hash))
-			try_(fs_remove_tree(directory));
-	}
+	(void)cache;
+	(void)path;
+	json_object_set_new(data, hash, json_true());
 	return NULL;
+}
+
+/* Removes the entries that no manifest names: of what was just removed, of images that have been
+ * built anew, and of whoever was killed between an entry and its manifest. Under the lock. */
+static struct error *sweep_entries(const struct cache *cache)
+{
+	_cleanup_json_ json_t *named = json_object();
+	struct error *err = NULL;
+	struct dirent *item;
+	DIR *dir;
+
+	try_(for_each_manifest(cache, note_hash, named));
+	dir = opendir(cache->directory);
+	if (!dir)
+		return error_errno(errno, "cannot read %s", cache->directory);
+	while (!err && (item = readdir(dir))) {
+		_cleanup_free_ char *path = format_string("%s/%s", cache->directory, item->d_name);
+
+		if (cache_is_hash(item->d_name) && !json_object_get(named, item->d_name))
+			err = fs_remove_tree(path);
+	}
+	closedir(dir);
+	return err;
 }
 
 struct error *image_remove(const char *name_or_hash, size_t *removed)
 {
 	_cleanup_(cache_deinit) struct cache cache = {.lock_fd = -1};
-	_cleanup_json_ json_t *gone = json_object();
-	_cleanup_json_ json_t *kept = json_object();
-	struct removal removal = {.wanted = name_or_hash, .gone = gone, .kept = kept};
+	struct removal removal = {.wanted = name_or_hash};
 
 	cache_init(&cache);
 	try_(cache_lock(&cache));
-	try_(remove_matching(&cache, &removal));
+	try_(for_each_manifest(&cache, remove_one, &removal));
 	if (removal.removed == 0)
 		return error_hint(error_new(ERROR_USAGE, "there is no image '%s'", name_or_hash),
 			"fleetlab image list");
+	try_(sweep_entries(&cache));
 	*removed = removal.removed;
 	return NULL;
 }
@@ -193,8 +206,7 @@ struct error *image_remove_all(bool packages, size_t *removed)
 	try_(image_list(&list));
 	manifests = format_string("%s/manifests", cache.directory);
 	try_(fs_remove_tree(manifests));
-	for (size_t i = 0; i < list.count; i++)
-		try_(fs_remove_tree(list.items[i].directory));
+	try_(sweep_entries(&cache));
 	if (packages)
 		try_(fs_remove_tree(cache.packages));
 	*removed = list.count;

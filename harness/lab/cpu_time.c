@@ -7,13 +7,12 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
-enum { MAX_TRIES = 10 };
+enum { MAX_SCANS = 50 };
 
 struct process_time {
 	pid_t pid, parent;
@@ -86,28 +85,6 @@ static struct error *scan(struct table *table)
 	return NULL;
 }
 
-static bool all_exist(const struct table *table)
-{
-	for (size_t i = 0; i < table->count; i++) {
-		if (kill(table->items[i].pid, 0) < 0 && errno == ESRCH)
-			return false;
-	}
-	return true;
-}
-
-/* A process that is reaped between its own reading and its parent's would count twice, or never:
- * then it is all read again. */
-static struct error *read_table(struct table *table)
-{
-	for (int i = 0; i < MAX_TRIES; i++) {
-		try_(scan(table));
-		if (all_exist(table))
-			return NULL;
-	}
-	return error_new(
-		ERROR_SETUP, "cannot read the CPU time of the lab: its processes end too fast");
-}
-
 static double sum_of_chosen(const struct table *table)
 {
 	double sum = 0;
@@ -126,6 +103,39 @@ static struct process_time *find(const struct table *table, pid_t pid)
 			return &table->items[i];
 	}
 	return NULL;
+}
+
+/* Whether nobody was reaped from one scan to the next. New processes do no harm. */
+static bool nobody_reaped(const struct table *before, const struct table *after)
+{
+	for (size_t i = 0; i < before->count; i++) {
+		const struct process_time *then = &before->items[i];
+		const struct process_time *now = find(after, then->pid);
+
+		if (!now || now->reaped_s != then->reaped_s)
+			return false;
+	}
+	return true;
+}
+
+/* A process that is reaped between its own reading and its parent's would count twice, and one that
+ * is reaped after its parent's reading and before its own not at all: then it is all read again. */
+static struct error *read_table(struct table *table)
+{
+	_cleanup_(table_free) struct table before = {0};
+
+	try_(scan(&before));
+	for (int i = 1; i < MAX_SCANS; i++) {
+		struct table spare = before;
+
+		try_(scan(table));
+		if (nobody_reaped(&before, table))
+			return NULL;
+		before = *table;
+		*table = spare;
+	}
+	return error_new(
+		ERROR_SETUP, "cannot read the CPU time of the lab: its processes end too fast");
 }
 
 static struct error *choose_with_descendants(

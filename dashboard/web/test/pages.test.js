@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
 import { launch, open, serve } from './browser.js';
 import { number, ofTest } from '../src/format.js';
-import { addBroken, addNight, ALTERED, emptyStore, fleetlab, HOSTILE, referenceStore, RUN_C, RUN_D } from './store.js';
+import { addBroken, addNight, ALTERED, emptyStore, fleetlab, HOSTILE, moveRuns, referenceStore, RUN_C, RUN_D } from './store.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 let browser;
@@ -203,6 +203,30 @@ describe('what they say', () => {
 			const shown = series.filter((s) => s.metric === metric);
 			assert.ok(shown.length > 0 && shown.every((s) => s.better && s.unit && s.unit !== 'bool'));
 		}));
+
+	test('trends: hosts are told apart', async () => {
+		const two = emptyStore();
+		await fleetlab('synthetic', '60', two);
+		moveRuns(two, 24);
+		const both = await serve(two);
+		try {
+			await visit(
+				'#/trends?mechanism=shmipc&experiment=roundtrip&variant=shm-polling&metric=roundtrip',
+				async (page) => {
+					await page.waitForSelector('.chart canvas');
+					const text = await page.textContent('main');
+					assert.match(text, /runs of several hosts/);
+					assert.match(text, /2 things that were new/);
+					const row = page.locator('table:has-text("effect") tbody tr').first();
+					assert.match(await row.textContent(), /host [0-9a-f]{6}.*worse.*commit/);
+					await accessible(page);
+				},
+				{ base: both.url },
+			);
+		} finally {
+			await both.stop();
+		}
+	});
 
 	test('compare: what differs comes first', () =>
 		visit(

@@ -156,6 +156,73 @@ static void removal_does_not_follow_links(void **state)
 	assert_ok(fs_remove_tree(tree)); /* a missing one is fine */
 }
 
+/* Somebody else who removes the same tree: what another one takes away in the very moment in which
+ * we come to it. */
+static const char *snatched;
+
+/* In place of libc's, for fs_remove_tree(). */
+int remove(const char *path)
+{
+	if (snatched && strcmp(path, snatched) == 0) {
+		snatched = NULL;
+		assert_int_equal(remove(path), 0);
+	}
+	if (unlink(path) == 0)
+		return 0;
+	return errno == EISDIR ? rmdir(path) : -1;
+}
+
+static void removal_goes_on_when_others_remove_too(void **state)
+{
+	static const char *const names[] = {"tree/a", "tree/b/c", "tree/b", "tree"};
+	_cleanup_free_ char *tree = scratch_path("tree");
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_free_ char *directory = scratch_path("tree/b");
+		_cleanup_free_ char *one = scratch_path("tree/a");
+		_cleanup_free_ char *two = scratch_path("tree/b/c");
+		_cleanup_free_ char *theirs = scratch_path(names[i]);
+
+		assert_ok(fs_make_dirs(directory));
+		assert_ok(fs_write_atomic(one, "", 0));
+		assert_ok(fs_write_atomic(two, "", 0));
+		snatched = theirs;
+		assert_ok(fs_remove_tree(tree));
+		assert_null(snatched);
+		assert_int_equal(access(tree, F_OK), -1);
+	}
+}
+
+/* As many as there are: directories go between any two looks at them, too. */
+static void many_remove_the_same_tree(void **state)
+{
+	enum { ROUNDS = 20, REMOVERS = 3, DIRECTORIES = 100 };
+	_cleanup_free_ char *tree = scratch_path("tree");
+
+	(void)state;
+	for (int round = 0; round < ROUNDS; round++) {
+		pid_t removers[REMOVERS];
+		int status;
+
+		for (int i = 0; i < DIRECTORIES; i++) {
+			_cleanup_free_ char *path = format_string("%s/%d/sub", tree, i);
+
+			assert_ok(fs_make_dirs(path));
+		}
+		for (int i = 0; i < REMOVERS; i++) {
+			removers[i] = fork();
+			assert_true(removers[i] >= 0);
+			if (removers[i] == 0)
+				_exit(fs_remove_tree(tree) ? 1 : access(tree, F_OK) == 0 ? 2 : 0);
+		}
+		for (int i = 0; i < REMOVERS; i++) {
+			assert_int_equal(waitpid(removers[i], &status, 0), removers[i]);
+			assert_int_equal(status, 0);
+		}
+	}
+}
+
 static void a_hash_is_of_the_content(void **state)
 {
 	(void)state;
@@ -330,6 +397,8 @@ int main(void)
 		scratch_test(a_write_replaces_the_old_content),
 		scratch_test(a_full_disk_leaves_the_old_content),
 		scratch_test(removal_does_not_follow_links),
+		scratch_test(removal_goes_on_when_others_remove_too),
+		scratch_test(many_remove_the_same_tree),
 		scratch_test(nothing_is_replaced),
 		scratch_test(nor_where_the_file_system_does_not_help),
 		scratch_test(below_a_directory_no_path_leads_out),

@@ -94,6 +94,16 @@ status=$?
 last='fleetlab list >/dev/full'
 check 'a result that cannot be written is an error' exited 1
 
+# Closed descriptors: nothing that is opened takes their place
+"$FLEETLAB" doctor <&- >"$SCRATCH/out" 2>"$SCRATCH/err"
+status=$?
+last='fleetlab doctor <&-'
+check 'without a standard input programs start all the same' out_has '^ok *qemu features'
+"$FLEETLAB" run null --profile smoke -e evidence <&- >&- 2>&-
+status=$?
+last='fleetlab run null <&- >&- 2>&-'
+check 'a result for nobody is an error' exited 1
+
 # QEMU: missing, not QEMU, too old
 mkdir "$SCRATCH/bin"
 for program in /usr/sbin/* /usr/bin/* /sbin/* /bin/*; do

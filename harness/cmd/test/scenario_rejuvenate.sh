@@ -78,6 +78,15 @@ check 'what cannot be run is told' err_has 'cannot run /no/such/program'
 fl rejuvenate --method telepathy
 check 'an unknown method is refused' exited 1
 check 'with a remedy' has_remedy
+fl fleet exec g2 -- mv /sbin/fleetlab-guest /sbin/away
+check 'a guest loses what it is watched with' exited 0
+fl rejuvenate --watch
+check 'then it cannot be watched' exited 1
+check 'when others are already' err_has 'connecting to each guest'
+fl fleet exec g0 -- sh -c 'cat /proc/[0-9]*/cmdline | tr "\0" " "'
+check 'which tell what runs there' out_has 'qemu-ga'
+check 'and of the watch nothing stays' not out_has 'echo --port'
+check 'the same boots go on' same_boots
 fl fleet list
 check 'the fleet is whole' out_has 'g2 .* up '
 fl fleet down

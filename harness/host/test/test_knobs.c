@@ -120,6 +120,45 @@ static void killed_owner_is_cleaned_up_after(void **state)
 	assert_int_equal(json_array_size(warnings), 0);
 }
 
+/* A child that does `body`, and stands still before it. */
+static pid_t traced(int (*body)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+			_exit(3);
+		raise(SIGSTOP);
+		_exit(body());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (!WIFSTOPPED(status)) {
+		print_message("no ptrace here\n");
+		skip();
+	}
+	return pid;
+}
+
+/* Goes on for so many stops, two a system call; false when it has ended before, with *status. */
+static bool step(pid_t pid, int stops, int *status)
+{
+	for (int i = 0; i < stops; i++) {
+		ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
+		assert_int_equal(waitpid(pid, status, 0), pid);
+		if (!WIFSTOPPED(*status))
+			return false;
+	}
+	return true;
+}
+
+static int borrow_or_fail(void)
+{
+	return knob_borrow(KSM_RUN, "1") ? 2 : 0;
+}
+
 /*
  * Killed at every system call of knob_borrow(), one after the other: whatever has happened by then,
  * recovery leaves the old value and no journal. This covers in particular "on disk, not yet
@@ -133,26 +172,9 @@ static void killed_at_every_system_call(void **state)
 	(void)state;
 	for (int stop_at = 1; !reached_end; stop_at++) {
 		int status;
-		pid_t pid = fork();
+		pid_t pid = traced(borrow_or_fail);
 
-		assert_true(pid >= 0);
-		if (pid == 0) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-				_exit(3);
-			raise(SIGSTOP);
-			_exit(knob_borrow(KSM_RUN, "1") ? 2 : 0);
-		}
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		if (!WIFSTOPPED(status)) {
-			print_message("no ptrace here\n");
-			skip();
-		}
-		for (int stops = 0; stops < stop_at && !reached_end; stops++) {
-			ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
-			assert_int_equal(waitpid(pid, &status, 0), pid);
-			reached_end = !WIFSTOPPED(status);
-		}
+		reached_end = !step(pid, stop_at, &status);
 		if (!reached_end)
 			child_kill(pid);
 		_cleanup_free_ char *path = scratch_path("root" KSM_RUN);
@@ -167,6 +189,62 @@ static void killed_at_every_system_call(void **state)
 	}
 	assert_true(changed_before_kill > 0);
 	assert_true(journalled_unchanged > 0);
+}
+
+static int list_or_fail(void)
+{
+	json_t *entries;
+
+	return knobs_list(&entries) ? 2 : 0;
+}
+
+/* Others read the journal without its lock, and whoever gives back the last knob removes it: at
+ * every system call of the reading, one after the other. */
+static void journal_removed_at_every_system_call(void **state)
+{
+	_cleanup_free_ char *path = scratch_path("run/knobs.json");
+	bool reached_end = false;
+
+	(void)state;
+	for (int stop_at = 1; !reached_end; stop_at++) {
+		int status;
+		pid_t pid;
+
+		scratch_write("run/knobs.json", "[]", 0644);
+		pid = traced(list_or_fail);
+		reached_end = !step(pid, stop_at, &status);
+		assert_int_equal(unlink(path), 0);
+		if (!reached_end) {
+			ptrace(PTRACE_CONT, pid, NULL, NULL);
+			assert_int_equal(waitpid(pid, &status, 0), pid);
+		}
+		assert_int_equal(status, 0);
+		assert_true(stop_at < 1000);
+	}
+}
+
+/* What a living owner has must not be given back because it cannot be looked at. */
+static void an_owner_out_of_sight_is_not_dead(void **state)
+{
+	_cleanup_free_ char *boot = fs_read_line("/proc/sys/kernel/random/boot_id");
+	_cleanup_free_ char *owner = scratch_path("run/out-of-sight");
+	_cleanup_free_ char *journal =
+		format_string("[{\"path\": \"" KSM_RUN "\", \"old\": \"0\", \"value\": \"1\", "
+			      "\"owner\": \"out-of-sight\", \"boot_id\": \"%s\"}]",
+			boot);
+	_cleanup_json_ json_t *entries = NULL;
+
+	(void)state;
+	set_knob(KSM_RUN, "1\n");
+	scratch_write("run/knobs.json", journal, 0644);
+	assert_int_equal(symlink(owner, owner), 0); /* cannot be opened, and is there */
+	assert_ok(knobs_recover(NULL));
+	assert_knob(KSM_RUN, "1");
+	assert_ok(knobs_list(&entries));
+	assert_true(json_is_true(json_object_get(json_array_get(entries, 0), "alive")));
+	assert_int_equal(unlink(owner), 0);
+	assert_ok(knobs_recover(NULL));
+	assert_knob(KSM_RUN, "0");
 }
 
 static void second_owner_is_told_who_has_it(void **state)
@@ -325,6 +403,8 @@ int main(void)
 		TEST(fewer_huge_pages_are_given_back_too),
 		TEST(killed_owner_is_cleaned_up_after),
 		TEST(killed_at_every_system_call),
+		TEST(journal_removed_at_every_system_call),
+		TEST(an_owner_out_of_sight_is_not_dead),
 		TEST(second_owner_is_told_who_has_it),
 		TEST(foreign_change_is_not_clobbered),
 		TEST(choice),

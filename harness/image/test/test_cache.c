@@ -2,6 +2,7 @@
 #include "harness/image/cache.h"
 #include "harness/base/test/child.h"
 #include "harness/base/test/scratch_cache.h"
+#include "harness/image/image.h"
 #include "harness/image/test/refusal.h"
 
 #include <dirent.h>
@@ -202,6 +203,49 @@ static void test_failure_leaves_nothing(void **state)
 	assert_int_equal(builds, 2);
 }
 
+static char *obtain_payload(const char *kind, const char *payload, bool fresh)
+{
+	_cleanup_(cache_deinit) struct cache cache;
+	_cleanup_(cache_entry_deinit) struct cache_entry entry = {0};
+	_cleanup_json_ json_t *spec = specification(kind);
+
+	cache_init(&cache);
+	cache.fresh = fresh;
+	assert_ok(cache_obtain(&cache, kind, spec, build_payload, payload, &entry));
+	return take_ptr(entry.directory);
+}
+
+static bool is_there(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
+/* Guests may run on what was built anew; what nothing names goes when something is removed. */
+static void test_removal_takes_what_no_manifest_names(void **state)
+{
+	static const char left[] = "images/0123456789abcdef0123456789abcdef/payload";
+	_cleanup_free_ char *old = obtain_payload("tiny", "old", false);
+	_cleanup_free_ char *new = obtain_payload("tiny", "new", true);
+	_cleanup_free_ char *other = obtain_payload("other", "other", false);
+	_cleanup_free_ char *killed = scratch_path(left);
+	_cleanup_free_ char *lock = scratch_path("images/lock");
+	size_t removed;
+
+	(void)state;
+	scratch_write(left, "of a builder that was killed", 0444);
+	assert_error(image_remove("none", &removed), "there is no image");
+	assert_true(is_there(old) && is_there(new) && is_there(killed));
+	assert_ok(image_remove("tiny", &removed));
+	assert_int_equal(removed, 1);
+	assert_false(is_there(old) || is_there(new) || is_there(killed));
+	assert_true(is_there(other) && is_there(lock));
+	scratch_write(left, "again", 0444);
+	assert_ok(image_remove_all(false, &removed));
+	assert_int_equal(removed, 1);
+	assert_false(is_there(other) || is_there(killed));
+	assert_true(is_there(lock));
+}
+
 /* ---- more than one process ---- */
 
 static int told[2], go[2];
@@ -352,6 +396,7 @@ int main(void)
 		TEST(test_same_content_is_shared),
 		TEST(test_damage_is_found_and_repaired),
 		TEST(test_failure_leaves_nothing),
+		TEST(test_removal_takes_what_no_manifest_names),
 		TEST(test_second_builder_waits),
 		TEST(test_waiting_has_a_deadline),
 		TEST(test_killed_builder_is_swept),

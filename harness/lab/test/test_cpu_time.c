@@ -87,6 +87,71 @@ static void everybody_counts_once(void **state)
 	assert_int_equal(run_body(counts_everybody_once, NULL, false), 0);
 }
 
+/* ---- reaped while all are read ---- */
+
+/* A process that reaps its child when it is told to. */
+static struct {
+	pid_t pid;
+	int tell[2], told[2];
+} reaper;
+
+/* In place of libc's: of each process, when what /proc tells of it has been read. Then, for once,
+ * the reaper reaps its child, whose number is larger and which has not been read yet. */
+int clock_getcpuclockid(pid_t pid, clockid_t *clock)
+{
+	char byte = 'r';
+
+	if (pid == reaper.pid) {
+		reaper.pid = 0;
+		if (write(reaper.tell[1], &byte, 1) != 1 || read(reaper.told[0], &byte, 1) != 1)
+			abort();
+	}
+	*clock = (clockid_t)(~(unsigned int)pid << 3 | 2); /* CPUCLOCK_SCHED of a process */
+	return 0;
+}
+
+static void __attribute__((noreturn)) reap_when_told(void)
+{
+	pid_t child = worker(NULL, false);
+	char byte = 'w';
+
+	if (child < 0 || write(reaper.told[1], &byte, 1) != 1 ||
+		read(reaper.tell[0], &byte, 1) != 1 || waitpid(child, NULL, 0) != child ||
+		write(reaper.told[1], &byte, 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static int counts_who_is_reaped_meanwhile(void *context)
+{
+	double lab[2];
+	char byte;
+	pid_t pid;
+
+	(void)context;
+	check_ok(cpu_time_lab(&lab[0]));
+	check(pipe2(reaper.tell, O_CLOEXEC) == 0 && pipe2(reaper.told, O_CLOEXEC) == 0);
+	pid = fork();
+	check(pid >= 0);
+	if (pid == 0)
+		reap_when_told();
+	check(read(reaper.told[0], &byte, 1) == 1);
+	reaper.pid = pid;
+	check_ok(cpu_time_lab(&lab[1]));
+	check(reaper.pid == 0);
+	check(lab[1] - lab[0] >= WORK_S - TICK_S);
+	kill(pid, SIGKILL);
+	check(waitpid(pid, NULL, 0) == pid);
+	return 0;
+}
+
+static void who_is_reaped_meanwhile_counts(void **state)
+{
+	skip_without_root();
+	assert_int_equal(run_body(counts_who_is_reaped_meanwhile, NULL, false), 0);
+}
+
 static void a_listing_of_elsewhere_is_read_with_care(void **state)
 {
 	static const char listing[] = "1 (init) S 0 1 1 0 -1 0 0 0 0 0 10 20 300 400 20 0 1 0 1\n"
@@ -112,6 +177,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		lab_test(everybody_counts_once),
+		lab_test(who_is_reaped_meanwhile_counts),
 		cmocka_unit_test(a_listing_of_elsewhere_is_read_with_care),
 	};
 

@@ -2,12 +2,16 @@
  * against servers that lie. */
 #include "workloads/host/test/guest_program.h"
 #include "workloads/guest/echo_format.h"
+#include "workloads/host/client.h"
 #include "workloads/host/stream.h"
 
 #include <arpa/inet.h>
 #include <math.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
 
 #define STOP_MS 60
 
@@ -301,6 +305,54 @@ static void a_probe_counts_each_answer_once(void **state)
 	probe_series_deinit(&series);
 }
 
+/* ---- a client that is preempted ---- */
+
+#define AWAY_NS 20000000
+
+/* How often who reads CLOCK_REALTIME is kept from the processor before it can, and how often it has
+ * been read since. */
+static _Atomic int absences, readings;
+
+/* In place of libc's. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	if (clock == CLOCK_REALTIME) {
+		readings++;
+		if (absences > 0 && absences--)
+			nanosleep(&(struct timespec){0, AWAY_NS}, NULL);
+	}
+	return (int)syscall(SYS_clock_gettime, clock, now);
+}
+
+/* Once, and more often than anybody would try again. */
+static void nothing_arrives_before_it_is_sent(void **state)
+{
+	static const int times[] = {0, 1, 1000};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	uint16_t port;
+	int fd = listen_somewhere(SOCK_DGRAM, &port);
+
+	(void)state;
+	to.sin_port = htons(port);
+	assert_ok(client_want_arrival_times(fd));
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+		struct pollfd ready = {.fd = fd, .events = POLLIN};
+		int64_t sent_ns = clock_now_ns(), arrived_ns = 0;
+		char byte;
+
+		assert_int_equal(sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+		assert_int_equal(poll(&ready, 1, TEST_TIMEOUT_MS), 1);
+		readings = 0;
+		absences = times[i];
+		assert_int_equal(client_receive(fd, &byte, 1, &arrived_ns), 1);
+		assert_true(arrived_ns >= sent_ns && arrived_ns <= clock_now_ns());
+		assert_true(
+			absences > 0 || readings > times[i]); /* tried again, but not for ever */
+		absences = 0;
+	}
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +363,7 @@ int main(void)
 		cmocka_unit_test(a_stream_stalls_and_lives_on),
 		cmocka_unit_test(a_stream_with_a_wrong_record_is_broken),
 		cmocka_unit_test(a_probe_counts_each_answer_once),
+		cmocka_unit_test(nothing_arrives_before_it_is_sent),
 	};
 
 	return cmocka_run_group_tests(tests, become_subreaper, NULL);

@@ -250,6 +250,44 @@ static void is_not_met_by_the_dead(void **state)
 	region_close(region);
 }
 
+/* ---- a joiner that is kept from the processor ---- */
+
+static const _Atomic uint64_t *beating; /* a nap lasts until this has changed, and for long */
+
+/* In place of libc's. */
+int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+	const struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
+
+	if (beating) {
+		uint64_t before = atomic_load(beating), end = deadline_in_ms(PEER_TIMEOUT_MS);
+
+		while (atomic_load(beating) == before || clock_now() < end)
+			sched_yield();
+		beating = NULL;
+	}
+	return ppoll(fds, count, timeout_ms < 0 ? NULL : &timeout, NULL);
+}
+
+/* Who wakes up when the time of the proof is over has no proof yet. */
+static void a_late_joiner_takes_nobodys_place(void **state)
+{
+	struct region_options options = scratch_options(*state, 1, false);
+	pid_t pid = start_member(state, 1, false, sleep_through, NULL);
+	struct region *region = scratch_open(state, 0, false);
+	struct region_member *taken = &region->header->members[1];
+
+	await_word(&taken->state, MEMBER_STARTING, pid);
+	options.address = UINT64_C(0x7d0000000000);
+	beating = &taken->heartbeat;
+	assert_int_equal(try_open(state, options), SHM_INVALID);
+	assert_non_null(strstr(shm_message(), "it is alive"));
+	assert_null(beating);
+	end_member(pid);
+	assert_int_equal(try_open(state, options), SHM_OK);
+	region_close(region);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
 
 int main(void)
@@ -267,6 +305,7 @@ int main(void)
 		TEST(the_host_declares_gone),
 		TEST(waits_for_members_until_the_deadline),
 		TEST(is_not_met_by_the_dead),
+		TEST(a_late_joiner_takes_nobodys_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,10 +124,11 @@ function Trend({ chosen, query }) {
 	const made = useMemo(() => {
 		if (!data) return null;
 		const points = data.points ?? [];
+		const hosts = new Set(points.map((p) => p.host)).size > 1;
 		const many = new Set(points.map((p) => p.settings)).size > 1;
 		const by = new Map();
 		points.forEach((p) => {
-			const name = many ? `settings ${String(p.settings).slice(0, 6)}` : chosen.variant;
+			const name = [hosts && hostName(p.host), many && `settings ${String(p.settings).slice(0, 6)}`].filter(Boolean).join(', ') || chosen.variant;
 			if (!by.has(name)) by.set(name, []);
 			by.get(name).push({
 				x: p.started_s,
@@ -135,17 +136,19 @@ function Trend({ chosen, query }) {
 				low: p.low,
 				high: p.high,
 				href: href('run', p.run),
-				tip: `${time(new Date(p.started_s * 1000).toISOString())}, ${count(p.n, 'trial')}\ncommit ${p.commit}, Linux ${p.kernel}, QEMU ${p.qemu}`,
+				tip: `${time(new Date(p.started_s * 1000).toISOString())}, ${count(p.n, 'trial')}${hosts ? `, ${hostName(p.host)}` : ''}\ncommit ${p.commit}, Linux ${p.kernel}, QEMU ${p.qemu}`,
 			});
 		});
+		const of = (mark) => (hosts ? ` (${hostName(mark.host)})` : '');
 		const marks = [
-			...(data.annotations ?? []).map((a) => ({ x: a.started_s, text: points.length > 60 && (data.annotations.length > 12) ? '' : `${a.what} ${short(a.to)}`, kind: 'new' })),
-			...(data.changes ?? []).map((c) => ({ x: c.started_s, text: change(c.effect), kind: 'change' })),
+			...(data.annotations ?? []).map((a) => ({ x: a.started_s, text: points.length > 60 && (data.annotations.length > 12) ? '' : `${a.what} ${short(a.to)}${of(a)}`, kind: 'new' })),
+			...(data.changes ?? []).map((c) => ({ x: c.started_s, text: `${change(c.effect)}${of(c)}`, kind: 'change' })),
 		];
 		const last = points.length ? median(points.slice(-20).map((p) => p.median)) : undefined;
 		const from = data.changes?.length ? data.changes[data.changes.length - 1].after : last;
-		const bands = data.noise && from !== undefined ? [{ low: from * data.noise.ratio_low, high: from * data.noise.ratio_high, text: `A/A noise, ${count(data.noise.nights, 'night')}` }] : [];
-		return { series: [...by].map(([label, list], i) => ({ label, points: list, colour: i, line: list.length < 400 })), marks, bands };
+		// What A/A reads is of one host; around which of several levels it lies cannot be told.
+		const bands = data.noise && from !== undefined && !hosts ? [{ low: from * data.noise.ratio_low, high: from * data.noise.ratio_high, text: `A/A noise, ${count(data.noise.nights, 'night')}` }] : [];
+		return { hosts, series: [...by].map(([label, list], i) => ({ label, points: list, colour: i, line: list.length < 400 })), marks, bands };
 	}, [data, chosen]);
 	const x = useMemo(() => ({ label: 'started (UTC)', time: true }), []);
 	if (!data) return <Waiting state={state} what="the trend" />;
@@ -162,6 +165,11 @@ function Trend({ chosen, query }) {
 			</h2>
 			{state.error && <Notice kind="bad">Not up to date: {state.error.message}</Notice>}
 			<Chart id="trend" title={title} series={made.series} x={x} y={{ label: chosen.metric, unit: data.unit }} marks={made.marks} bands={made.bands} query={query} height={340} note="Solid lines: change points. Dashed: a new commit, kernel, QEMU, microcode or settings. A mark is a run: click it." />
+			{made.hosts && (
+				<Notice>
+					These are runs of several hosts. Each is judged by its own runs only: that two hosts differ is no change. One alone: choose it above.
+				</Notice>
+			)}
 			{data.points?.length < data.total && (
 				<p>
 					These are the latest {data.points.length} of {count(data.total, 'run')}.{' '}
@@ -176,13 +184,14 @@ function Trend({ chosen, query }) {
 				Change points <small>{changes.length ? changes.length : 'none found'}</small>
 			</h2>
 			{changes.length > 0 && (
-				<Table caption="Change points" className="dense" head={['since', 'run', { text: 'before', class: 'num' }, { text: 'after', class: 'num' }, { text: 'effect', class: 'num' }, 'is', { text: 'p', class: 'num' }, 'new the same night']}>
+				<Table caption="Change points" className="dense" head={['since', 'run', ...(made.hosts ? ['host'] : []), { text: 'before', class: 'num' }, { text: 'after', class: 'num' }, { text: 'effect', class: 'num' }, 'is', { text: 'p', class: 'num' }, 'new the same night']}>
 					{[...changes].reverse().map((c) => (
 						<tr key={c.index}>
 							<td>{day(c.started_s)}</td>
 							<td>
 								<RunLink id={c.run} />
 							</td>
+							{made.hosts && <td>{hostName(c.host)}</td>}
 							<td class="num">{value(c.before, data.unit)}</td>
 							<td class="num">{value(c.after, data.unit)}</td>
 							<td class="num">
@@ -199,7 +208,7 @@ function Trend({ chosen, query }) {
 			{(data.annotations?.length ?? 0) > 0 && (
 				<details>
 					<summary>{count(data.annotations.length, 'thing')} that were new</summary>
-					<Table caption="What was new" className="dense" head={['since', 'what', 'from', 'to', 'run']}>
+					<Table caption="What was new" className="dense" head={['since', 'what', 'from', 'to', 'run', ...(made.hosts ? ['host'] : [])]}>
 						{[...data.annotations].reverse().slice(0, 200).map((a, i) => (
 							<tr key={i}>
 								<td>{day(a.started_s)}</td>
@@ -209,6 +218,7 @@ function Trend({ chosen, query }) {
 								<td>
 									<RunLink id={a.run} />
 								</td>
+								{made.hosts && <td>{hostName(a.host)}</td>}
 							</tr>
 						))}
 					</Table>
@@ -216,7 +226,7 @@ function Trend({ chosen, query }) {
 			)}
 			{data.noise && (
 				<p class="quiet">
-					A/A on this host: a variant against itself reads {interval(1, data.noise.ratio_low, data.noise.ratio_high, 'x')} over {count(data.noise.nights, 'night')}.{' '}
+					A/A on the host of the nights: a variant against itself reads {interval(1, data.noise.ratio_low, data.noise.ratio_high, 'x')} over {count(data.noise.nights, 'night')}.{' '}
 					<Link to={['compare']}>Compare two runs</Link>
 				</p>
 			)}
@@ -224,6 +234,8 @@ function Trend({ chosen, query }) {
 	);
 }
 
+// As in the list of hosts to choose from.
+const hostName = (hash) => `host ${String(hash).slice(0, 6)}`;
 const short = (text) => String(text ?? '').slice(0, 18);
 
 function median(values) {
