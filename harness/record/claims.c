@@ -96,6 +96,20 @@ const json_t *claim_deciding_test(const json_t *claim)
 	return json_array_get(json_object_get(claim, "tests"), claim_test_at(claim, 0));
 }
 
+const json_t *claim_headline_test(const json_t *claim)
+{
+	const json_t *deciding = claim_deciding_test(claim), *test;
+	size_t i;
+
+	if (strcmp(json_text(deciding, "verdict"), "not-run") != 0)
+		return deciding;
+	json_array_foreach (json_object_get(claim, "tests"), i, test) {
+		if (json_object_get(test, "measured"))
+			return test;
+	}
+	return deciding;
+}
+
 /* A part that was not run leaves the whole open when other parts were. */
 static const char *verdict_of(const json_t *claim, const json_t *deciding, const json_t *results)
 {

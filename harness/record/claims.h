@@ -87,6 +87,10 @@ struct error *claims_grade(const json_t *record, const json_t *paper, json_t **c
  * has none where that is that it was not run. Borrowed. */
 const json_t *claim_deciding_test(const json_t *claim);
 
+/* What stands for a claim in one line: the test that decided it or, where that is one that was not
+ * run, the first that was measured, which has to be named beside the reason. Borrowed. */
+const json_t *claim_headline_test(const json_t *claim);
+
 /* The index of the test that is shown at that place: the one that decided, then the others. */
 size_t claim_test_at(const json_t *claim, size_t place);
 

@@ -120,12 +120,18 @@ static char *claim_text(const json_t *claim)
 	return format_string("**%s**: %s (%s)", id, text, source);
 }
 
-/* Of several tests, the one that these figures are of; and the reason. */
-static char *why_text(const json_t *claim, const json_t *test)
+/* The reason, behind the test that it is of where there are several; and before that the test whose
+ * figures are shown, where the one that decided was not run and has none. */
+static char *why_text(const json_t *claim, const json_t *shown)
 {
+	const json_t *deciding = claim_deciding_test(claim);
 	bool several = json_array_size(json_object_get(claim, "tests")) > 1;
-	_cleanup_free_ char *title = test_title(test);
-	_cleanup_free_ char *full = format_string("%s%s%s", several ? title : "",
+	_cleanup_free_ char *of = test_title(shown);
+	_cleanup_free_ char *title = test_title(deciding);
+	_cleanup_free_ char *first =
+		shown == deciding ? format_string("%s", "")
+				  : format_string("%s: %s; ", of, json_text(shown, "verdict"));
+	_cleanup_free_ char *full = format_string("%s%s%s%s", first, several ? title : "",
 		several && *title ? "; " : "", json_text(claim, "reason"));
 
 	return markdown_text(full);
@@ -133,7 +139,7 @@ static char *why_text(const json_t *claim, const json_t *test)
 
 static void add_claim(json_t *table, const json_t *claim)
 {
-	const json_t *test = claim_deciding_test(claim);
+	const json_t *test = claim_headline_test(claim);
 	_cleanup_free_ char *text = claim_text(claim);
 	_cleanup_free_ char *why = why_text(claim, test);
 	_cleanup_free_ char *verdict =

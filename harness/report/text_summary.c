@@ -54,7 +54,7 @@ static void put_published(const json_t *claim, char *out)
 
 static void put_line(const struct page *page, const json_t *claim)
 {
-	const json_t *test = claim_deciding_test(claim);
+	const json_t *test = claim_headline_test(claim);
 	const char *verdict = json_text(claim, "verdict");
 	char published[FIGURE_SIZE], measured[FIGURE_SIZE];
 	const struct cell cells[] = {

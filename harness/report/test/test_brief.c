@@ -1,6 +1,7 @@
 /* Reports tell what is emulated of the tables it concerns, and in brief no more than claims and
  * published tables. */
 #include "harness/report/test/rendering.h"
+#include "harness/record/samples.h"
 #include "harness/record/test/synthetic.h"
 
 #include <sys/stat.h>
@@ -226,6 +227,27 @@ static void test_a_claims_row_is_of_the_test_that_decided(void **state)
 	assert_non_null(strstr(other, "2 x [2, 2]"));
 }
 
+/* Without the trials of one of them there is still a figure, of the test that was measured. */
+static void test_what_was_measured_stands_beside_what_was_not(void **state)
+{
+	json_t *json = synthetic_downtimes(1);
+	json_t *trials = json_object_get(json, "trials");
+	const struct report_options options = {.width = 200, .brief = true};
+
+	(void)state;
+	for (size_t i = json_array_size(trials); i-- > 0;) {
+		if (strcmp(json_text(json_array_get(trials, i), "variant"), "blanket") == 0)
+			json_array_remove(trials, i);
+	}
+	_cleanup_record_ struct record *record = made(json);
+	_cleanup_free_ char *text = render(record, REPORT_MARKDOWN, &options);
+	_cleanup_free_ char *row = line_with(text, "| **D3b**: ", "inconclusive");
+
+	assert_non_null(strstr(row, "2 x [2, 2]"));
+	assert_non_null(strstr(row, "Xen-Nest over VMBeam: "));
+	assert_non_null(strstr(row, "Xen-Blanket over Xen-Nest; no trial of blanket"));
+}
+
 /* What is logged after a report must not come before its end. */
 static void test_a_report_is_written_when_it_is_done(void **state)
 {
@@ -258,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_one_paper_needs_no_summary),
 		cmocka_unit_test(test_brief_markdown_is_for_a_readme),
 		cmocka_unit_test(test_a_claims_row_is_of_the_test_that_decided),
+		cmocka_unit_test(test_what_was_measured_stands_beside_what_was_not),
 		cmocka_unit_test(test_a_report_is_written_when_it_is_done),
 	};
 
