@@ -115,6 +115,12 @@ struct error *index_runs(struct index *index, const struct index_filter *filter,
  * "trials"}]. *run is NULL when the index does not have this id. */
 struct error *index_run(struct index *index, const char *id, json_t **run);
 
+/* The run that graded most of a paper's claims (a verdict other than not-run), the newest of
+ * equals, among the latest INDEX_FULLEST_AMONG runs of its mechanism: {"run", "graded"}. *run is
+ * NULL when none of them graded any. */
+#define INDEX_FULLEST_AMONG 1000
+struct error *index_fullest_run(struct index *index, const char *paper, json_t **run);
+
 /*
  * The matrix of the front page: [{"claim", "paper", "latest": V, "before": V, "changed"}] with V =
  * {"run", "started", "verdict", "reason", "measured", "low", "high", "unit", "published",

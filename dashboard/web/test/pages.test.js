@@ -145,6 +145,16 @@ describe('what they say', () => {
 		});
 	});
 
+	test('paper: the run that graded most is shown, and it is said where newer ones did not', () =>
+		visit('#/paper/D', async (page) => {
+			const shown = await page.locator('main a.id').first().textContent();
+			const verdicts = await page.locator('table.claims tbody td:nth-child(2)').allTextContents();
+			const graded = verdicts.filter((v) => v !== 'not-run').length;
+			assert.ok(graded > 1);
+			assert.ok((await page.locator('table.paper td.num a').count()) > 1);
+			assert.match(await page.textContent('main .facts'), new RegExp(`${shown}.*it graded the most claims, ${graded} of ${verdicts.length};`));
+		}));
+
 	test('paper: published beside measured, each measured cell a link to its claim', () =>
 		visit(`#/paper/C?run=${RUN_C}`, async (page) => {
 			const row = page.locator('tr', { hasText: 'shm-polling' }).first();
