@@ -10,6 +10,7 @@
 #include "harness/report/basis.h"
 #include "harness/report/formats.h"
 #include "harness/report/series.h"
+#include "mechanisms/mechanism.h"
 
 #include <math.h>
 #include <string.h>
@@ -359,6 +360,8 @@ struct error *api_paper_get(struct ask *ask, struct answer **answer)
 	if (err)
 		return api_not_found(ask, err);
 	copy_fields(about, paper, fields, ARRAY_SIZE(fields));
+	json_object_set_new(about, "implemented",
+		json_boolean(mechanism_find(json_text(paper, "mechanism")) != NULL));
 	json_object_set(shown, "tables", json_object_get(paper, "tables"));
 	try_(hold_for(ask, paper, NULL, &held));
 	if (held)

@@ -5,6 +5,7 @@
 #include "harness/record/claims.h"
 #include "harness/record/paper.h"
 #include "harness/record/samples.h"
+#include "mechanisms/mechanism.h"
 
 #include <string.h>
 
@@ -165,6 +166,8 @@ struct error *api_papers_get(struct ask *ask, struct answer **answer)
 		try_(paper_load(paper_id_at(i), &paper));
 		for (size_t f = 0; f < ARRAY_SIZE(fields); f++)
 			json_object_set(shown, fields[f], json_object_get(paper, fields[f]));
+		json_object_set_new(shown, "implemented",
+			json_boolean(mechanism_find(json_text(paper, "mechanism")) != NULL));
 		json_array_append_new(papers, shown);
 	}
 	return give(answer, json_pack("{s:O}", "papers", papers));

@@ -131,6 +131,17 @@ static void test_a_paper_is_shown_by_the_run_that_graded_most(void **state)
 	assert_string_equal(json_text(json_object_get(asked, "run"), "id"), narrow);
 }
 
+/* Nothing is offered to run where the build has not what it takes. */
+static void test_papers_say_whether_this_build_has_them(void **state)
+{
+	_cleanup_json_ json_t *ours = get_json("papers/C", 200);
+	_cleanup_json_ json_t *other = get_json("papers/A", 200);
+
+	(void)state;
+	assert_true(json_is_true(json_object_get(json_object_get(ours, "paper"), "implemented")));
+	assert_true(json_is_false(json_object_get(json_object_get(other, "paper"), "implemented")));
+}
+
 static void test_every_resource_answers(void **state)
 {
 	static const char *const paths[] = {"", "papers", "papers/C", "papers/c", "papers/D",
@@ -756,6 +767,7 @@ int main(void)
 		server_test(test_overview_is_a_matrix),
 		server_test(test_a_claim_leads_to_its_samples),
 		server_test(test_a_paper_is_shown_by_the_run_that_graded_most),
+		server_test(test_papers_say_whether_this_build_has_them),
 		server_test(test_every_resource_answers),
 		server_test(test_a_trend_has_a_point_a_night),
 		server_test(test_reports_have_their_types),

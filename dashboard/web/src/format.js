@@ -147,6 +147,14 @@ export function ofTest(test) {
 	};
 }
 
+// What measures a claim until it is decided: a run of its own begins anew, so that its budget is for
+// the trials there are and for those still wanted, rounded up to 5 minutes.
+export function decideCommand({ command, forecast, wall_s: spent = 0 }) {
+	if (!command || !known(forecast?.seconds)) return undefined;
+	const minutes = 5 * Math.ceil((spent + forecast.seconds) / 300);
+	return `${command} --until-decided --budget ${minutes}m`;
+}
+
 // The test that gave a claim its verdict and reason: whose figures belong beside them.
 export function decidingTest(claim) {
 	return claim.tests?.[claim.decided_by ?? 0] ?? {};

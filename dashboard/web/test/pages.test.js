@@ -155,6 +155,17 @@ describe('what they say', () => {
 			assert.match(await page.textContent('main .facts'), new RegExp(`${shown}.*it graded the most claims, ${graded} of ${verdicts.length};`));
 		}));
 
+	test('commands that are offered are whole, and none is for what this build lacks', async () => {
+		await visit('#/claim/D8', async (page) => {
+			const again = await page.locator('.facts .command code').textContent();
+			const decide = await page.locator('.notice .command code').textContent();
+			assert.match(again, /^fleetlab run zerocopy --only D8 --profile .* -p /);
+			assert.ok(decide.startsWith(`${again} --until-decided --budget `), decide);
+		});
+		for (const path of ['#/paper/E', '#/claim/E1'])
+			await visit(path, async (page) => assert.equal(await page.locator('main .command').count(), 0));
+	});
+
 	test('paper: published beside measured, each measured cell a link to its claim', () =>
 		visit(`#/paper/C?run=${RUN_C}`, async (page) => {
 			const row = page.locator('tr', { hasText: 'shm-polling' }).first();

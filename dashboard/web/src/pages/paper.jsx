@@ -59,10 +59,12 @@ export function Paper({ words, query }) {
 						['verdicts', <Tally verdicts={verdicts} />],
 					]}
 				/>
-			) : (
+			) : paper.implemented ? (
 				<Notice>
 					No run has this mechanism ({paper.mechanism}) yet: <Command text={`fleetlab run ${paper.mechanism}`} />
 				</Notice>
+			) : (
+				<Notice>This build does not have the mechanism ({paper.mechanism}), and no record of another build that has it is here.</Notice>
 			)}
 			{tables.map((table) => (
 				<PaperTable key={table.id} table={table} run={run} claims={claims} />
