@@ -207,6 +207,7 @@ describe('what they say', () => {
 				assert.match(await row.textContent(), /\+1\d.*worse.*commit/);
 				await page.waitForSelector('h2:has-text("Nights")');
 				const text = await page.textContent('main');
+				assert.match(text, /completeFORCED/);
 				assert.match(text, /3 of 4drills caught/);
 				assert.match(text, /1 nightuntil told, median/);
 				assert.match(text, /2false alarms among 28 controls/);
