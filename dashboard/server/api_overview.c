@@ -26,6 +26,32 @@ static void count_verdict(json_t *verdicts, const json_t *row)
 	json_object_set_new(verdicts, verdict, json_integer(before + 1));
 }
 
+/* On which side of its limit the claim's bounds want a figure: NULL when it has none, or both. */
+static const char *limit_of(const json_t *claim)
+{
+	bool most = false, least = false;
+	const json_t *test;
+	size_t i;
+
+	json_array_foreach (json_object_get(claim, "tests"), i, test) {
+		most = most || json_object_get(test, "at_most");
+		least = least || json_object_get(test, "at_least");
+	}
+	if (most == least)
+		return NULL;
+	return most ? "at most" : "at least";
+}
+
+/* What is published for a bound is a limit, which the index does not know. */
+static void add_limit(const json_t *row, const char *which, const json_t *claim)
+{
+	json_t *verdict = json_object_get(row, which);
+	const char *limit = limit_of(claim);
+
+	if (limit && strcmp(json_text(verdict, "kind"), "bound") == 0)
+		json_object_set_new(verdict, "limit", json_string(limit));
+}
+
 /* What a matrix needs of a paper, with the rows of its claims. */
 static json_t *paper_row(const json_t *paper, const json_t *rows)
 {
@@ -45,6 +71,8 @@ static json_t *paper_row(const json_t *paper, const json_t *rows)
 			continue;
 		claim = paper_claim(paper, json_text(row, "claim"));
 		count_verdict(verdicts, row);
+		add_limit(row, "latest", claim);
+		add_limit(row, "before", claim);
 		json_object_set(row, "id", json_object_get(row, "claim"));
 		json_object_set(row, "text", json_object_get(claim, "text"));
 		json_array_append(claims, row);

@@ -123,9 +123,10 @@ struct error *index_fullest_run(struct index *index, const char *paper, json_t *
 
 /*
  * The matrix of the front page: [{"claim", "paper", "latest": V, "before": V, "changed"}] with V =
- * {"run", "started", "verdict", "reason", "measured", "low", "high", "unit", "published",
- * "comparable", "host"}: the two latest runs that have a verdict other than not-run. A claim that
- * no run has tried has neither, one that a single run has tried no "before". `host` may be NULL.
+ * {"run", "started", "verdict", "reason", "kind", "measured", "low", "high", "unit", "published",
+ * "published_low", "published_high", "comparable", "host"}: the two latest runs that have a verdict
+ * other than not-run. A claim that no run has tried has neither, one that a single run has tried no
+ * "before". `host` may be NULL.
  */
 struct error *index_overview(struct index *index, const char *host, json_t **claims);
 

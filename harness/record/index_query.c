@@ -175,8 +175,10 @@ static struct error *overview_of(
 	set_string(values, "host", host);
 	try_(index_query(index,
 		"SELECT runs.id AS run, runs.started AS started, c.verdict AS verdict,"
-		" reasons.value AS reason, c.measured AS measured, c.low AS low, c.high AS high,"
-		" c.unit AS unit, c.published AS published, c.comparable AS \"?comparable\","
+		" reasons.value AS reason, c.kind AS kind, c.measured AS measured, c.low AS low,"
+		" c.high AS high, c.unit AS unit, c.published AS published,"
+		" c.published_low AS published_low, c.published_high AS published_high, "
+		"c.comparable AS \"?comparable\","
 		" hosts.hash AS host FROM claims AS c JOIN runs ON runs.run = c.run"
 		" JOIN hosts ON hosts.host = runs.host"
 		" LEFT JOIN texts AS reasons ON reasons.text = c.reason"

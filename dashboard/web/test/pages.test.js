@@ -145,6 +145,14 @@ describe('what they say', () => {
 		});
 	});
 
+	test('overview: a published limit is shown as one', () =>
+		visit('#/', async (page) => {
+			const published = async (id) => page.locator('table.claims tbody tr', { has: page.locator(`a:text-is("${id}")`) }).locator('td').nth(1).textContent();
+			assert.equal(await published('D5'), '≤ 0.003 %');
+			assert.match(await published('D7'), /^≤ /);
+			assert.match(await published('C1'), /^129\.1 ×$/);
+		}));
+
 	test('paper: the run that graded most is shown, and it is said where newer ones did not', () =>
 		visit('#/paper/D', async (page) => {
 			const shown = await page.locator('main a.id').first().textContent();
