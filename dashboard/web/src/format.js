@@ -90,6 +90,13 @@ export function change(effect) {
 	return `${percent > 0 ? '+' : percent < 0 ? '−' : '±'}${Math.abs(percent)} %`;
 }
 
+// "+1.2 points [−0.5, +2.9]": the difference of two shares, 0.012, in percentage points.
+export function points(difference, low, high) {
+	const text = (v) => change(v).replace(/ %$/, '');
+	const middle = `${text(difference)} points`;
+	return known(low) && known(high) ? `${middle} [${text(low)}, ${text(high)}]` : middle;
+}
+
 // Records are in UTC, and so is all that is shown: "2026-11-20 23:03:53".
 export function time(text) {
 	if (typeof text !== 'string') return '–';

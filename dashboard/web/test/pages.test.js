@@ -174,6 +174,12 @@ describe('what they say', () => {
 			await visit(path, async (page) => assert.equal(await page.locator('main .command').count(), 0));
 	});
 
+	test('compare: the difference of two growths, not their ratio', () =>
+		visit('#/compare?a=20261129T134012Z-ec1777&b=20261129T134515Z-22c8ce', async (page) => {
+			const cells = page.locator('table.claims tbody tr', { has: page.locator('a:text-is("D3a")') }).locator('td');
+			assert.match(await cells.nth(4).textContent(), /^[+−±][0-9.]+ points \[/);
+		}));
+
 	test('paper: published beside measured, each measured cell a link to its claim', () =>
 		visit(`#/paper/C?run=${RUN_C}`, async (page) => {
 			const row = page.locator('tr', { hasText: 'shm-polling' }).first();
