@@ -180,6 +180,22 @@ describe('what they say', () => {
 			assert.match(await cells.nth(4).textContent(), /^[+−±][0-9.]+ points \[/);
 		}));
 
+	test('on a phone a table that is wider has a shadow, and can be scrolled by keyboard', async () => {
+		for (const path of ['#/', '#/runs', '#/compare?a=20261129T134012Z-ec1777&b=20261129T134515Z-22c8ce'])
+			await visit(
+				path,
+				async (page) => {
+					await page.waitForSelector('.table-box[role=region]');
+					const boxes = await page.locator('.table-box').evaluateAll((list) =>
+						list.map((box) => ({ wider: box.scrollWidth > box.clientWidth + 1, tab: box.tabIndex, shadow: getComputedStyle(box).backgroundImage !== 'none' })),
+					);
+					for (const box of boxes) assert.deepEqual([box.tab === 0, box.shadow], [box.wider, box.wider], path);
+					await accessible(page);
+				},
+				{ viewport: { width: 390, height: 844 } },
+			);
+	});
+
 	test('paper: published beside measured, each measured cell a link to its claim', () =>
 		visit(`#/paper/C?run=${RUN_C}`, async (page) => {
 			const row = page.locator('tr', { hasText: 'shm-polling' }).first();
