@@ -357,6 +357,43 @@ describe('charts', () => {
 		}));
 });
 
+// In one browser all pages count as seen: what a tab in the background is told is told here.
+const setSeen = (page, state) =>
+	page.evaluate((value) => {
+		Object.defineProperty(document, 'visibilityState', { value, configurable: true });
+		Object.defineProperty(document, 'hidden', { value: value !== 'visible', configurable: true });
+		document.dispatchEvent(new Event('visibilitychange'));
+	}, state);
+
+describe('many tabs', () => {
+	test('eight of them are shown: hidden ones hold no connection, and catch up when they are seen again', async () => {
+		const growing = referenceStore();
+		const one = await serve(growing);
+		const pages = [];
+		try {
+			for (let i = 0; i < 8; i++) {
+				if (i) await setSeen(pages[i - 1].page, 'hidden');
+				const opened = open(browser.context, one.url, '/#/runs');
+				pages.push(await opened);
+				const { page } = pages[i];
+				await page.waitForSelector('main tbody tr');
+				await page.waitForFunction(() => performance.getEntriesByType('resource').some((r) => r.name.endsWith('/api/v1/live')));
+			}
+			const { page } = pages[0];
+			const before = await page.locator('main tbody tr').count();
+			addBroken(growing); // with a record that can be read
+			await pages[7].page.waitForFunction((n) => document.querySelectorAll('main tbody tr').length > n, before);
+			assert.equal(await page.locator('main tbody tr').count(), before);
+			await setSeen(page, 'visible');
+			await page.waitForFunction((n) => document.querySelectorAll('main tbody tr').length > n, before);
+			for (const { wrong } of pages) assert.deepEqual(wrong, []);
+		} finally {
+			for (const { page } of pages) await page.close();
+			await one.stop();
+		}
+	});
+});
+
 describe('by keyboard', () => {
 	test('the skip link is first, and leads to the content', () =>
 		visit('#/', async (page) => {
