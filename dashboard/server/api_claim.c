@@ -10,6 +10,7 @@
 #include "harness/report/basis.h"
 #include "harness/report/formats.h"
 #include "harness/report/series.h"
+#include "mechanisms/mechanism.h"
 
 #include <math.h>
 #include <string.h>
@@ -23,37 +24,49 @@ static void copy_fields(json_t *to, const json_t *from, const char *const *field
 		json_object_set(to, fields[i], json_object_get(from, fields[i]));
 }
 
-/* The latest run that has a verdict on the claim, else the latest with the mechanism; NULL when
- * there is neither. */
-static struct error *latest_of_claim(
-	struct ask *ask, const char *claim, const char *mechanism, char **id)
+/* The latest run that has a verdict on the claim; NULL when there is none. */
+static struct error *latest_of_claim(struct ask *ask, const char *claim, char **id)
 {
-	const struct index_filter filter = {.mechanism = mechanism};
 	_cleanup_json_ json_t *history = NULL;
-	_cleanup_json_ json_t *runs = NULL;
-	const json_t *row, *found = NULL;
+	const json_t *row;
 	size_t i;
 
-	if (claim)
-		try_(index_claim_history(ask->reader->index, claim, NULL,
-			(struct index_page){.limit = RUNS_SHOWN}, &history));
+	try_(index_claim_history(ask->reader->index, claim, NULL,
+		(struct index_page){.limit = RUNS_SHOWN}, &history));
 	json_array_foreach (json_object_get(history, "verdicts"), i, row) {
-		if (!found && strcmp(json_text(row, "verdict"), "not-run") != 0)
-			found = row;
+		if (!*id && strcmp(json_text(row, "verdict"), "not-run") != 0)
+			*id = format_string("%s", json_text(row, "run"));
 	}
-	if (found) {
-		*id = format_string("%s", json_text(found, "run"));
-		return NULL;
-	}
+	return NULL;
+}
+
+/* The run that says most of a paper: the newest one may have measured a single experiment. */
+static struct error *fullest_of_paper(struct ask *ask, const char *paper, char **id)
+{
+	_cleanup_json_ json_t *fullest = NULL;
+
+	try_(index_fullest_run(ask->reader->index, paper, &fullest));
+	if (fullest)
+		*id = format_string("%s", json_text(fullest, "run"));
+	return NULL;
+}
+
+static struct error *latest_of_mechanism(struct ask *ask, const char *mechanism, char **id)
+{
+	const struct index_filter filter = {.mechanism = mechanism};
+	_cleanup_json_ json_t *runs = NULL;
+	const json_t *row;
+
 	try_(index_runs(ask->reader->index, &filter, (struct index_page){.limit = 1}, &runs));
 	row = json_array_get(json_object_get(runs, "runs"), 0);
 	*id = row ? format_string("%s", json_text(row, "id")) : NULL;
 	return NULL;
 }
 
-/* The run that "run" names, or the latest fit one. *held is NULL when there is none. */
+/* The run that "run" names, or the fittest for the claim, or without one for the paper; where none
+ * graded anything the latest with the mechanism. *held is NULL when there is none. */
 static struct error *hold_for(
-	struct ask *ask, const char *claim, const char *mechanism, struct held_record **held)
+	struct ask *ask, const json_t *paper, const char *claim, struct held_record **held)
 {
 	const char *named = request_parameter(ask->request, "run");
 	_cleanup_free_ char *id = NULL;
@@ -61,7 +74,12 @@ static struct error *hold_for(
 	*held = NULL;
 	if (named)
 		return api_hold(ask, named, held);
-	try_(latest_of_claim(ask, claim, mechanism, &id));
+	if (claim)
+		try_(latest_of_claim(ask, claim, &id));
+	else
+		try_(fullest_of_paper(ask, json_text(paper, "id"), &id));
+	if (!id)
+		try_(latest_of_mechanism(ask, json_text(paper, "mechanism"), &id));
 	return id ? api_hold(ask, id, held) : NULL;
 }
 
@@ -186,7 +204,7 @@ struct error *api_claim_get(struct ask *ask, struct answer **answer)
 		return api_not_found(ask, err);
 	try_(paper_load(paper_id, &paper));
 	claim = paper_claim(paper, ask->captured[0]);
-	try_(hold_for(ask, json_text(claim, "id"), json_text(paper, "mechanism"), &held));
+	try_(hold_for(ask, paper, json_text(claim, "id"), &held));
 	shown = json_pack("{s:o}", "claim", claim_about(paper, claim));
 	if (held)
 		try_(put_decision(held, paper, claim, shown));
@@ -342,8 +360,10 @@ struct error *api_paper_get(struct ask *ask, struct answer **answer)
 	if (err)
 		return api_not_found(ask, err);
 	copy_fields(about, paper, fields, ARRAY_SIZE(fields));
+	json_object_set_new(about, "implemented",
+		json_boolean(mechanism_find(json_text(paper, "mechanism")) != NULL));
 	json_object_set(shown, "tables", json_object_get(paper, "tables"));
-	try_(hold_for(ask, NULL, json_text(paper, "mechanism"), &held));
+	try_(hold_for(ask, paper, NULL, &held));
 	if (held)
 		try_(put_measured(held, paper, shown));
 	try_(add_runs(ask, json_text(paper, "mechanism"), shown));

@@ -5,6 +5,7 @@
 #include "harness/record/claims.h"
 #include "harness/record/paper.h"
 #include "harness/record/samples.h"
+#include "mechanisms/mechanism.h"
 
 #include <string.h>
 
@@ -23,6 +24,32 @@ static void count_verdict(json_t *verdicts, const json_t *row)
 	json_int_t before = json_integer_value(json_object_get(verdicts, verdict));
 
 	json_object_set_new(verdicts, verdict, json_integer(before + 1));
+}
+
+/* On which side of its limit the claim's bounds want a figure: NULL when it has none, or both. */
+static const char *limit_of(const json_t *claim)
+{
+	bool most = false, least = false;
+	const json_t *test;
+	size_t i;
+
+	json_array_foreach (json_object_get(claim, "tests"), i, test) {
+		most = most || json_object_get(test, "at_most");
+		least = least || json_object_get(test, "at_least");
+	}
+	if (most == least)
+		return NULL;
+	return most ? "at most" : "at least";
+}
+
+/* What is published for a bound is a limit, which the index does not know. */
+static void add_limit(const json_t *row, const char *which, const json_t *claim)
+{
+	json_t *verdict = json_object_get(row, which);
+	const char *limit = limit_of(claim);
+
+	if (limit && strcmp(json_text(verdict, "kind"), "bound") == 0)
+		json_object_set_new(verdict, "limit", json_string(limit));
 }
 
 /* What a matrix needs of a paper, with the rows of its claims. */
@@ -44,6 +71,8 @@ static json_t *paper_row(const json_t *paper, const json_t *rows)
 			continue;
 		claim = paper_claim(paper, json_text(row, "claim"));
 		count_verdict(verdicts, row);
+		add_limit(row, "latest", claim);
+		add_limit(row, "before", claim);
 		json_object_set(row, "id", json_object_get(row, "claim"));
 		json_object_set(row, "text", json_object_get(claim, "text"));
 		json_array_append(claims, row);
@@ -165,6 +194,8 @@ struct error *api_papers_get(struct ask *ask, struct answer **answer)
 		try_(paper_load(paper_id_at(i), &paper));
 		for (size_t f = 0; f < ARRAY_SIZE(fields); f++)
 			json_object_set(shown, fields[f], json_object_get(paper, fields[f]));
+		json_object_set_new(shown, "implemented",
+			json_boolean(mechanism_find(json_text(paper, "mechanism")) != NULL));
 		json_array_append_new(papers, shown);
 	}
 	return give(answer, json_pack("{s:O}", "papers", papers));

@@ -85,7 +85,8 @@ const struct command command_compare = {
 		"  -p, --paper P   only this paper's claims\n"
 		"  -c, --claim C   only this claim\n\n"
 		"Shows what differs between the hosts, then each claim and metric of both runs,\n"
-		"the ratio of the second to the first, and whether the intervals exclude 1.\n\n"
+		"the ratio of the second to the first, and whether the intervals exclude 1;\n"
+		"of growths the difference in percentage points.\n\n"
 		"examples:\n"
 		"  fleetlab compare 20260131 latest\n"
 		"  fleetlab compare results/reference/a.json latest --claim C1\n",

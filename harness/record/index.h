@@ -115,11 +115,18 @@ struct error *index_runs(struct index *index, const struct index_filter *filter,
  * "trials"}]. *run is NULL when the index does not have this id. */
 struct error *index_run(struct index *index, const char *id, json_t **run);
 
+/* The run that graded most of a paper's claims (a verdict other than not-run), the newest of
+ * equals, among the latest INDEX_FULLEST_AMONG runs of its mechanism: {"run", "graded"}. *run is
+ * NULL when none of them graded any. */
+#define INDEX_FULLEST_AMONG 1000
+struct error *index_fullest_run(struct index *index, const char *paper, json_t **run);
+
 /*
  * The matrix of the front page: [{"claim", "paper", "latest": V, "before": V, "changed"}] with V =
- * {"run", "started", "verdict", "reason", "measured", "low", "high", "unit", "published",
- * "comparable", "host"}: the two latest runs that have a verdict other than not-run. A claim that
- * no run has tried has neither, one that a single run has tried no "before". `host` may be NULL.
+ * {"run", "started", "verdict", "reason", "kind", "measured", "low", "high", "unit", "published",
+ * "published_low", "published_high", "comparable", "host"}: the two latest runs that have a verdict
+ * other than not-run. A claim that no run has tried has neither, one that a single run has tried no
+ * "before". `host` may be NULL.
  */
 struct error *index_overview(struct index *index, const char *host, json_t **claims);
 

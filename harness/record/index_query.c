@@ -124,6 +124,44 @@ struct error *index_run(struct index *index, const char *id, json_t **run)
 	return NULL;
 }
 
+/* The ids of a paper's claims, as JSON text; caller frees. */
+static char *claims_of(const json_t *paper)
+{
+	_cleanup_json_ json_t *ids = json_array();
+	const json_t *claim;
+	size_t i;
+
+	json_array_foreach (json_object_get(paper, "claims"), i, claim)
+		json_array_append(ids, json_object_get(claim, "id"));
+	return json_dumps(ids, JSON_COMPACT);
+}
+
+/* The join is crossed so that it begins with the few runs, however many verdicts there are. */
+struct error *index_fullest_run(struct index *index, const char *paper_id, json_t **run)
+{
+	const struct index_page among = {.limit = INDEX_FULLEST_AMONG};
+	_cleanup_json_ json_t *values = NULL;
+	_cleanup_free_ char *claims = NULL;
+	struct index_filter filter = {0};
+	const json_t *paper = NULL;
+
+	try_(paper_load(paper_id, &paper));
+	filter.mechanism = json_text(paper, "mechanism");
+	values = filter_values(&filter, among);
+	claims = claims_of(paper);
+	set_string(values, "claims", claims);
+	return index_query_one(index,
+		"SELECT latest.id AS run, count(*) AS graded"
+		" FROM (SELECT id, run, started_s FROM runs WHERE" WHERE
+		" ORDER BY started_s DESC, run DESC LIMIT :limit) AS latest"
+		" CROSS JOIN claims AS c ON c.started_s = latest.started_s AND c.run = latest.run"
+		" WHERE c.claim IN (SELECT value FROM json_each(:claims))"
+		" AND c.verdict <> 'not-run'"
+		" GROUP BY latest.run ORDER BY graded DESC, latest.started_s DESC, latest.run DESC"
+		" LIMIT 1",
+		values, run);
+}
+
 /* The two latest verdicts of a claim. */
 static struct error *overview_of(
 	struct index *index, const char *claim, const char *paper, const char *host, json_t *answer)
@@ -137,8 +175,10 @@ static struct error *overview_of(
 	set_string(values, "host", host);
 	try_(index_query(index,
 		"SELECT runs.id AS run, runs.started AS started, c.verdict AS verdict,"
-		" reasons.value AS reason, c.measured AS measured, c.low AS low, c.high AS high,"
-		" c.unit AS unit, c.published AS published, c.comparable AS \"?comparable\","
+		" reasons.value AS reason, c.kind AS kind, c.measured AS measured, c.low AS low,"
+		" c.high AS high, c.unit AS unit, c.published AS published,"
+		" c.published_low AS published_low, c.published_high AS published_high, "
+		"c.comparable AS \"?comparable\","
 		" hosts.hash AS host FROM claims AS c JOIN runs ON runs.run = c.run"
 		" JOIN hosts ON hosts.host = runs.host"
 		" LEFT JOIN texts AS reasons ON reasons.text = c.reason"

@@ -154,6 +154,36 @@ static void put_ratio(
 	json_object_set_new(row, "bounded", json_boolean(bounded));
 }
 
+/* b - a of two growths: they are shares already, and may be about 0, where a ratio says nothing. */
+static void put_difference(json_t *row, const json_t *a, const json_t *b)
+{
+	double low = json_number(b, "low", NAN) - json_number(a, "high", NAN);
+	double high = json_number(b, "high", NAN) - json_number(a, "low", NAN);
+	bool bounded = isfinite(low) && isfinite(high);
+
+	json_object_set_new(row, "difference",
+		json_real(json_number(b, "measured", NAN) - json_number(a, "measured", NAN)));
+	if (bounded) {
+		json_object_set_new(row, "difference_low", json_real(low));
+		json_object_set_new(row, "difference_high", json_real(high));
+	}
+	json_object_set_new(row, "excludes_one", json_boolean(bounded && (low > 0 || high < 0)));
+	json_object_set_new(row, "bounded", json_boolean(bounded));
+}
+
+/* How far apart two results of one test are. */
+static void put_apart(json_t *row, const json_t *a, const json_t *b)
+{
+	if (!json_object_get(a, "measured") || !json_object_get(b, "measured"))
+		return;
+	if (strcmp(json_text(a, "kind"), "slope") == 0)
+		put_difference(row, a, b);
+	else
+		put_ratio(row, json_number(a, "measured", NAN), json_number(a, "low", NAN),
+			json_number(a, "high", NAN), json_number(b, "measured", NAN),
+			json_number(b, "low", NAN), json_number(b, "high", NAN));
+}
+
 static json_t *reading_json(const struct reading *reading)
 {
 	json_t *json = json_pack(
@@ -204,12 +234,8 @@ static json_t *compare_claims(
 			json_text(other, "verdict"), "unit", json_text(one, "unit"));
 		json_object_set(row, "test_a", (json_t *)one);
 		json_object_set(row, "test_b", (json_t *)two);
-		if (same_test && json_object_get(one, "measured") &&
-			json_object_get(two, "measured"))
-			put_ratio(row, json_number(one, "measured", NAN),
-				json_number(one, "low", NAN), json_number(one, "high", NAN),
-				json_number(two, "measured", NAN), json_number(two, "low", NAN),
-				json_number(two, "high", NAN));
+		if (same_test)
+			put_apart(row, one, two);
 		json_array_append_new(rows, row);
 	}
 	return rows;

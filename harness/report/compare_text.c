@@ -26,11 +26,18 @@ static const char *judgement(const json_t *row)
 	return json_is_true(json_object_get(row, "excludes_one")) ? "differs" : "same";
 }
 
+/* Of growths the difference, in percentage points. */
 static void ratio_text(const json_t *row, char *out)
 {
+	static const double points = 100;
+
 	if (json_object_get(row, "ratio"))
 		figure_interval(json_number(row, "ratio", NAN), json_number(row, "ratio_low", NAN),
 			json_number(row, "ratio_high", NAN), "x", out);
+	else if (json_object_get(row, "difference"))
+		figure_interval(points * json_number(row, "difference", NAN),
+			points * json_number(row, "difference_low", NAN),
+			points * json_number(row, "difference_high", NAN), "points", out);
 	else
 		snprintf(out, FIGURE_SIZE, "-");
 }
@@ -198,7 +205,7 @@ static void put_claims(const struct writer *writer, const json_t *rows)
 
 	markdown_row(table, FIELDS, head);
 	json_array_foreach (rows, i, row) {
-		bool measured = json_object_get(row, "ratio");
+		bool measured = json_object_get(row, "ratio") || json_object_get(row, "difference");
 		char a[FIGURE_SIZE], b[FIGURE_SIZE], ratio[FIGURE_SIZE];
 		_cleanup_free_ char *name = NULL;
 

@@ -3,6 +3,7 @@
 
 #include "harness/base/fs.h"
 #include "harness/record/samples.h"
+#include "mechanisms/mechanism.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -53,7 +54,7 @@ char *redo_command(const json_t *record, const json_t *paper, const json_t *clai
 	char *text;
 	size_t words;
 
-	if (!can_run(claim) || !is_plain(profile))
+	if (!can_run(claim) || !is_plain(profile) || !mechanism_find(json_text(paper, "mechanism")))
 		return NULL;
 	text = format_string("fleetlab run %s --only %s --profile %s",
 		json_text(paper, "mechanism"), json_text(claim, "id"), profile);

@@ -86,6 +86,62 @@ static void test_a_claim_leads_to_its_samples(void **state)
 		json_array_size(json_object_get(of, "readings")));
 }
 
+/* A run of a few days later that measured nothing of what the nights did. */
+static void add_a_narrower_run(const char *id)
+{
+	_cleanup_record_ struct record *record = NULL;
+	char **paths;
+	size_t count;
+
+	assert_ok(record_list(scratch, &paths, &count));
+	assert_ok(record_load(paths[0], &record));
+	record_list_destroy(paths, count);
+	json_object_set_new(record->json, "id", json_string(id));
+	json_object_set_new(record->json, "started", json_string("2036-01-31T20:15:12Z"));
+	json_array_clear(json_object_get(record->json, "trials"));
+	assert_ok(record_save(record->json, scratch, NULL));
+}
+
+static bool is_listed(const json_t *runs, const char *id)
+{
+	const json_t *run;
+	size_t i;
+
+	json_array_foreach (runs, i, run) {
+		if (strcmp(json_text(run, "id"), id) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The page of a paper is not emptied by a newer run that measured less of it. */
+static void test_a_paper_is_shown_by_the_run_that_graded_most(void **state)
+{
+	static const char narrow[] = "20360131T201512Z-3f9a1c";
+	_cleanup_free_ char *full = newest_id();
+
+	(void)state;
+	add_a_narrower_run(narrow);
+	wait_for_runs(NIGHTS + 1);
+	_cleanup_json_ json_t *paper = get_json("papers/C", 200);
+	_cleanup_json_ json_t *asked = get_json("papers/C?run=20360131T201512Z-3f9a1c", 200);
+
+	assert_string_equal(json_text(json_object_get(paper, "run"), "id"), full);
+	assert_true(is_listed(json_object_get(paper, "runs"), narrow));
+	assert_string_equal(json_text(json_object_get(asked, "run"), "id"), narrow);
+}
+
+/* Nothing is offered to run where the build has not what it takes. */
+static void test_papers_say_whether_this_build_has_them(void **state)
+{
+	_cleanup_json_ json_t *ours = get_json("papers/C", 200);
+	_cleanup_json_ json_t *other = get_json("papers/A", 200);
+
+	(void)state;
+	assert_true(json_is_true(json_object_get(json_object_get(ours, "paper"), "implemented")));
+	assert_true(json_is_false(json_object_get(json_object_get(other, "paper"), "implemented")));
+}
+
 static void test_every_resource_answers(void **state)
 {
 	static const char *const paths[] = {"", "papers", "papers/C", "papers/c", "papers/D",
@@ -710,6 +766,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		server_test(test_overview_is_a_matrix),
 		server_test(test_a_claim_leads_to_its_samples),
+		server_test(test_a_paper_is_shown_by_the_run_that_graded_most),
+		server_test(test_papers_say_whether_this_build_has_them),
 		server_test(test_every_resource_answers),
 		server_test(test_a_trend_has_a_point_a_night),
 		server_test(test_reports_have_their_types),

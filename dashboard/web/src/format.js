@@ -90,6 +90,13 @@ export function change(effect) {
 	return `${percent > 0 ? '+' : percent < 0 ? '−' : '±'}${Math.abs(percent)} %`;
 }
 
+// "+1.2 points [−0.5, +2.9]": the difference of two shares, 0.012, in percentage points.
+export function points(difference, low, high) {
+	const text = (v) => change(v).replace(/ %$/, '');
+	const middle = `${text(difference)} points`;
+	return known(low) && known(high) ? `${middle} [${text(low)}, ${text(high)}]` : middle;
+}
+
 // Records are in UTC, and so is all that is shown: "2026-11-20 23:03:53".
 export function time(text) {
 	if (typeof text !== 'string') return '–';
@@ -145,6 +152,14 @@ export function ofTest(test) {
 		publishedHigh: times(test.published_high),
 		limit: { 'at most': '≤ ', 'at least': '≥ ' }[test.limit] ?? '',
 	};
+}
+
+// What measures a claim until it is decided: a run of its own begins anew, so that its budget is for
+// the trials there are and for those still wanted, rounded up to 5 minutes.
+export function decideCommand({ command, forecast, wall_s: spent = 0 }) {
+	if (!command || !known(forecast?.seconds)) return undefined;
+	const minutes = 5 * Math.ceil((spent + forecast.seconds) / 300);
+	return `${command} --until-decided --budget ${minutes}m`;
 }
 
 // The test that gave a claim its verdict and reason: whose figures belong beside them.

@@ -52,6 +52,19 @@ test('a slope is shown as per cent, a test that holds as yes', () => {
 	assert.equal(format.value(1, format.ofTest({ kind: 'holds', measured: 1 }).unit), 'yes');
 });
 
+test('a limit is shown as one, the difference of two growths in points', () => {
+	assert.equal(format.publishedOf(format.ofTest({ kind: 'bound', published: 0.003, unit: '%', limit: 'at most' })), '≤ 0.003 %');
+	assert.equal(format.points(0.0123, -0.005, 0.03), '+1.23 points [−0.5, +3]');
+	assert.equal(format.points(-0.2, undefined, undefined), '−20 points');
+});
+
+test('what decides a claim is its command again, with a budget for all of its trials', () => {
+	const command = 'fleetlab run zerocopy --only D8 --profile paper -p memory_mib=512';
+	assert.equal(format.decideCommand({ command, wall_s: 250, forecast: { pairs: 4, seconds: 51 } }), `${command} --until-decided --budget 10m`);
+	assert.equal(format.decideCommand({ command, forecast: { pairs: 4 } }), undefined);
+	assert.equal(format.decideCommand({ forecast: { seconds: 4 } }), undefined);
+});
+
 test('marks of axes are round, inside and few', () => {
 	assert.deepEqual(logSplits(13.14, 2400), [100, 1000]);
 	assert.deepEqual(logSplits(15, 900), [20, 50, 100, 200, 500]);

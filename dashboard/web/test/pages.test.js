@@ -145,6 +145,57 @@ describe('what they say', () => {
 		});
 	});
 
+	test('overview: a published limit is shown as one', () =>
+		visit('#/', async (page) => {
+			const published = async (id) => page.locator('table.claims tbody tr', { has: page.locator(`a:text-is("${id}")`) }).locator('td').nth(1).textContent();
+			assert.equal(await published('D5'), '≤ 0.003 %');
+			assert.match(await published('D7'), /^≤ /);
+			assert.match(await published('C1'), /^129\.1 ×$/);
+		}));
+
+	test('paper: the run that graded most is shown, and it is said where newer ones did not', () =>
+		visit('#/paper/D', async (page) => {
+			const shown = await page.locator('main a.id').first().textContent();
+			const verdicts = await page.locator('table.claims tbody td:nth-child(2)').allTextContents();
+			const graded = verdicts.filter((v) => v !== 'not-run').length;
+			assert.ok(graded > 1);
+			assert.ok((await page.locator('table.paper td.num a').count()) > 1);
+			assert.match(await page.textContent('main .facts'), new RegExp(`${shown}.*it graded the most claims, ${graded} of ${verdicts.length};`));
+		}));
+
+	test('commands that are offered are whole, and none is for what this build lacks', async () => {
+		await visit('#/claim/D8', async (page) => {
+			const again = await page.locator('.facts .command code').textContent();
+			const decide = await page.locator('.notice .command code').textContent();
+			assert.match(again, /^fleetlab run zerocopy --only D8 --profile .* -p /);
+			assert.ok(decide.startsWith(`${again} --until-decided --budget `), decide);
+		});
+		for (const path of ['#/paper/E', '#/claim/E1'])
+			await visit(path, async (page) => assert.equal(await page.locator('main .command').count(), 0));
+	});
+
+	test('compare: the difference of two growths, not their ratio', () =>
+		visit('#/compare?a=20261129T134012Z-ec1777&b=20261129T134515Z-22c8ce', async (page) => {
+			const cells = page.locator('table.claims tbody tr', { has: page.locator('a:text-is("D3a")') }).locator('td');
+			assert.match(await cells.nth(4).textContent(), /^[+−±][0-9.]+ points \[/);
+		}));
+
+	test('on a phone a table that is wider has a shadow, and can be scrolled by keyboard', async () => {
+		for (const path of ['#/', '#/runs', '#/compare?a=20261129T134012Z-ec1777&b=20261129T134515Z-22c8ce'])
+			await visit(
+				path,
+				async (page) => {
+					await page.waitForSelector('.table-box[role=region]');
+					const boxes = await page.locator('.table-box').evaluateAll((list) =>
+						list.map((box) => ({ wider: box.scrollWidth > box.clientWidth + 1, tab: box.tabIndex, shadow: getComputedStyle(box).backgroundImage !== 'none' })),
+					);
+					for (const box of boxes) assert.deepEqual([box.tab === 0, box.shadow], [box.wider, box.wider], path);
+					await accessible(page);
+				},
+				{ viewport: { width: 390, height: 844 } },
+			);
+	});
+
 	test('paper: published beside measured, each measured cell a link to its claim', () =>
 		visit(`#/paper/C?run=${RUN_C}`, async (page) => {
 			const row = page.locator('tr', { hasText: 'shm-polling' }).first();
@@ -186,6 +237,7 @@ describe('what they say', () => {
 				assert.match(await row.textContent(), /\+1\d.*worse.*commit/);
 				await page.waitForSelector('h2:has-text("Nights")');
 				const text = await page.textContent('main');
+				assert.match(text, /completeFORCED/);
 				assert.match(text, /3 of 4drills caught/);
 				assert.match(text, /1 nightuntil told, median/);
 				assert.match(text, /2false alarms among 28 controls/);
@@ -303,6 +355,43 @@ describe('charts', () => {
 			await page.locator(CHART).getByRole('button', { name: 'Table' }).click();
 			assert.equal(await page.locator(`${CHART} tbody tr`).count(), 16);
 		}));
+});
+
+// In one browser all pages count as seen: what a tab in the background is told is told here.
+const setSeen = (page, state) =>
+	page.evaluate((value) => {
+		Object.defineProperty(document, 'visibilityState', { value, configurable: true });
+		Object.defineProperty(document, 'hidden', { value: value !== 'visible', configurable: true });
+		document.dispatchEvent(new Event('visibilitychange'));
+	}, state);
+
+describe('many tabs', () => {
+	test('eight of them are shown: hidden ones hold no connection, and catch up when they are seen again', async () => {
+		const growing = referenceStore();
+		const one = await serve(growing);
+		const pages = [];
+		try {
+			for (let i = 0; i < 8; i++) {
+				if (i) await setSeen(pages[i - 1].page, 'hidden');
+				const opened = open(browser.context, one.url, '/#/runs');
+				pages.push(await opened);
+				const { page } = pages[i];
+				await page.waitForSelector('main tbody tr');
+				await page.waitForFunction(() => performance.getEntriesByType('resource').some((r) => r.name.endsWith('/api/v1/live')));
+			}
+			const { page } = pages[0];
+			const before = await page.locator('main tbody tr').count();
+			addBroken(growing); // with a record that can be read
+			await pages[7].page.waitForFunction((n) => document.querySelectorAll('main tbody tr').length > n, before);
+			assert.equal(await page.locator('main tbody tr').count(), before);
+			await setSeen(page, 'visible');
+			await page.waitForFunction((n) => document.querySelectorAll('main tbody tr').length > n, before);
+			for (const { wrong } of pages) assert.deepEqual(wrong, []);
+		} finally {
+			for (const { page } of pages) await page.close();
+			await one.stop();
+		}
+	});
 });
 
 describe('by keyboard', () => {

@@ -70,6 +70,7 @@ export function addNight(dir) {
 		id: '20260101T030000Z-abcdef',
 		started: '2026-01-01T03:00:00Z',
 		state: 'complete',
+		forced: true,
 		reason: '',
 		host: { changed: [{ kind: 'kernel', field: 'kernel.release', before: '6.1', after: '6.2' }] },
 		runs: [{ id: '20260101T030001Z-000001', purpose: 'measure', state: 'complete' }],

@@ -1,6 +1,8 @@
 /* The commands, the reasons and the lists that tell a reader how to go on. */
 #include "harness/report/test/rendering.h"
 #include "harness/record/test/synthetic.h"
+#include "harness/record/paper.h"
+#include "harness/report/redo.h"
 
 /* As JSON, the claim with this index of the first paper; *all is the caller's. */
 static const json_t *rendered_claim(json_t *record, size_t index, json_t **all)
@@ -76,6 +78,21 @@ static void test_a_strange_record_gives_no_command(void **state)
 	json_object_set_new(
 		json_object_get(json, "plan"), "profile", json_string("quick $(reboot)"));
 	assert_null(json_object_get(rendered_claim(json, 0, &more), "command"));
+}
+
+/* A record of another build may have a mechanism that this one lacks. */
+static void test_no_command_for_a_mechanism_that_is_not_here(void **state)
+{
+	_cleanup_json_ json_t *record = synthetic_record("libdedup", "tcg");
+	const json_t *paper = NULL, *ours = NULL;
+
+	(void)state;
+	assert_null(paper_load("A", &paper));
+	assert_null(paper_load("C", &ours));
+	assert_null(redo_command(record, paper, paper_claim(paper, "A1")));
+	_cleanup_free_ char *command = redo_command(record, ours, paper_claim(ours, "C1"));
+
+	assert_non_null(command);
 }
 
 static void test_not_run_and_not_implemented_are_told_apart(void **state)
@@ -164,6 +181,7 @@ int main(void)
 		cmocka_unit_test(test_no_command_for_what_cannot_be_run),
 		cmocka_unit_test(test_parameters_are_part_of_the_command),
 		cmocka_unit_test(test_a_strange_record_gives_no_command),
+		cmocka_unit_test(test_no_command_for_a_mechanism_that_is_not_here),
 		cmocka_unit_test(test_not_run_and_not_implemented_are_told_apart),
 		cmocka_unit_test(test_a_correction_above_the_whole_is_said_in_words),
 		cmocka_unit_test(test_outliers_are_told_by_trial),

@@ -2,6 +2,7 @@
 #include "harness/report/test/rendering.h"
 #include "harness/record/test/synthetic.h"
 #include "harness/base/process.h"
+#include "harness/record/samples.h"
 #include "harness/report/figures.h"
 #include "harness/report/line.h"
 
@@ -375,6 +376,47 @@ static void test_compare_has_no_ratio_of_two_tests(void **state)
 		"inconclusive");
 }
 
+/* Paper D's downtimes of VMBeam at two sizes of guest: at the second `grown` times as long. */
+static json_t *growing_downtimes(double grown)
+{
+	json_t *record = synthetic_record("zerocopy", "tcg");
+	uint64_t state = 5;
+
+	for (int i = 0; i < 8; i++) {
+		json_t *trial = synthetic_trial(
+			record, "zerocopy", "migration", "vmbeam", "subject", i / 2, i % 2);
+
+		for (int s = 0; s < 2; s++)
+			json_array_append_new(json_object_get(trial, "samples"),
+				json_pack("{s:s, s:s, s:{s:i}, s:[f]}", "metric", "downtime",
+					"unit", "s", "at", "memory_mib", 512 << s, "values",
+					(s ? grown : 1) * synthetic_noise(&state, 0.01)));
+	}
+	return record;
+}
+
+/* Growths are shares that may be about 0: their ratio would say nothing. */
+static void test_growths_are_compared_by_their_difference(void **state)
+{
+	_cleanup_record_ struct record *a = made(growing_downtimes(1.4));
+	_cleanup_record_ struct record *b = made(growing_downtimes(1.8));
+	_cleanup_free_ char *parsed = compare(a, b, REPORT_JSON, 80);
+	_cleanup_free_ char *text = compare(a, b, REPORT_TEXT, 80);
+	_cleanup_json_ json_t *json = json_loads(parsed, 0, NULL);
+	const json_t *row = row_of(json, "D3a");
+	double of_a = json_number(json_object_get(row, "test_a"), "measured", NAN);
+	double of_b = json_number(json_object_get(row, "test_b"), "measured", NAN);
+
+	(void)state;
+	assert_null(json_object_get(row, "ratio"));
+	assert_true(of_b > of_a && of_a > 0);
+	assert_float_equal(json_number(row, "difference", NAN), of_b - of_a, 1e-12);
+	assert_true(json_number(row, "difference_low", NAN) > 0);
+	assert_true(json_is_true(json_object_get(row, "excludes_one")));
+	assert_non_null(strstr(text, " points ["));
+	assert_lines_fit(text, 80);
+}
+
 static void test_compare_with_itself_is_same(void **state)
 {
 	_cleanup_record_ struct record *a = made(hostile());
@@ -443,6 +485,7 @@ int main(void)
 		cmocka_unit_test(test_compare_cuts_no_figure),
 		cmocka_unit_test(test_compare_has_no_ratio_of_two_tests),
 		cmocka_unit_test(test_compare_with_itself_is_same),
+		cmocka_unit_test(test_growths_are_compared_by_their_difference),
 		cmocka_unit_test(test_formats_by_name),
 		cmocka_unit_test(test_figures),
 	};

@@ -5,7 +5,7 @@ import { Command, Facts, Link, Notice, Page, RunFlags, RunLink, Table, Waiting }
 import { Chart } from '../parts/chart.jsx';
 import { Outcome, Verdict } from '../parts/verdict.jsx';
 import { href } from '../route.js';
-import { bytes, coordinates, count, duration, fact, interval, number, ofTest, publishedOf, range, time, value } from '../format.js';
+import { bytes, coordinates, count, decideCommand, duration, fact, interval, number, ofTest, publishedOf, range, time, value } from '../format.js';
 import { useMemo } from 'preact/hooks';
 
 export function Claim({ words, query }) {
@@ -21,6 +21,7 @@ export function Claim({ words, query }) {
 	}
 	const { claim, run, verdict, reason, tests = [], trials = [], comparability, forecast, evidence } = state.data;
 	const command = state.data.command;
+	const decide = decideCommand(state.data);
 	return (
 		<Page
 			kicker={
@@ -39,7 +40,7 @@ export function Claim({ words, query }) {
 				<Notice>
 					To decide: {count(forecast.pairs, 'more pair')}
 					{forecast.boots !== undefined && `, ${count(forecast.boots, 'boot')}`}
-					{forecast.seconds !== undefined && `, about ${duration(forecast.seconds)}`}. <Command text={`fleetlab run --only ${claim.id} --until-decided`} />
+					{forecast.seconds !== undefined && `, about ${duration(forecast.seconds)}`}. {decide && <Command text={decide} />}
 				</Notice>
 			)}
 			<Facts

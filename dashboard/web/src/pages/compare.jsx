@@ -5,7 +5,7 @@ import { Bar, BarAxis, scaleOf } from '../parts/bar.jsx';
 import { Facts, Link, Notice, Page, RunFlags, RunLink, Table, Waiting } from '../parts/basics.jsx';
 import { Verdict } from '../parts/verdict.jsx';
 import { setQuery } from '../route.js';
-import { coordinates, count, interval, number, ofTest, time, value } from '../format.js';
+import { coordinates, count, interval, number, ofTest, points, time, value } from '../format.js';
 
 export function Compare({ query }) {
 	const runs = useApi(url('/runs', { limit: 200 }));
@@ -144,6 +144,12 @@ function measured(test) {
 	return shown.measured === undefined ? '–' : interval(shown.measured, shown.low, shown.high, shown.unit);
 }
 
+// Of two growths the difference: they are shares already.
+function apart(claim) {
+	if (claim.difference !== undefined) return points(claim.difference, claim.difference_low, claim.difference_high);
+	return claim.ratio === undefined ? '–' : interval(claim.ratio, claim.ratio_low, claim.ratio_high, 'x');
+}
+
 function Claims({ claims, a, b }) {
 	const shown = claims.filter((c) => c.a !== 'not-run' || c.b !== 'not-run');
 	if (!shown.length) return null;
@@ -170,7 +176,7 @@ function Claims({ claims, a, b }) {
 							</a>
 						</td>
 						<td class="num">{measured(c.test_b)}</td>
-						<td class="num">{c.ratio === undefined ? '–' : interval(c.ratio, c.ratio_low, c.ratio_high, 'x')}</td>
+						<td class="num">{apart(c)}</td>
 						<td>{c.a !== c.b ? <b>verdict</b> : c.excludes_one ? <b>figure</b> : c.bounded ? 'no' : 'not known'}</td>
 					</tr>
 				))}

@@ -86,6 +86,7 @@ function Nights({ nights, total }) {
 							<td>{time(night.started)}</td>
 							<td>
 								{night.state}
+								{night.forced && <span class="flag bad" title="the host was in use, and it ran because it was told to">FORCED</span>}
 								{night.reason && <span class="quiet">; {night.reason}</span>}
 							</td>
 							<td class="num">{duration(t.wall_s)}</td>

@@ -6,7 +6,7 @@ import { Command, Facts, Link, Notice, Page, RunFlags, RunLink, Table, Waiting }
 import { Progress } from '../parts/progress.jsx';
 import { Tally, Verdict, VerdictMark } from '../parts/verdict.jsx';
 import { setQuery } from '../route.js';
-import { count, duration, interval, number, time, value } from '../format.js';
+import { count, duration, interval, number, ofTest, publishedOf, time } from '../format.js';
 
 export function Overview({ query }) {
 	const state = useApi(url('/overview', { host: query.host }));
@@ -217,6 +217,7 @@ function Claims({ papers }) {
 						.filter((claim) => claim.latest)
 						.map((claim) => {
 							const v = claim.latest;
+							const shown = ofTest(v);
 							return (
 								<tr key={claim.id}>
 									<th scope="row">
@@ -225,8 +226,8 @@ function Claims({ papers }) {
 									<td>
 										<Verdict verdict={v.verdict} />
 									</td>
-									<td class="num">{v.published === undefined ? '–' : value(v.published, v.unit)}</td>
-									<td class="num">{v.measured === undefined ? '–' : interval(v.measured, v.low, v.high, v.unit)}</td>
+									<td class="num">{publishedOf(shown)}</td>
+									<td class="num">{shown.measured === undefined ? '–' : interval(shown.measured, shown.low, shown.high, shown.unit)}</td>
 									<td class="wide">{v.unit === 'x' && <Bar scale={scale} {...v} label={`measured ${interval(v.measured, v.low, v.high, v.unit)}`} />}</td>
 									<td class="text">{claim.text}</td>
 								</tr>

@@ -22,6 +22,7 @@ export function Paper({ words, query }) {
 	const { paper, run, tables = [], also = [], claims = [], comparable, emulated = [], runs = [] } = state.data;
 	const verdicts = {};
 	for (const claim of claims) verdicts[claim.verdict] = (verdicts[claim.verdict] ?? 0) + 1;
+	const graded = claims.length - (verdicts['not-run'] ?? 0);
 	return (
 		<Page
 			kicker={`Paper ${id}: ${paper.short}`}
@@ -31,7 +32,8 @@ export function Paper({ words, query }) {
 					<label>
 						Run{' '}
 						<select value={query.run ?? ''} onChange={(e) => setQuery({ run: e.currentTarget.value })}>
-							<option value="">the latest</option>
+							<option value="">the one that graded most</option>
+							{query.run && !runs.some((r) => r.id === query.run) && <option value={query.run}>{query.run}</option>}
 							{runs.map((r) => (
 								<option key={r.id} value={r.id}>
 									{time(r.started)}, {r.profile}
@@ -52,14 +54,17 @@ export function Paper({ words, query }) {
 				<Facts
 					rows={[
 						['run', <><RunLink id={run.id} /> <RunFlags run={run} /> <span class="quiet">{time(run.started)}, profile {run.profile}</span></>],
+						['why this run', !query.run && run.id !== runs[0]?.id && `of those with this mechanism it graded the most claims, ${graded} of ${claims.length}; another can be chosen above`],
 						['host', `${run.cpu}, ${run.accelerator}${comparable?.ok === false ? `: ${comparable.reason}` : ''}`],
 						['verdicts', <Tally verdicts={verdicts} />],
 					]}
 				/>
-			) : (
+			) : paper.implemented ? (
 				<Notice>
 					No run has this mechanism ({paper.mechanism}) yet: <Command text={`fleetlab run ${paper.mechanism}`} />
 				</Notice>
+			) : (
+				<Notice>This build does not have the mechanism ({paper.mechanism}), and no record of another build that has it is here.</Notice>
 			)}
 			{tables.map((table) => (
 				<PaperTable key={table.id} table={table} run={run} claims={claims} />

@@ -81,7 +81,8 @@ export function Command({ text, label = 'command' }) {
 	);
 }
 
-// A table may be wider than a phone: then it scrolls by itself, also by the keyboard.
+// A table may be wider than a phone: then it scrolls by itself, also by the keyboard, and a shadow at
+// its edge says so (table.css).
 // The caption is for who cannot see the heading above it, unless `titled`.
 export function Table({ caption, head, children, className = '', foot, titled }) {
 	const box = useRef(null);
@@ -92,11 +93,12 @@ export function Table({ caption, head, children, className = '', foot, titled })
 		look();
 		const observer = new ResizeObserver(look);
 		observer.observe(element);
+		observer.observe(element.firstElementChild); // which may become wider without it
 		return () => observer.disconnect();
 	}, []);
 	const label = typeof caption === 'string' ? caption : 'table';
 	return (
-		<div class="table-box" ref={box} {...(scrolls ? { tabIndex: 0, role: 'region', 'aria-label': label } : {})}>
+		<div class="table-box" ref={box} {...(scrolls ? { tabIndex: 0, role: 'region', 'aria-label': `${label}, scrolls sideways` } : {})}>
 			<table class={className}>
 				{caption && <caption class={titled ? undefined : 'sr'}>{caption}</caption>}
 				{head && (
