@@ -84,8 +84,9 @@ const struct command command_compare = {
 		"  -f, --format F  text, markdown or json\n"
 		"  -p, --paper P   only this paper's claims\n"
 		"  -c, --claim C   only this claim\n\n"
-		"Shows what differs between the hosts, then each claim and metric of both runs,\n"
-		"the ratio of the second to the first, and whether the intervals exclude 1.\n\n"
+		"Shows what differs between the hosts and the settings, then each claim and\n"
+		"metric of both runs, the ratio of the second to the first, and whether the\n"
+		"intervals exclude 1.\n\n"
 		"examples:\n"
 		"  fleetlab compare 20260131 latest\n"
 		"  fleetlab compare results/reference/a.json latest --claim C1\n",

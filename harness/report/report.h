@@ -29,12 +29,12 @@ struct error *report_format_parse(const char *name, enum report_format *format);
 struct error *report_render(const struct record *record, enum report_format format,
 	const struct report_options *options, FILE *out);
 
-/* The same as JSON, owned by the caller: {"schema", "runs", "hosts", "claims", "metrics"}; of the
- * differences those that matter come first. */
+/* The same as JSON, owned by the caller: {"schema", "runs", "hosts", "settings", "claims",
+ * "metrics"}; of the hosts' differences those that matter come first. */
 struct error *report_comparison(const struct record *a, const struct record *b,
 	const struct report_options *options, json_t **comparison);
 
-/* Two records side by side: hosts field by field, then claims and metrics. REPORT_TEXT,
+/* Two records side by side: hosts field by field, settings that differ, then claims and metrics. REPORT_TEXT,
  * REPORT_MARKDOWN or REPORT_JSON. */
 struct error *report_compare(const struct record *a, const struct record *b,
 	enum report_format format, const struct report_options *options, FILE *out);

@@ -317,6 +317,53 @@ static void test_compare_finds_what_differs(void **state)
 	assert_float_equal(json_number_value(json_object_get(first, "ratio")), 2, 0.2);
 }
 
+/* Every trial of the record gets this parameter, as a plan gives it. */
+static json_t *with_parameter(json_t *json, const char *name, const char *value)
+{
+	json_t *trial;
+	size_t i;
+
+	json_array_foreach (json_object_get(json, "trials"), i, trial)
+		json_object_set_new(json_object_get(trial, "parameters"), name, json_string(value));
+	return json;
+}
+
+static void test_compare_names_settings_that_differ(void **state)
+{
+	json_t *one = with_parameter(synthetic_shmipc(8, 150), "delay_us", "1000");
+	json_t *two = with_parameter(synthetic_shmipc(8, 150), "delay_us", "4000");
+	static const enum report_format texts[] = {REPORT_TEXT, REPORT_MARKDOWN};
+
+	(void)state;
+	with_parameter(one, "same", "7");
+	with_parameter(two, "same", "7");
+	json_object_set_new(json_object_get(two, "plan"), "profile", json_string("paper"));
+	_cleanup_record_ struct record *a = made(one);
+	_cleanup_record_ struct record *b = made(two);
+	_cleanup_free_ char *parsed = compare(a, b, REPORT_JSON, 80);
+	_cleanup_json_ json_t *json = json_loads(parsed, 0, NULL);
+	const json_t *settings = json_object_get(json, "settings");
+	const json_t *first = json_array_get(settings, 0), *second = json_array_get(settings, 1);
+
+	assert_int_equal(json_array_size(settings), 2);
+	assert_string_equal(json_string_value(json_object_get(first, "field")), "profile");
+	assert_string_equal(json_string_value(json_object_get(second, "field")), "delay_us");
+	assert_string_equal(json_string_value(json_object_get(second, "a")), "1000");
+	assert_string_equal(json_string_value(json_object_get(second, "b")), "4000");
+	assert_string_equal(json_string_value(json_object_get(second, "mechanism")), "shmipc");
+	assert_true(json_array_size(json_object_get(second, "experiments")) > 0);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		_cleanup_free_ char *text = compare(a, b, texts[i], 80);
+		_cleanup_free_ char *same = compare(a, a, texts[i], 80);
+
+		assert_non_null(strstr(text, "settings that differ"));
+		assert_non_null(strstr(text, "profile: quick"));
+		assert_non_null(strstr(text, "1000"));
+		assert_non_null(strstr(text, "4000"));
+		assert_null(strstr(same, "settings that differ"));
+	}
+}
+
 /* Where a row is too wide, its name gets a line of its own; no figure is cut. */
 static void test_compare_cuts_no_figure(void **state)
 {
@@ -440,6 +487,7 @@ int main(void)
 		cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_an_altered_record_is_called_so),
 		cmocka_unit_test(test_compare_finds_what_differs),
+		cmocka_unit_test(test_compare_names_settings_that_differ),
 		cmocka_unit_test(test_compare_cuts_no_figure),
 		cmocka_unit_test(test_compare_has_no_ratio_of_two_tests),
 		cmocka_unit_test(test_compare_with_itself_is_same),
