@@ -97,8 +97,8 @@ static struct error *print_names(const char *kind)
 	}
 	const char *near = nearest_name(kind, names, ARRAY_SIZE(names));
 
-	return error_hint(error_new(ERROR_USAGE, "list knows no '%s'", kind),
-		"fleetlab list --names %s", near ? near : "mechanisms");
+	return error_hint(error_new(ERROR_USAGE, "list knows no '%s'", kind), "fleetlab list %s",
+		near ? near : "mechanisms");
 }
 
 /* One line a paper: its mechanism, and whether this build has it. */
@@ -159,7 +159,7 @@ static struct error *print_runs(void)
 		printf("  %s\n", id);
 	}
 	if (count > 10)
-		printf("  … and %zu more: fleetlab list --names runs\n", count - 10);
+		printf("  … and %zu more: fleetlab list runs\n", count - 10);
 	record_list_destroy(paths, count);
 	print_unfinished(results);
 	return NULL;

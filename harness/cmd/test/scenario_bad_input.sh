@@ -25,7 +25,10 @@ effect=2: this parameter tells the variants|run null -p effect=2
 try: --variant delay|run null --variant dela
 try: --experiment effect|run null -e efect
 no claim 'N99'|run null --only N99
-nothing to run|run null --only C1
+run shmipc --only C1|run null --only C1
+--profile paper has it|run zerocopy --only D8
+libdedup.*not in this build|run --only A1
+C4.*no result|run --only C4
 no profile 'smok'|run null --profile smok
 --seed -3|run null --seed -3
 --budget soon|run null --budget soon
@@ -39,7 +42,7 @@ no mechanism 'null'|run --resume null
 image tiny needs 128 MiB|run null --profile smoke -e boot -p memory_mib=64
 no claim 'C99'|show C99
 'elephant'|show elephant
-'elephants'|list elephants
+try: fleetlab list mechanisms|list elephants
 'runs'|list claims runs
 no run 'nope'|report nope
 not 2|report a b

@@ -61,6 +61,12 @@ fl list
 check 'list fits 100 columns' fits 100
 fl show C1
 check 'show fits 100 columns' fits 100
+fl show D8
+check 'show names the profile that has the claim' out_has '^decide it: .*--only D8 --profile paper$'
+fl show C4
+check 'and says why nothing decides one' out_has '^nothing decides it: .*no result'
+fl show D6
+check 'published values as they were published' not out_has '[09]\{6\}'
 for mechanism in null shmipc zerocopy; do
 	fl show $mechanism
 	check "show $mechanism fits 100 columns" fits 100
