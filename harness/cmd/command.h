@@ -21,8 +21,10 @@ struct command {
 /* Returns a usage error for an option that getopt_long() refused ('?' or ':'). Call with opterr =
  * 0. */
 struct error *command_bad_option(int argc, char **argv) __attribute__((returns_nonnull));
-/* The options of a command that has none but --results, which is borrowed; its other words begin at
- * optind afterwards. */
+/* --results of a command that makes no store: ERROR_USAGE unless the directory is there. */
+struct error *command_check_results(const char *results);
+/* The options of a command that has none but --results, which is there and is borrowed; its other
+ * words begin at optind afterwards. */
 struct error *command_take_results(int argc, char **argv, const char **results);
 
 /* How wide results are printed: the columns of the terminal on stdout, or $COLUMNS where it is

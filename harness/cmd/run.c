@@ -234,8 +234,10 @@ static int status_of(const json_t *record, bool strict)
 static struct error *show(const struct run_words *words, json_t *record_json, const char *path)
 {
 	_cleanup_record_ struct record *record = NULL;
+	_cleanup_free_ char *results = fs_results_words(words->results_dir);
 	struct report_options options = {
 		.brief = true,
+		.results = results,
 		.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
 		.width = command_page_width(),
 	};
@@ -246,17 +248,18 @@ static struct error *show(const struct run_words *words, json_t *record_json, co
 	return NULL;
 }
 
-static void say_how_to_go_on(const json_t *record)
+static void say_how_to_go_on(const struct run_words *words, const json_t *record)
 {
+	_cleanup_free_ char *results = fs_results_words(words->results_dir);
 	const char *id = json_string_value(json_object_get(record, "id"));
 	const char *state = json_string_value(json_object_get(record, "state"));
 
 	if (strcmp(state, "interrupted") == 0)
-		log_info("interrupted; to go on: fleetlab run --resume=%s", id);
+		log_info("interrupted; to go on: fleetlab run --resume=%s%s", id, results);
 	else if (strcmp(state, "budget") == 0)
 		log_info("the budget was over before all was done; to go on: fleetlab run "
-			 "--resume=%s --budget TIME",
-			id);
+			 "--resume=%s%s --budget TIME",
+			id, results);
 }
 
 static struct error *run(int argc, char **argv, int *exit_status)
@@ -303,7 +306,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	try_(run_execute(&words.options, &record, &path));
 	*exit_status = status_of(record, words.strict);
 	try_(show(&words, record, path));
-	say_how_to_go_on(record);
+	say_how_to_go_on(&words, record);
 	return NULL;
 }
 

@@ -76,6 +76,11 @@ no image 'nope'|image rm nope
 /no/such.qcow2|image build --from /no/such.qcow2
 'x'|gc x
 'x'|index x
+'/no/such': there is no such directory|index --results /no/such
+'/no/such': there is no such directory|serve --results /no/such
+'/no/such': there is no such directory|report --results /no/such
+'/no/such': there is no such directory|list --results /no/such
+'/no/such': there is no such directory|compare --results /no/such a b
 --wait soon|index --wait soon
 a run|export
 no run 'x'|export x
@@ -85,6 +90,8 @@ number and a directory|synthetic 3
 'x'|doctor x
 ROWS
 check 'nothing was started' nothing_runs
+fl index --results "$SCRATCH/mistyped"
+check 'nor is a store made that was mistyped' [ ! -e "$SCRATCH/mistyped" ]
 
 fl
 check 'no command: status 1, and what there is' err_has '^ *fleetlab doctor'
