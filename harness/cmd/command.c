@@ -57,3 +57,11 @@ int command_page_width(void)
 		columns = atoi(wanted);
 	return columns > 0 && columns < PAGE_WIDTH ? columns : PAGE_WIDTH;
 }
+
+bool command_colour(void)
+{
+	const char *unwanted = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && !(unwanted && *unwanted) && term && *term &&
+	       strcmp(term, "dumb") != 0;
+}

@@ -8,6 +8,8 @@
 #include "harness/base/error.h"
 #include "harness/base/nearest.h"
 
+#include <stdbool.h>
+
 struct command {
 	const char *name;
 	const char *arguments; /* synopsis after the name: "RUN [RUN] [--format FORMAT]" */
@@ -30,3 +32,6 @@ struct error *command_take_results(int argc, char **argv, const char **results);
 /* How wide results are printed: the columns of the terminal on stdout, or $COLUMNS where it is
  * none; 100 at most, and where neither is known. */
 int command_page_width(void);
+/* Whether results on stdout are coloured: a terminal that knows how (TERM), and nobody who minds
+ * (NO_COLOR, see no-color.org). */
+bool command_colour(void);

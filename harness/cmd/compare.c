@@ -5,7 +5,6 @@
 #include "harness/report/report.h"
 
 #include <getopt.h>
-#include <unistd.h>
 
 static struct error *parse(int argc, char **argv, enum report_format *format,
 	struct report_options *options, const char **results)
@@ -75,7 +74,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	try_(load(results, argv[optind], &a));
 	try_(load(results, argv[optind + 1], &b));
 	options.width = command_page_width();
-	options.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+	options.colour = command_colour();
 	try_(report_compare(a, b, format, &options, stdout));
 	*exit_status = a->altered || b->altered ? 2 : 0;
 	return NULL;

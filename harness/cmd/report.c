@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <string.h>
-#include <unistd.h>
 
 struct words {
 	const char *run;
@@ -155,7 +154,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 		try_(write_file(record, &words));
 	} else {
 		words.options.width = command_page_width();
-		words.options.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+		words.options.colour = command_colour();
 		try_(report_render(record, words.format, &words.options, stdout));
 	}
 	*exit_status = status_of(record, words.strict);

@@ -104,6 +104,17 @@ static bool is_of_the_plan(int option)
 	       option == OPT_PEER;
 }
 
+/* What is one thing is not silently the last of several. */
+static struct error *take_one(const char *option, const char *word, const char **place)
+{
+	if (*place)
+		return error_hint(error_new(ERROR_USAGE, "%s %s and %s %s: a run takes one", option,
+					  *place, option, word),
+			"one run each, or without %s all of them", option);
+	*place = word;
+	return NULL;
+}
+
 static struct error *take_option(struct run_words *words, int option, int argc, char **argv)
 {
 	struct run_options *options = &words->options;
@@ -116,14 +127,11 @@ static struct error *take_option(struct run_words *words, int option, int argc, 
 	case 'p':
 		return choose_parameter(&words->chosen, optarg);
 	case 'e':
-		options->plan.only_experiment = optarg;
-		return NULL;
+		return take_one("--experiment", optarg, &options->plan.only_experiment);
 	case OPT_ONLY:
-		options->plan.only_claim = optarg;
-		return NULL;
+		return take_one("--only", optarg, &options->plan.only_claim);
 	case OPT_VARIANT:
-		options->plan.only_variant = optarg;
-		return NULL;
+		return take_one("--variant", optarg, &options->plan.only_variant);
 	case OPT_SEED:
 		return parse_seed(optarg, &options->plan.seed);
 	case OPT_BUDGET:
@@ -238,7 +246,7 @@ static struct error *show(const struct run_words *words, json_t *record_json, co
 	struct report_options options = {
 		.brief = true,
 		.results = results,
-		.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
+		.colour = command_colour(),
 		.width = command_page_width(),
 	};
 

@@ -24,6 +24,11 @@ one of: *plain|run null -p behaviour=explode
 effect=2: this parameter tells the variants|run null -p effect=2
 try: --variant delay|run null --variant dela
 try: --experiment effect|run null -e efect
+--variant none and --variant delay|run null --variant none --variant delay
+--experiment boot and --experiment effect|run null -e boot -e effect
+--only N1 and --only N2|run null --only N1 --only N2
+--budget 5m: the night has an end|nightly --mechanisms null --until 06:00 --budget 5m
+--until 06:00: the night has an end|nightly --mechanisms null --budget 5m --until 06:00
 no claim 'N99'|run null --only N99
 run shmipc --only C1|run null --only C1
 --profile paper has it|run zerocopy --only D8

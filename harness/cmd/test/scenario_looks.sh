@@ -94,4 +94,16 @@ for columns in 80 100 120; do
 	check 'shows its claims' out_has "$graded"
 	check "fits $columns columns" fits "$((columns > 100 ? 100 : columns))"
 done
+
+# Colours: only on a terminal that knows them, for who wants them.
+escape=$(printf '\033\[')
+coloured() {
+	last="$* fleetlab report on a terminal"
+	script -qec "env $* '$FLEETLAB' report" /dev/null </dev/null >"$SCRATCH/out" 2>&1
+	out_has "$escape"
+}
+check 'colours on a terminal that has them' coloured -u NO_COLOR TERM=xterm
+check 'none on one that says it has none' not coloured -u NO_COLOR TERM=dumb
+check 'nor on one that says nothing' not coloured -u NO_COLOR -u TERM
+check 'nor for who wants none' not coloured TERM=xterm NO_COLOR=1
 finish
