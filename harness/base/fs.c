@@ -391,6 +391,32 @@ char *fs_results_dir(void)
 	return xdg_dir("XDG_STATE_HOME", ".local/state");
 }
 
+char *fs_results_words(const char *dir)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789/._-+=:,@%";
+	_cleanup_free_ char *fallback = fs_results_dir();
+	_cleanup_free_ char *quoted = NULL;
+	size_t size;
+
+	if (strcmp(dir, fallback) == 0)
+		return format_string("%s", "");
+	if (dir[strspn(dir, plain)] == '\0')
+		return format_string(" --results %s", dir);
+	FILE *out = open_memstream(&quoted, &size);
+
+	if (!out)
+		abort();
+	for (const char *p = dir; *p; p++) {
+		if (*p == '\'')
+			fputs("'\\'", out); /* out of the quotes, one, and in again */
+		fputc(*p, out);
+	}
+	if (fclose(out) != 0)
+		abort();
+	return format_string(" --results '%s'", quoted);
+}
+
 char *fs_runtime_dir(void)
 {
 	const char *chosen = environment("XDG_RUNTIME_DIR");

@@ -82,6 +82,10 @@ char *fs_cache_dir(void);
  * else $XDG_STATE_HOME/fleetlab (~/.local/state/fleetlab); caller frees. */
 char *fs_results_dir(void);
 
+/* What a command needs to find records in `dir` as well: " --results DIR", quoted for a shell, or
+ * "" where that is fs_results_dir() anyway. Caller frees. */
+char *fs_results_words(const char *dir);
+
 /* Small host-wide state that must not outlive a boot (locks, knob journal, sockets of running
  * fleets): /run/fleetlab for root, $XDG_RUNTIME_DIR/fleetlab otherwise; caller frees. */
 char *fs_runtime_dir(void);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* Longer lines are hard to read. */
 #define PAGE_WIDTH 100
@@ -18,6 +20,17 @@ struct error *command_bad_option(int argc, char **argv)
 		"fleetlab %s --help", argv[0]);
 }
 
+struct error *command_check_results(const char *results)
+{
+	struct stat status;
+
+	if (stat(results, &status) == 0 && S_ISDIR(status.st_mode))
+		return NULL;
+	return error_hint(
+		error_new(ERROR_USAGE, "--results '%s': there is no such directory", results),
+		"see that it is spelled right; fleetlab run and import make a new one");
+}
+
 struct error *command_take_results(int argc, char **argv, const char **results)
 {
 	static const struct option options[] = {{"results", required_argument, NULL, 'r'}, {0}};
@@ -27,6 +40,7 @@ struct error *command_take_results(int argc, char **argv, const char **results)
 		if (option != 'r')
 			return command_bad_option(argc, argv);
 		*results = optarg;
+		try_(command_check_results(*results));
 	}
 	return NULL;
 }
@@ -42,4 +56,12 @@ int command_page_width(void)
 	else if (wanted)
 		columns = atoi(wanted);
 	return columns > 0 && columns < PAGE_WIDTH ? columns : PAGE_WIDTH;
+}
+
+bool command_colour(void)
+{
+	const char *unwanted = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && !(unwanted && *unwanted) && term && *term &&
+	       strcmp(term, "dumb") != 0;
 }

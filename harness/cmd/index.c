@@ -32,6 +32,7 @@ static struct error *parse(int argc, char **argv, struct words *words)
 		switch (option) {
 		case 'r':
 			words->results = optarg;
+			try_(command_check_results(optarg));
 			break;
 		case 'b':
 			words->rebuild = true;

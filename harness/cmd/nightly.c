@@ -153,6 +153,16 @@ static const struct option long_options[] = {
 	{0},
 };
 
+/* A night has one end. */
+static struct error *check_end(const struct night_options *options, const char *option)
+{
+	return options->end_by == 0
+		       ? NULL
+		       : error_hint(error_new(ERROR_USAGE, "%s %s: the night has an end already",
+					    option, optarg),
+				 "either --until or --budget, once");
+}
+
 static struct error *take_option(struct nightly_words *words, int option, int argc, char **argv)
 {
 	struct night_options *options = &words->options;
@@ -160,8 +170,10 @@ static struct error *take_option(struct nightly_words *words, int option, int ar
 
 	switch (option) {
 	case OPT_UNTIL:
+		try_(check_end(options, "--until"));
 		return take_until(optarg, &options->end_by);
 	case OPT_BUDGET:
+		try_(check_end(options, "--budget"));
 		return take_budget(optarg, &options->end_by);
 	case OPT_START_BY:
 		return take_start_by(optarg, &options->start_by);

@@ -8,11 +8,11 @@
 #include <errno.h>
 #include <getopt.h>
 #include <string.h>
-#include <unistd.h>
 
 struct words {
 	const char *run;
 	const char *output;
+	const char *results; /* NULL: the usual place */
 	enum report_format format;
 	struct report_options options;
 	bool strict;
@@ -29,6 +29,7 @@ static struct error *parse(int argc, char **argv, struct words *words)
 		{"output", required_argument, NULL, 'o'},
 		{"strict", no_argument, NULL, 's'},
 		{"json", no_argument, NULL, 'j'},
+		{"results", required_argument, NULL, 'r'},
 		{NULL, 0, NULL, 0},
 	};
 	int option;
@@ -58,6 +59,10 @@ static struct error *parse(int argc, char **argv, struct words *words)
 			break;
 		case 'j':
 			words->format = REPORT_JSON;
+			break;
+		case 'r':
+			try_(command_check_results(optarg));
+			words->results = optarg;
 			break;
 		default:
 			return command_bad_option(argc, argv);
@@ -134,19 +139,22 @@ static struct error *run(int argc, char **argv, int *exit_status)
 {
 	struct words words = {.format = REPORT_TEXT};
 	_cleanup_record_ struct record *record = NULL;
-	_cleanup_free_ char *results = NULL;
+	_cleanup_free_ char *fallback = fs_results_dir();
+	_cleanup_free_ char *again = NULL;
 	_cleanup_free_ char *path = NULL;
 
 	try_(parse(argc, argv, &words));
 	try_(check(&words));
-	results = fs_results_dir();
+	const char *results = words.results ? words.results : fallback;
+
 	try_(record_find(results, words.run, &path));
+	words.options.results = again = fs_results_words(results);
 	try_(record_load(path, &record));
 	if (words.output) {
 		try_(write_file(record, &words));
 	} else {
 		words.options.width = command_page_width();
-		words.options.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+		words.options.colour = command_colour();
 		try_(report_render(record, words.format, &words.options, stdout));
 	}
 	*exit_status = status_of(record, words.strict);
@@ -165,6 +173,7 @@ const struct command command_report = {
 		"                     (text and markdown)\n"
 		"  -v, --verbose      list every trial's samples\n"
 		"  -o, --output FILE  write there instead of standard output\n"
+		"      --results DIR  where the records are\n"
 		"      --strict       exit status 3 when a claim is contradicted, 2 when a trial\n"
 		"                     failed or is invalid\n\n"
 		"Verdicts are computed from the samples each time. A record that was changed\n"

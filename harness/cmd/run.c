@@ -104,6 +104,17 @@ static bool is_of_the_plan(int option)
 	       option == OPT_PEER;
 }
 
+/* What is one thing is not silently the last of several. */
+static struct error *take_one(const char *option, const char *word, const char **place)
+{
+	if (*place)
+		return error_hint(error_new(ERROR_USAGE, "%s %s and %s %s: a run takes one", option,
+					  *place, option, word),
+			"one run each, or without %s all of them", option);
+	*place = word;
+	return NULL;
+}
+
 static struct error *take_option(struct run_words *words, int option, int argc, char **argv)
 {
 	struct run_options *options = &words->options;
@@ -116,14 +127,11 @@ static struct error *take_option(struct run_words *words, int option, int argc, 
 	case 'p':
 		return choose_parameter(&words->chosen, optarg);
 	case 'e':
-		options->plan.only_experiment = optarg;
-		return NULL;
+		return take_one("--experiment", optarg, &options->plan.only_experiment);
 	case OPT_ONLY:
-		options->plan.only_claim = optarg;
-		return NULL;
+		return take_one("--only", optarg, &options->plan.only_claim);
 	case OPT_VARIANT:
-		options->plan.only_variant = optarg;
-		return NULL;
+		return take_one("--variant", optarg, &options->plan.only_variant);
 	case OPT_SEED:
 		return parse_seed(optarg, &options->plan.seed);
 	case OPT_BUDGET:
@@ -234,9 +242,11 @@ static int status_of(const json_t *record, bool strict)
 static struct error *show(const struct run_words *words, json_t *record_json, const char *path)
 {
 	_cleanup_record_ struct record *record = NULL;
+	_cleanup_free_ char *results = fs_results_words(words->results_dir);
 	struct report_options options = {
 		.brief = true,
-		.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
+		.results = results,
+		.colour = command_colour(),
 		.width = command_page_width(),
 	};
 
@@ -246,17 +256,18 @@ static struct error *show(const struct run_words *words, json_t *record_json, co
 	return NULL;
 }
 
-static void say_how_to_go_on(const json_t *record)
+static void say_how_to_go_on(const struct run_words *words, const json_t *record)
 {
+	_cleanup_free_ char *results = fs_results_words(words->results_dir);
 	const char *id = json_string_value(json_object_get(record, "id"));
 	const char *state = json_string_value(json_object_get(record, "state"));
 
 	if (strcmp(state, "interrupted") == 0)
-		log_info("interrupted; to go on: fleetlab run --resume=%s", id);
+		log_info("interrupted; to go on: fleetlab run --resume=%s%s", id, results);
 	else if (strcmp(state, "budget") == 0)
 		log_info("the budget was over before all was done; to go on: fleetlab run "
-			 "--resume=%s --budget TIME",
-			id);
+			 "--resume=%s%s --budget TIME",
+			id, results);
 }
 
 static struct error *run(int argc, char **argv, int *exit_status)
@@ -303,7 +314,7 @@ static struct error *run(int argc, char **argv, int *exit_status)
 	try_(run_execute(&words.options, &record, &path));
 	*exit_status = status_of(record, words.strict);
 	try_(show(&words, record, path));
-	say_how_to_go_on(record);
+	say_how_to_go_on(&words, record);
 	return NULL;
 }
 

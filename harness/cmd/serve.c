@@ -44,6 +44,8 @@ static struct error *parse(int argc, char **argv, struct words *words)
 		if (option == '?' || option == ':')
 			return command_bad_option(argc, argv);
 		*places[option] = optarg;
+		if (option == 'r')
+			try_(command_check_results(optarg));
 	}
 	return optind == argc ? NULL
 			      : error_hint(error_new(ERROR_USAGE, "serve takes no argument '%s'",

@@ -2,6 +2,7 @@
 #include "harness/cmd/command.h"
 #include "harness/base/fs.h"
 #include "harness/base/nearest.h"
+#include "harness/engine/plan.h"
 #include "harness/record/paper.h"
 #include "harness/report/line.h"
 #include "mechanisms/mechanism.h"
@@ -114,6 +115,24 @@ static struct error *show_mechanism(const struct mechanism *mechanism)
 	return print_claims(&page, mechanism->paper);
 }
 
+/* The command that decides a claim: with a profile only where the usual one would not. */
+static void print_how_to_decide(const char *name, const json_t *claim)
+{
+	const struct mechanism *mechanism = mechanism_find(name);
+	const char *without = plan_claim_without_result(claim);
+	enum profile profile = PROFILE_QUICK;
+
+	if (!mechanism)
+		printf("mechanism %s is not in this build\n", name);
+	else if (without || !plan_profile_of_claim(mechanism, claim, &profile))
+		printf("nothing decides it: %s\n", without ? without : "no profile has it");
+	else
+		printf("decide it:  fleetlab run %s --only %s%s%s\n", name,
+			json_string_value(json_object_get(claim, "id")),
+			profile == PROFILE_QUICK ? "" : " --profile ",
+			profile == PROFILE_QUICK ? "" : profile_name(profile));
+}
+
 static struct error *show_claim(const char *id)
 {
 	const json_t *paper = NULL;
@@ -123,19 +142,14 @@ static struct error *show_claim(const char *id)
 	try_(paper_find_claim(id, &paper_id));
 	try_(paper_load(paper_id, &paper));
 	claim = paper_claim(paper, id);
-	const char *mechanism = json_string_value(json_object_get(paper, "mechanism"));
-
 	printf("%s (paper %s, %s): %s\n", json_string_value(json_object_get(claim, "id")), paper_id,
 		json_string_value(json_object_get(claim, "source")),
 		json_string_value(json_object_get(claim, "text")));
 	printf("conditions: %s\n", json_string_value(json_object_get(claim, "conditions")));
-	if (mechanism_find(mechanism))
-		printf("decide it:  fleetlab run %s --only %s\n", mechanism,
-			json_string_value(json_object_get(claim, "id")));
-	else
-		printf("mechanism %s is not in this build\n", mechanism);
+	print_how_to_decide(json_string_value(json_object_get(paper, "mechanism")), claim);
 	puts("how it is graded:");
-	return json_dumpf(json_object_get(claim, "tests"), stdout, JSON_INDENT(2)) < 0 ||
+	return json_dumpf(json_object_get(claim, "tests"), stdout,
+		       JSON_INDENT(2) | JSON_REAL_PRECISION(12)) < 0 ||
 			       putchar('\n') == EOF
 		       ? error_new(ERROR_SETUP, "cannot write the claim's tests")
 		       : NULL;

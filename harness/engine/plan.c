@@ -390,6 +390,94 @@ static void add_blocks(const struct plan_options *options, json_t *trials,
 	}
 }
 
+/* ---- nothing to run ---- */
+
+/* The profile that has most of what is asked for; a larger one only where it has more, and smoke,
+ * which decides nothing, last. */
+static bool profile_with_most(const struct plan_options *options, const char *paper_id,
+	const json_t *claim, enum profile *profile)
+{
+	static const enum profile order[] = {
+		PROFILE_QUICK, PROFILE_PAPER, PROFILE_NIGHTLY, PROFILE_SMOKE};
+	struct planned_experiment chosen[MAX_EXPERIMENTS];
+	struct plan_options other = *options;
+	size_t most = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		other.profile = order[i];
+		size_t count = choose_experiments(&other, paper_id, claim, chosen);
+
+		if (count <= most)
+			continue;
+		most = count;
+		*profile = order[i];
+	}
+	return most > 0;
+}
+
+bool plan_profile_of_claim(
+	const struct mechanism *mechanism, const json_t *claim, enum profile *profile)
+{
+	const struct plan_options options = {.mechanisms = &mechanism, .mechanism_count = 1};
+
+	return profile_with_most(&options, mechanism->paper, claim, profile);
+}
+
+const char *plan_claim_without_result(const json_t *claim)
+{
+	const json_t *test;
+	const char *reason = NULL;
+	size_t i;
+
+	json_array_foreach (json_object_get(claim, "tests"), i, test) {
+		if (json_object_get(test, "experiment"))
+			return NULL;
+		reason = json_string_value(json_object_get(test, "reason"));
+	}
+	return reason ? reason : "nothing of it can be measured";
+}
+
+/* Why no options at all would run this claim with these mechanisms; NULL when it is the others. */
+static struct error *claim_not_to_be_run(const struct plan_options *options, const json_t *paper,
+	const char *paper_id, const json_t *claim)
+{
+	const char *name = json_string_value(json_object_get(paper, "mechanism"));
+	const char *id = json_string_value(json_object_get(claim, "id"));
+	const char *reason = plan_claim_without_result(claim);
+
+	if (!mechanism_find(name))
+		return error_hint(error_new(ERROR_USAGE,
+					  "nothing to run: mechanism %s, which claim %s is about, "
+					  "is not in this build",
+					  name, id),
+			"fleetlab list shows what this build has");
+	if (reason)
+		return error_hint(
+			error_new(ERROR_USAGE, "nothing to run for claim %s: %s", id, reason),
+			"fleetlab show %s", id);
+	for (size_t i = 0; i < options->mechanism_count; i++) {
+		if (strcmp(options->mechanisms[i]->paper, paper_id) == 0)
+			return NULL;
+	}
+	return error_hint(error_new(ERROR_USAGE, "nothing to run: claim %s is about %s", id, name),
+		"fleetlab run %s --only %s", name, id);
+}
+
+static struct error *nothing_to_run(const struct plan_options *options, const json_t *paper,
+	const char *paper_id, const json_t *claim)
+{
+	struct error *err = claim ? claim_not_to_be_run(options, paper, paper_id, claim) : NULL;
+	enum profile other;
+
+	if (err)
+		return err;
+	err = error_new(ERROR_USAGE, "nothing to run: no experiment of profile %s fits the options",
+		profile_name(options->profile));
+	if (profile_with_most(options, paper_id, claim, &other))
+		return error_hint(err, "--profile %s has it", profile_name(other));
+	return error_hint(err, "fleetlab show MECHANISM lists experiments, variants and profiles");
+}
+
 struct error *plan_create(const struct plan_options *options, json_t **plan)
 {
 	struct planned_experiment chosen[MAX_EXPERIMENTS];
@@ -397,7 +485,6 @@ struct error *plan_create(const struct plan_options *options, json_t **plan)
 	const json_t *claim = NULL;
 	const char *paper_id = NULL;
 	json_t *made, *trials;
-	struct error *err;
 	size_t count;
 
 	if (options->only_claim) {
@@ -425,9 +512,7 @@ struct error *plan_create(const struct plan_options *options, json_t **plan)
 		return NULL;
 	}
 	json_decref(made);
-	err = error_new(
-		ERROR_USAGE, "nothing to run: no experiment of this profile fits the options");
-	return error_hint(err, "fleetlab show MECHANISM lists experiments, variants and profiles");
+	return nothing_to_run(options, paper, paper_id, claim);
 }
 
 /* ---- more of it ---- */

@@ -39,6 +39,15 @@ struct plan_options {
  * names and values out of range are ERROR_USAGE. */
 struct error *plan_create(const struct plan_options *options, json_t **plan);
 
+/* The smallest profile from quick on that has as much of what a claim of the mechanism's paper
+ * needs as any (smoke where no other has it): false when none has. */
+bool plan_profile_of_claim(
+	const struct mechanism *mechanism, const json_t *claim, enum profile *profile);
+
+/* Why nothing could be run for a claim: the paper states no result; NULL when something can.
+ * Borrowed from the claim. */
+const char *plan_claim_without_result(const json_t *claim);
+
 /* One more block of an experiment, with the variants that it had: trials to be appended to the
  * plan, which is left as it is. Its order follows from the plan's seed, the experiment and the
  * block's number. A new reference; empty for an experiment that the plan does not have, and when a

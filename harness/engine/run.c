@@ -373,12 +373,13 @@ static struct error *same_host(const struct run *run, const json_t *then, const 
 static struct error *check_unfinished(const struct run *run, const char *id)
 {
 	_cleanup_free_ char *runs = format_string("%s/runs", run->options->results_dir);
+	_cleanup_free_ char *results = fs_results_words(run->options->results_dir);
 
 	if (!is_complete(runs, id))
 		return NULL;
 	return error_hint(
 		error_new(ERROR_USAGE, "run %s has come to its end while it was waited for", id),
-		"fleetlab report %s", id);
+		"fleetlab report %s%s", id, results);
 }
 
 static double number_of(const json_t *object, const char *key)
@@ -491,10 +492,11 @@ static double seconds_here(const struct run *run)
 /* What is not in the journal did not happen: without room in it a run cannot go on. */
 static struct error *note(struct run *run, const char *key, const json_t *value)
 {
+	_cleanup_free_ char *results = fs_results_words(run->options->results_dir);
 	struct error *err = journal_append(run->journal, key, value);
 
-	return err ? error_hint(err, "make room, then: fleetlab run --resume=%s",
-			     json_string_value(json_object_get(run->header, "id")))
+	return err ? error_hint(err, "make room, then: fleetlab run --resume=%s%s",
+			     json_string_value(json_object_get(run->header, "id")), results)
 		   : NULL;
 }
 
@@ -606,6 +608,7 @@ static struct error *finish(struct run *run, const char *state, json_t **record,
 	put_spent(run, is_complete);
 	_cleanup_json_ json_t *made = json_copy(run->header);
 	_cleanup_free_ char *complete = format_string("%s/complete", run->dir);
+	_cleanup_free_ char *results = fs_results_words(run->options->results_dir);
 	char now[24];
 
 	clock_format_utc(time(NULL), false, now, sizeof(now));
@@ -615,8 +618,8 @@ static struct error *finish(struct run *run, const char *state, json_t **record,
 	struct error *err = record_save(made, run->options->results_dir, path);
 
 	if (err)
-		return error_hint(err, "every trial is in the journal; fleetlab run --resume=%s",
-			json_string_value(json_object_get(run->header, "id")));
+		return error_hint(err, "every trial is in the journal; fleetlab run --resume=%s%s",
+			json_string_value(json_object_get(run->header, "id")), results);
 	if (is_complete)
 		error_destroy(fs_write_atomic(complete, "", 0));
 	*record = take_ptr(made);

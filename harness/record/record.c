@@ -258,11 +258,13 @@ struct error *record_parse(const char *path, const char *text, size_t size, stru
 
 struct error *record_load(const char *path, struct record **record)
 {
+	/* A link that someone names is meant; the other end of a FIFO is waited for by nobody. */
+	_cleanup_free_ char *real = realpath(path, NULL);
 	_cleanup_json_ json_t *json = NULL;
 	_cleanup_free_ char *text = NULL;
 	size_t size;
 
-	try_(fs_read(path, RECORD_MAX_BYTES, &text, &size));
+	try_(fs_read_regular(real ? real : path, RECORD_MAX_BYTES, &text, &size, NULL));
 	try_(record_parse_json(path, text, size, &json));
 	free(take_ptr(text));
 	return record_of_json(path, json, record);

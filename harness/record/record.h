@@ -27,8 +27,9 @@ void record_destroy(struct record *record);
 DEFINE_CLEANUP(record, struct record *, record_destroy)
 #define _cleanup_record_ _cleanup_(cleanup_record)
 
-/* Reads a record. A damaged file is an error that names the JSON path; a file that is well-formed
- * but was changed after it was written is loaded with `altered` set and the reasons in `notes`. */
+/* Reads a record, from a regular file or a link to one. A damaged file is an error that names the
+ * JSON path; a file that is well-formed but was changed after it was written is loaded with
+ * `altered` set and the reasons in `notes`. */
 struct error *record_load(const char *path, struct record **record);
 
 /* No record may take more memory than this once it is parsed: a small text can take a hundred times

@@ -137,6 +137,105 @@ static json_t *compare_hosts(const json_t *a, const json_t *b)
 		reason ? reason : "", "differences", ordered);
 }
 
+/* ---- settings ---- */
+
+/* What trials of each group ran with: {"mechanism\nexperiment\nvariant": {parameter: value}}. A
+ * trial that failed early may not have told all, so they complete each other. */
+static json_t *parameters_of(const json_t *record)
+{
+	json_t *groups = json_object();
+	const json_t *trial;
+	size_t i;
+
+	json_array_foreach (json_object_get(record, "trials"), i, trial) {
+		_cleanup_free_ char *key =
+			format_string("%s\n%s\n%s", json_text(trial, "mechanism"),
+				json_text(trial, "experiment"), json_text(trial, "variant"));
+		json_t *known = json_object_get(groups, key);
+
+		if (!known)
+			json_object_set_new(groups, key, known = json_object());
+		json_object_update_missing(known, json_object_get(trial, "parameters"));
+	}
+	return groups;
+}
+
+/* One row for all experiments of a mechanism in which a parameter differs in the same way. `rows`
+ * has them by what they say. */
+static void add_setting(
+	json_t *rows, const char *group, const char *field, const json_t *a, const json_t *b)
+{
+	_cleanup_free_ char *names = format_string("%s", group);
+	_cleanup_json_ json_t *list = json_array();
+	char *rest = names, *mechanism = strsep(&rest, "\n"), *experiment = strsep(&rest, "\n");
+	json_t *row, *known, *experiments;
+
+	add_difference(list, field, a, b);
+	row = json_array_get(list, 0);
+	json_object_set_new(row, "mechanism", json_string(mechanism));
+	_cleanup_free_ char *key = json_dumps(row, JSON_COMPACT | JSON_SORT_KEYS);
+
+	if (!row || !key)
+		return;
+	known = json_object_get(rows, key);
+	if (!known) {
+		json_object_set_new(row, "experiments", json_array());
+		json_object_set(rows, key, known = row);
+	}
+	experiments = json_object_get(known, "experiments");
+	const char *last =
+		json_string_value(json_array_get(experiments, json_array_size(experiments) - 1));
+
+	if (!last || strcmp(last, experiment) != 0)
+		json_array_append_new(experiments, json_string(experiment));
+}
+
+static void parameter_differences(json_t *list, const json_t *a, const json_t *b)
+{
+	_cleanup_json_ json_t *of_a = parameters_of(a);
+	_cleanup_json_ json_t *of_b = parameters_of(b);
+	_cleanup_json_ json_t *rows = json_object();
+	const char *group, *name;
+	json_t *one, *value;
+
+	json_object_foreach (of_a, group, one) {
+		const json_t *two = json_object_get(of_b, group);
+		_cleanup_json_ json_t *names = json_copy(one);
+
+		if (!two)
+			continue;
+		json_object_update_missing(names, (json_t *)two);
+		json_object_foreach (names, name, value) {
+			const json_t *left = json_object_get(one, name);
+			const json_t *right = json_object_get(two, name);
+
+			if (!left || !right || !json_equal(left, right))
+				add_setting(rows, group, name, left, right);
+		}
+	}
+	json_object_foreach (rows, name, value)
+		json_array_append(list, value);
+}
+
+/* How the two runs were asked to run, as far as it differs: [{"field", "a", "b"}], a parameter's
+ * with "mechanism" and "experiments". Only of what both have run. */
+static json_t *compare_settings(const json_t *a, const json_t *b)
+{
+	static const char *const fields[] = {"profile", "aa", "drill", "peer"};
+	const json_t *of_a = json_object_get(a, "plan"), *of_b = json_object_get(b, "plan");
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		const json_t *one = json_object_get(of_a, fields[i]);
+		const json_t *two = json_object_get(of_b, fields[i]);
+
+		if ((one || two) && !(one && two && json_equal(one, two)))
+			add_difference(list, fields[i], one, two);
+	}
+	parameter_differences(list, a, b);
+	return list;
+}
+
 /* b / a from two medians and their intervals; "excludes_one" only while both are bounded. */
 static void put_ratio(
 	json_t *row, double a, double a_low, double a_high, double b, double b_low, double b_high)
@@ -278,8 +377,9 @@ static json_t *run_json(const struct record *record)
 struct error *report_comparison(const struct record *a, const struct record *b,
 	const struct report_options *options, json_t **comparison)
 {
-	*comparison = json_pack("{s:s, s:[o, o], s:o, s:o, s:o}", "schema", "fleetlab.comparison/1",
-		"runs", run_json(a), run_json(b), "hosts", compare_hosts(a->json, b->json),
+	*comparison = json_pack("{s:s, s:[o, o], s:o, s:o, s:o, s:o}", "schema",
+		"fleetlab.comparison/1", "runs", run_json(a), run_json(b), "hosts",
+		compare_hosts(a->json, b->json), "settings", compare_settings(a->json, b->json),
 		"claims", compare_claims(a->json, b->json, options), "metrics",
 		compare_metrics(a->json, b->json));
 	return *comparison ? NULL

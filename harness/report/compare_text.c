@@ -196,6 +196,39 @@ static void put_hosts(const struct writer *writer, const json_t *hosts)
 			json_text(one, "b"));
 }
 
+/* "null, base_us: 1000 | 4000 (effect, boot)" */
+static void put_setting(const struct writer *writer, const json_t *one)
+{
+	const char *mechanism = json_text(one, "mechanism");
+	_cleanup_free_ char *where = format_string("%s", "");
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach (json_object_get(one, "experiments"), i, name) {
+		char *longer =
+			format_string("%s%s%s", where, i ? ", " : "", json_string_value(name));
+
+		free(where);
+		where = longer;
+	}
+	say(writer, "  %s%s%s: %s | %s%s%s%s", mechanism, *mechanism ? ", " : "",
+		json_text(one, "field"), json_text(one, "a"), json_text(one, "b"),
+		*where ? " (" : "", where, *where ? ")" : "");
+}
+
+static void put_settings(const struct writer *writer, const json_t *settings)
+{
+	const json_t *one;
+	size_t i;
+
+	if (json_array_size(settings) == 0)
+		say(writer, "settings: of what both have run none differs");
+	else
+		say(writer, "settings that differ: what follows compares them too");
+	json_array_foreach (settings, i, one)
+		put_setting(writer, one);
+}
+
 static void put_claims(const struct writer *writer, const json_t *rows)
 {
 	static const char *const head[FIELDS] = {"claim", "A", "B", "B over A", ""};
@@ -282,6 +315,7 @@ void comparison_render(const json_t *comparison, const struct page *page, FILE *
 			json_text(run, "accelerator"),
 			json_is_true(json_object_get(run, "altered")) ? ", ALTERED" : "");
 	put_hosts(&writer, json_object_get(comparison, "hosts"));
+	put_settings(&writer, json_object_get(comparison, "settings"));
 	blank(&writer);
 	put_claims(&writer, json_object_get(comparison, "claims"));
 	put_metrics(&writer, json_object_get(comparison, "metrics"));

@@ -161,7 +161,8 @@ static void put_outliers(
 }
 
 /* Of what brief leaves out: how much, and how to get it. */
-static void put_left_out(const json_t *view, const struct page *page)
+static void put_left_out(
+	const json_t *view, const struct page *page, const struct report_options *options)
 {
 	const json_t *paper;
 	size_t count = 0, i;
@@ -169,8 +170,9 @@ static void put_left_out(const json_t *view, const struct page *page)
 	json_array_foreach (json_object_get(view, "papers"), i, paper)
 		count += json_array_size(json_object_get(paper, "also"));
 	if (count)
-		page_wrap(page, 0, 2, "also measured, %zu table%s: fleetlab report %s", count,
-			count == 1 ? "" : "s", json_text(json_object_get(view, "run"), "id"));
+		page_wrap(page, 0, 2, "also measured, %zu table%s: fleetlab report %s%s", count,
+			count == 1 ? "" : "s", json_text(json_object_get(view, "run"), "id"),
+			options->results ? options->results : "");
 }
 
 static void put_samples(const json_t *record, const struct page *page)
@@ -319,7 +321,7 @@ void text_render(const json_t *view, const json_t *record, const struct page *pa
 	put_problems(view, page, options->verbose);
 	put_outliers(view, page, options);
 	if (options->brief)
-		put_left_out(view, page);
+		put_left_out(view, page, options);
 	if (options->verbose)
 		put_samples(record, page);
 	put_legend(view, page, options->brief);

@@ -5,7 +5,8 @@
 
 #include <jansson.h>
 
-/* From this width on, evidence, time and disk are columns; below, a line of their own. */
+/* From this width on, evidence, time and disk are columns where there is room for them beside the
+ * figures; below, a line of their own. */
 #define WIDE 100
 
 /* What is emulated in a table ("emulated" of the view or of one of its parts): every table says it,

@@ -9,28 +9,67 @@
 
 struct claim_columns {
 	int id, verdict, published, measured, ratio, evidence, time, disk;
+	bool stacked;
 };
 
-static const struct claim_columns narrow = {8, 14, 13, 27, 7, 0, 0, 0};
-static const struct claim_columns wide = {8, 14, 13, 27, 7, 8, 6, 0};
+/* Measured values stand in a line of their own where `stacked`. */
+static const struct claim_columns least = {8, 7, 9, 24, 7, 8, 6, 8, false};
 
-static const struct claim_columns *columns_for(const struct page *page)
+static int larger(int columns, const char *text)
 {
-	return page->width >= WIDE ? &wide : &narrow;
+	int its = text_columns(text);
+
+	return its > columns ? its : columns;
 }
 
-static void put_claim_head(const struct page *page)
+static void measure_test(struct claim_columns *columns, const char *verdict, const json_t *test)
 {
-	const struct claim_columns *columns = columns_for(page);
+	char published[FIGURE_SIZE], measured[FIGURE_SIZE], ratio[FIGURE_SIZE];
+
+	figure_published(test, published);
+	figure_measured(test, measured);
+	figure_ratio_to_published(test, ratio);
+	columns->verdict = larger(columns->verdict, verdict);
+	columns->published = larger(columns->published, published);
+	columns->measured = larger(columns->measured, measured);
+	columns->ratio = larger(columns->ratio, ratio);
+}
+
+/* As wide as the paper's claims need: first evidence, time and disk make room, then the measured
+ * values, so that no figure is cut. */
+static struct claim_columns columns_for(const struct page *page, const json_t *paper)
+{
+	struct claim_columns columns = least;
+	const json_t *claim, *test;
+	size_t i, j;
+
+	json_array_foreach (json_object_get(paper, "claims"), i, claim) {
+		measure_test(&columns, json_text(claim, "verdict"), claim_deciding_test(claim));
+		json_array_foreach (json_object_get(claim, "tests"), j, test)
+			measure_test(&columns, json_text(test, "verdict"), test);
+	}
+	int narrow = 2 + columns.id + columns.verdict + columns.published + columns.measured +
+		     columns.ratio + 4;
+	int wide = narrow + columns.evidence + columns.time + columns.disk + 3;
+
+	if (page->width < WIDE || wide > page->width)
+		columns.evidence = columns.time = columns.disk = 0;
+	columns.stacked = narrow > page->width;
+	return columns;
+}
+
+static void put_claim_head(const struct page *page, const struct claim_columns *columns)
+{
 	const struct cell cells[] = {
 		{columns->id, "claim", "2"},
 		{columns->verdict, "verdict", "2"},
 		{columns->published, "published", "2"},
-		{columns->measured, "measured [95 % interval]", "2"},
+		{columns->stacked ? 0 : columns->measured,
+			columns->stacked ? "" : "measured [95 % interval]", "2"},
 		{columns->ratio, "/ paper", "2"},
 		{columns->evidence, columns->evidence ? "evidence" : "", "2"},
 		{columns->time, columns->time ? "time" : "", "2"},
-		{columns->disk, page->width >= WIDE ? "disk" : "", "2"},
+		{columns->disk, columns->disk ? "disk" : "", "2"},
 	};
 
 	page_row(page, 2, cells, ARRAY_SIZE(cells));
@@ -62,17 +101,16 @@ static void short_duration(double seconds, char *out, size_t size)
 }
 
 /* One line: a claim's (with `claim`) or that of another test (NULL). */
-static void put_test_row(const struct page *page, const char *id, const char *verdict,
-	const json_t *test, const json_t *claim)
+static void put_test_row(const struct page *page, const struct claim_columns *columns,
+	const char *id, const char *verdict, const json_t *test, const json_t *claim)
 {
-	const struct claim_columns *columns = columns_for(page);
 	char published[FIGURE_SIZE], measured[FIGURE_SIZE], ratio[FIGURE_SIZE];
 	char evidence[32] = "", took[32] = "", disk[FIGURE_SIZE] = "";
 
 	figure_published(test, published);
 	figure_measured(test, measured);
 	figure_ratio_to_published(test, ratio);
-	if (claim && page->width >= WIDE) {
+	if (claim && columns->evidence) {
 		short_evidence(json_text(claim, "evidence"), evidence, sizeof(evidence));
 		short_duration(json_number(claim, "wall_s", 0), took, sizeof(took));
 		if (strcmp(took, "-") != 0)
@@ -82,7 +120,7 @@ static void put_test_row(const struct page *page, const char *id, const char *ve
 		{columns->id, id, claim ? "1" : NULL},
 		{columns->verdict, verdict, verdict_colour(verdict)},
 		{columns->published, published, NULL},
-		{columns->measured, measured, NULL},
+		{columns->stacked ? 0 : columns->measured, columns->stacked ? "" : measured, NULL},
 		{columns->ratio, ratio, NULL},
 		{columns->evidence, evidence, NULL},
 		{columns->time, took, NULL},
@@ -90,6 +128,8 @@ static void put_test_row(const struct page *page, const char *id, const char *ve
 	};
 
 	page_row(page, 2, cells, ARRAY_SIZE(cells));
+	if (columns->stacked && strcmp(measured, "-") != 0)
+		page_wrap(page, 11, 13, "measured %s", measured);
 }
 
 char *test_title(const json_t *test)
@@ -148,14 +188,14 @@ static void put_evidence(const struct page *page, const json_t *claim)
 		disk);
 }
 
-static void put_claim(
-	const struct page *page, const json_t *paper, const json_t *claim, bool verbose)
+static void put_claim(const struct page *page, const struct claim_columns *columns,
+	const json_t *paper, const json_t *claim, bool verbose)
 {
 	const json_t *tests = json_object_get(claim, "tests");
 	const json_t *published = json_object_get(claim, "published");
 	bool run = strcmp(json_text(claim, "verdict"), "not-run") != 0;
 
-	put_test_row(page, json_text(claim, "id"), json_text(claim, "verdict"),
+	put_test_row(page, columns, json_text(claim, "id"), json_text(claim, "verdict"),
 		claim_deciding_test(claim), claim);
 	page_wrap(page, 11, 11, "%s (%s%s%s)", json_text(claim, "text"), json_text(claim, "source"),
 		json_object_get(published, "text") ? ": " : "", json_text(published, "text"));
@@ -168,10 +208,11 @@ static void put_claim(
 			break;
 		snprintf(id, sizeof(id), " + %zu", number + 1);
 		if (place > 0)
-			put_test_row(page, *json_text(test, "id") ? json_text(test, "id") : id,
+			put_test_row(page, columns,
+				*json_text(test, "id") ? json_text(test, "id") : id,
 				json_text(test, "verdict"), test, NULL);
 		put_why(page, paper, test);
-		if (place == 0 && run && (page->width < WIDE || verbose))
+		if (place == 0 && run && (!columns->evidence || verbose))
 			put_evidence(page, claim);
 	}
 	if (verbose && json_object_get(claim, "command"))
@@ -181,6 +222,7 @@ static void put_claim(
 void text_claims(const struct page *page, const json_t *paper, bool verbose)
 {
 	const json_t *comparable = json_object_get(paper, "comparable"), *claim;
+	const struct claim_columns columns = columns_for(page, paper);
 	size_t i;
 
 	page_blank(page);
@@ -194,7 +236,7 @@ void text_claims(const struct page *page, const json_t *paper, bool verbose)
 	else
 		page_wrap(page, 2, 4,
 			"graded: ratios, shapes and absolute values (a host of the paper's kind)");
-	put_claim_head(page);
+	put_claim_head(page, &columns);
 	json_array_foreach (json_object_get(paper, "claims"), i, claim)
-		put_claim(page, paper, claim, verbose);
+		put_claim(page, &columns, paper, claim, verbose);
 }

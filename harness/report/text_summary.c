@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+/* Where measured values begin: behind id, verdict and what is published. */
+#define MEASURED_AT 36
+
 static size_t count_verdict(const json_t *view, const char *verdict)
 {
 	const json_t *paper, *claim;
@@ -52,7 +55,27 @@ static void put_published(const json_t *claim, char *out)
 		snprintf(out, FIGURE_SIZE, "-");
 }
 
-static void put_line(const struct page *page, const json_t *claim)
+/* Columns that measured values need; 0 where they have a line of their own, since the page has no
+ * room for the longest beside the others. */
+static int measured_columns(const struct page *page, const json_t *papers)
+{
+	int columns = 24; /* the heading */
+	const json_t *paper, *claim;
+	size_t p, c;
+
+	json_array_foreach (papers, p, paper) {
+		json_array_foreach (json_object_get(paper, "claims"), c, claim) {
+			char measured[FIGURE_SIZE];
+
+			figure_measured(claim_deciding_test(claim), measured);
+			if (text_columns(measured) > columns)
+				columns = text_columns(measured);
+		}
+	}
+	return MEASURED_AT + columns <= page->width ? columns : 0;
+}
+
+static void put_line(const struct page *page, const json_t *claim, int columns)
 {
 	const json_t *test = claim_headline_test(claim);
 	const char *verdict = json_text(claim, "verdict");
@@ -61,7 +84,7 @@ static void put_line(const struct page *page, const json_t *claim)
 		{5, json_text(claim, "id"), "1"},
 		{14, verdict, verdict_colour(verdict)},
 		{12, published, NULL},
-		{26, measured, NULL},
+		{columns, columns ? measured : "", NULL},
 		{0, json_text(claim, "source"), "2"},
 	};
 
@@ -71,18 +94,21 @@ static void put_line(const struct page *page, const json_t *claim)
 		figure_published(test, published);
 	figure_measured(test, measured);
 	page_row(page, 2, cells, ARRAY_SIZE(cells));
+	if (!columns && strcmp(measured, "-") != 0)
+		page_wrap(page, 8, 10, "measured %s", measured);
 }
 
 void text_summary(const json_t *view, const struct page *page)
 {
-	static const struct cell head[] = {
+	const json_t *papers = json_object_get(view, "papers"), *paper, *claim;
+	int columns = measured_columns(page, papers);
+	const struct cell head[] = {
 		{5, "claim", "2"},
 		{14, "verdict", "2"},
 		{12, "published", "2"},
-		{26, "measured [95 % interval]", "2"},
+		{columns, columns ? "measured [95 % interval]" : "", "2"},
 		{0, "where published", "2"},
 	};
-	const json_t *papers = json_object_get(view, "papers"), *paper, *claim;
 	size_t p, c;
 
 	if (json_array_size(papers) < 2)
@@ -93,6 +119,6 @@ void text_summary(const json_t *view, const struct page *page)
 	page_row(page, 2, head, ARRAY_SIZE(head));
 	json_array_foreach (papers, p, paper) {
 		json_array_foreach (json_object_get(paper, "claims"), c, claim)
-			put_line(page, claim);
+			put_line(page, claim, columns);
 	}
 }

@@ -29,18 +29,34 @@ static void ours_text(const json_t *ours, char *measured, char *trials, size_t s
 	snprintf(trials, size, "n=%.0f", json_number(ours, "trials", 0));
 }
 
+/* A row whose third cell is measured values: on a line of their own where they would be cut. */
+static void put_measured_row(const struct page *page, int indent, struct cell *cells,
+	const char *measured, const char *trials)
+{
+	int columns = text_columns(measured);
+	int before = indent + cells[0].columns + PUBLISHED_COLUMNS + 2;
+	bool fits = before + columns + (*trials ? 1 + text_columns(trials) : 0) <= page->width;
+
+	cells[2] = (struct cell){columns > MEASURED_COLUMNS ? columns : MEASURED_COLUMNS,
+		fits ? measured : "", NULL};
+	if (fits && before + cells[2].columns + 1 + text_columns(trials) > page->width)
+		cells[2].columns = columns;
+	cells[3] = (struct cell){0, fits ? trials : "", "2"};
+	page_row(page, indent, cells, 4);
+	if (!fits)
+		page_wrap(page, indent + 2, indent + 4, "%s %s", measured, trials);
+}
+
 static void put_ours(const struct page *page, const json_t *ours)
 {
 	char measured[FIGURE_SIZE], trials[16];
-	const struct cell cells[] = {
+	struct cell cells[4] = {
 		{label_columns(page) - 2, json_text(ours, "label"), NULL},
 		{-PUBLISHED_COLUMNS, "", NULL},
-		{MEASURED_COLUMNS, measured, NULL},
-		{0, trials, "2"},
 	};
 
 	ours_text(ours, measured, trials, sizeof(trials));
-	page_row(page, 4, cells, ARRAY_SIZE(cells));
+	put_measured_row(page, 4, cells, measured, trials);
 }
 
 /* One published value. Where a single reading stands beside it, it does so on the same line. */
@@ -51,11 +67,9 @@ static void put_cell_line(
 	int columns = label_columns(page) + 2 - indent;
 	char published[FIGURE_SIZE], measured[FIGURE_SIZE] = "", trials[16] = "";
 	bool fits = text_columns(label) <= columns;
-	const struct cell line[] = {
+	struct cell line[4] = {
 		{columns, fits ? label : "", NULL},
 		{-PUBLISHED_COLUMNS, published, NULL},
-		{MEASURED_COLUMNS, measured, NULL},
-		{0, trials, "2"},
 	};
 	size_t i;
 
@@ -64,7 +78,7 @@ static void put_cell_line(
 		ours_text(json_array_get(ours, 0), measured, trials, sizeof(trials));
 	if (!fits)
 		page_wrap(page, indent, indent, "%s", label);
-	page_row(page, indent, line, ARRAY_SIZE(line));
+	put_measured_row(page, indent, line, measured, trials);
 	if (json_array_size(ours) < 2)
 		return;
 	json_array_foreach (ours, i, one)
@@ -92,10 +106,11 @@ static void put_row(const struct page *page, const json_t *table, const json_t *
 
 static void put_table(const struct page *page, const json_t *table)
 {
+	bool fits = label_columns(page) + PUBLISHED_COLUMNS + 4 + 24 <= page->width;
 	const struct cell head[] = {
 		{label_columns(page), "", NULL},
 		{-PUBLISHED_COLUMNS, "published", "2"},
-		{30, "measured [95 % interval]", "2"},
+		{30, fits ? "measured [95 % interval]" : "measured", "2"},
 	};
 	const json_t *row;
 	size_t r;

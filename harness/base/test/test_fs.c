@@ -297,6 +297,27 @@ static void the_environment_says_where_things_are(void **state)
 	assert_string_equal(results, "/there");
 }
 
+/* What is to be typed so that another command finds the same records. */
+static void what_is_typed_finds_the_same_records(void **state)
+{
+	static const struct {
+		const char *dir, *words;
+	} rows[] = {
+		{"/there", ""},
+		{"/else/where-1", " --results /else/where-1"},
+		{"a b", " --results 'a b'"},
+		{"it's", " --results 'it'\\''s'"},
+	};
+
+	(void)state;
+	setenv("FLEETLAB_RESULTS", "/there", 1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		_cleanup_free_ char *words = fs_results_words(rows[i].dir);
+
+		assert_string_equal(words, rows[i].words);
+	}
+}
+
 /* 0, or the line where it went wrong. */
 static int rename_in_scratch(void)
 {
@@ -406,6 +427,7 @@ int main(void)
 		scratch_test(a_value_goes_only_into_a_file_that_exists),
 		scratch_test(free_space_is_that_of_the_nearest_parent),
 		scratch_test(the_environment_says_where_things_are),
+		cmocka_unit_test(what_is_typed_finds_the_same_records),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

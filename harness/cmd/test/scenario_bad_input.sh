@@ -24,8 +24,16 @@ one of: *plain|run null -p behaviour=explode
 effect=2: this parameter tells the variants|run null -p effect=2
 try: --variant delay|run null --variant dela
 try: --experiment effect|run null -e efect
+--variant none and --variant delay|run null --variant none --variant delay
+--experiment boot and --experiment effect|run null -e boot -e effect
+--only N1 and --only N2|run null --only N1 --only N2
+--budget 5m: the night has an end|nightly --mechanisms null --until 06:00 --budget 5m
+--until 06:00: the night has an end|nightly --mechanisms null --budget 5m --until 06:00
 no claim 'N99'|run null --only N99
-nothing to run|run null --only C1
+run shmipc --only C1|run null --only C1
+--profile paper has it|run zerocopy --only D8
+libdedup.*not in this build|run --only A1
+C4.*no result|run --only C4
 no profile 'smok'|run null --profile smok
 --seed -3|run null --seed -3
 --budget soon|run null --budget soon
@@ -39,7 +47,7 @@ no mechanism 'null'|run --resume null
 image tiny needs 128 MiB|run null --profile smoke -e boot -p memory_mib=64
 no claim 'C99'|show C99
 'elephant'|show elephant
-'elephants'|list elephants
+try: fleetlab list mechanisms|list elephants
 'runs'|list claims runs
 no run 'nope'|report nope
 not 2|report a b
@@ -73,6 +81,11 @@ no image 'nope'|image rm nope
 /no/such.qcow2|image build --from /no/such.qcow2
 'x'|gc x
 'x'|index x
+'/no/such': there is no such directory|index --results /no/such
+'/no/such': there is no such directory|serve --results /no/such
+'/no/such': there is no such directory|report --results /no/such
+'/no/such': there is no such directory|list --results /no/such
+'/no/such': there is no such directory|compare --results /no/such a b
 --wait soon|index --wait soon
 a run|export
 no run 'x'|export x
@@ -82,6 +95,8 @@ number and a directory|synthetic 3
 'x'|doctor x
 ROWS
 check 'nothing was started' nothing_runs
+fl index --results "$SCRATCH/mistyped"
+check 'nor is a store made that was mistyped' [ ! -e "$SCRATCH/mistyped" ]
 
 fl
 check 'no command: status 1, and what there is' err_has '^ *fleetlab doctor'

@@ -61,6 +61,12 @@ fl list
 check 'list fits 100 columns' fits 100
 fl show C1
 check 'show fits 100 columns' fits 100
+fl show D8
+check 'show names the profile that has the claim' out_has '^decide it: .*--only D8 --profile paper$'
+fl show C4
+check 'and says why nothing decides one' out_has '^nothing decides it: .*no result'
+fl show D6
+check 'published values as they were published' not out_has '[09]\{6\}'
 for mechanism in null shmipc zerocopy; do
 	fl show $mechanism
 	check "show $mechanism fits 100 columns" fits 100
@@ -88,4 +94,16 @@ for columns in 80 100 120; do
 	check 'shows its claims' out_has "$graded"
 	check "fits $columns columns" fits "$((columns > 100 ? 100 : columns))"
 done
+
+# Colours: only on a terminal that knows them, for who wants them.
+escape=$(printf '\033\[')
+coloured() {
+	last="$* fleetlab report on a terminal"
+	script -qec "env $* '$FLEETLAB' report" /dev/null </dev/null >"$SCRATCH/out" 2>&1
+	out_has "$escape"
+}
+check 'colours on a terminal that has them' coloured -u NO_COLOR TERM=xterm
+check 'none on one that says it has none' not coloured -u NO_COLOR TERM=dumb
+check 'nor on one that says nothing' not coloured -u NO_COLOR -u TERM
+check 'nor for who wants none' not coloured TERM=xterm NO_COLOR=1
 finish

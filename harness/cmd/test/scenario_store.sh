@@ -61,6 +61,14 @@ check 'and reported there' exited 0
 check 'unaltered' not out_has 'ltered'
 FLEETLAB_RESULTS=$other fl list
 check 'nobody is told to resume it' not out_has 'cut short'
+fl report --results "$other" latest
+check 'report takes a store too' exited 0
+fl report --results "$other" --brief
+check 'and what it tells to type has it' out_has "fleetlab report $id --results"
+fl compare --results "$other" "$id" latest
+check 'compare as well' exited 0
+fl list runs --results "$other"
+check 'and list' out_has "^$id$"
 sed 's/"seed": [0-9]*/"seed": 1/' "$FLEETLAB_RESULTS/runs/$id.json" >"$SCRATCH/forged.json"
 fl import --results "$SCRATCH/third" forged.json
 check 'a changed record is refused: status 2' exited 2

@@ -2,6 +2,7 @@
  */
 #include "harness/base/test/support.h"
 #include "harness/engine/plan.h"
+#include "harness/record/paper.h"
 
 static const struct mechanism *both[2];
 
@@ -313,6 +314,57 @@ static void options_that_leave_nothing_are_refused(void **state)
 	profile.only_experiment = "failure"; /* is in the smoke profile only */
 	assert_fails(plan_create(&profile, &plan), ERROR_USAGE, "nothing to run");
 	assert_null(plan);
+}
+
+/* What would have something, or why nothing has. */
+static void a_refusal_tells_the_way(void **state)
+{
+	const struct mechanism *zerocopy = mechanism_find("zerocopy");
+	struct plan_options web = options_for(1, PROFILE_QUICK);
+	struct plan_options failure = options_for(1, PROFILE_QUICK);
+	struct plan_options absent = options_for(2, PROFILE_QUICK);
+	struct plan_options no_result = options_for(2, PROFILE_QUICK);
+	struct plan_options wrong_mechanism = options_for(1, PROFILE_QUICK);
+	json_t *plan = NULL;
+
+	(void)state;
+	web.mechanisms = &zerocopy;
+	web.only_claim = "D8";
+	assert_fails(plan_create(&web, &plan), ERROR_USAGE, "--profile paper has it");
+	failure.only_experiment = "failure";
+	assert_fails(plan_create(&failure, &plan), ERROR_USAGE, "--profile smoke has it");
+	absent.only_claim = "A1";
+	assert_fails(plan_create(&absent, &plan), ERROR_USAGE, "libdedup");
+	no_result.only_claim = "C4";
+	assert_fails(plan_create(&no_result, &plan), ERROR_USAGE, "states no result");
+	wrong_mechanism.only_claim = "C1";
+	assert_fails(
+		plan_create(&wrong_mechanism, &plan), ERROR_USAGE, "fleetlab run shmipc --only C1");
+	assert_null(plan);
+}
+
+/* Every claim that show says a command for is run by that command. */
+static void every_claim_has_the_profile_that_is_named(void **state)
+{
+	(void)state;
+	for (size_t i = 0; mechanism_at(i); i++) {
+		const struct mechanism *mechanism = mechanism_at(i);
+		const json_t *paper = NULL, *claim;
+		size_t c;
+
+		assert_ok(paper_load(mechanism->paper, &paper));
+		json_array_foreach (json_object_get(paper, "claims"), c, claim) {
+			struct plan_options options = {
+				.mechanisms = &mechanism, .mechanism_count = 1, .seed = 1};
+			bool open = !plan_claim_without_result(claim);
+
+			options.only_claim = text(claim, "id");
+			assert_int_equal(
+				open, plan_profile_of_claim(mechanism, claim, &options.profile));
+			if (open)
+				json_decref(make_plan(options));
+		}
+	}
 }
 
 static void one_variant_or_experiment_can_be_chosen(void **state)
@@ -681,6 +733,8 @@ int main(void)
 		cmocka_unit_test(the_ends_of_a_range_are_in_it),
 		cmocka_unit_test(a_claim_narrows_the_plan_to_what_it_needs),
 		cmocka_unit_test(options_that_leave_nothing_are_refused),
+		cmocka_unit_test(a_refusal_tells_the_way),
+		cmocka_unit_test(every_claim_has_the_profile_that_is_named),
 		cmocka_unit_test(one_variant_or_experiment_can_be_chosen),
 		cmocka_unit_test(a_plan_tells_time_and_disk),
 		cmocka_unit_test(an_extension_is_a_block_as_the_others),

@@ -226,6 +226,23 @@ static void test_truncated_and_foreign_files_are_refused(void **state)
 	assert_error(record_load("/nonexistent/x.json", &record), "/nonexistent/x.json", "");
 }
 
+/* Anything else may have no end, or none that comes. */
+static void test_only_regular_files_are_read(void **state)
+{
+	_cleanup_json_ json_t *json = synthetic_shmipc(2, 150);
+	_cleanup_free_ char *path = save(*state, json);
+	_cleanup_free_ char *fifo = format_string("%s/fifo", (const char *)*state);
+	_cleanup_free_ char *link = format_string("%s/link", (const char *)*state);
+	_cleanup_record_ struct record *linked = NULL;
+	struct record *record = NULL;
+
+	assert_error(record_load("/dev/null", &record), "/dev/null", "no regular file");
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_error(record_load(fifo, &record), fifo, "no regular file");
+	assert_int_equal(symlink(path, link), 0);
+	assert_fine(record_load(link, &linked));
+}
+
 static void test_nesting_is_bounded(void **state)
 {
 	_cleanup_json_ json_t *json = synthetic_shmipc(1, 150);
@@ -435,6 +452,7 @@ int main(void)
 		IN_DIRECTORY(test_changed_samples_change_the_verdict),
 		IN_DIRECTORY(test_damage_is_refused_with_path_and_reason),
 		IN_DIRECTORY(test_truncated_and_foreign_files_are_refused),
+		IN_DIRECTORY(test_only_regular_files_are_read),
 		IN_DIRECTORY(test_records_are_found),
 		cmocka_unit_test(test_a_forged_digest_does_not_help),
 		cmocka_unit_test(test_another_build_may_grade_otherwise),

@@ -318,6 +318,109 @@ static void test_compare_finds_what_differs(void **state)
 	assert_float_equal(json_number_value(json_object_get(first, "ratio")), 2, 0.2);
 }
 
+/* Paper D beside another, with figures of four digits and unlike ends: the longest there are. */
+static json_t *of_long_figures(void)
+{
+	json_t *json = synthetic_shmipc(8, 150);
+
+	for (int i = 0; i < 16; i++) {
+		static const char *const variants[] = {"vmbeam", "phys", "nest", "blanket"};
+
+		for (size_t v = 0; v < ARRAY_SIZE(variants); v++) {
+			json_t *trial = synthetic_trial(json, "zerocopy", "migration", variants[v],
+				v ? "baseline" : "subject", i / 2, i % 2);
+			double scale = 1 + i * 0.001237 * (double)(v + 1);
+			const struct {
+				const char *metric, *unit;
+				double value;
+			} rows[] = {{"network_traffic", "%", 0.0361234},
+				{"downtime", "s", 0.0123456}, {"migration_time", "s", 1.234567},
+				{"cpu_time", "s", 0.0187654}, {"cpu_time_source", "s", 1.123},
+				{"cpu_time_destination", "s", 1.123},
+				{"memory_traffic", "x RAM", 0.00781234}};
+
+			for (size_t r = 0; r < ARRAY_SIZE(rows); r++)
+				json_array_append_new(json_object_get(trial, "samples"),
+					json_pack("{s:s, s:s, s:{s:i}, s:[f]}", "metric",
+						rows[r].metric, "unit", rows[r].unit, "at",
+						"memory_mib", 1024, "values",
+						rows[r].value * scale));
+		}
+	}
+	json_array_append_new(json_object_get(json_object_get(json, "plan"), "mechanisms"),
+		json_string("zerocopy"));
+	return json;
+}
+
+/* The tables of figures: with none of them, and nothing in brackets, cut. */
+static void test_no_interval_is_cut(void **state)
+{
+	static const int widths[] = {60, 80, 100, 140};
+	_cleanup_record_ struct record *record = made(of_long_figures());
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(widths); i++) {
+		const struct report_options options = {.width = widths[i], .brief = true};
+		_cleanup_free_ char *text = render(record, REPORT_TEXT, &options);
+
+		assert_lines_fit(text, widths[i]);
+		assert_non_null(strstr(text, "0.0"));
+		for (const char *at = text; (at = strchr(at, '[')); at++) {
+			size_t inside = strcspn(at, "]\n");
+
+			if (at[inside] != ']' || memmem(at, inside, "…", strlen("…")))
+				fail_msg("%d columns: cut: %.60s", widths[i], at);
+		}
+	}
+}
+
+/* Every trial of the record gets this parameter, as a plan gives it. */
+static json_t *with_parameter(json_t *json, const char *name, const char *value)
+{
+	json_t *trial;
+	size_t i;
+
+	json_array_foreach (json_object_get(json, "trials"), i, trial)
+		json_object_set_new(json_object_get(trial, "parameters"), name, json_string(value));
+	return json;
+}
+
+static void test_compare_names_settings_that_differ(void **state)
+{
+	json_t *one = with_parameter(synthetic_shmipc(8, 150), "delay_us", "1000");
+	json_t *two = with_parameter(synthetic_shmipc(8, 150), "delay_us", "4000");
+	static const enum report_format texts[] = {REPORT_TEXT, REPORT_MARKDOWN};
+
+	(void)state;
+	with_parameter(one, "same", "7");
+	with_parameter(two, "same", "7");
+	json_object_set_new(json_object_get(two, "plan"), "profile", json_string("paper"));
+	_cleanup_record_ struct record *a = made(one);
+	_cleanup_record_ struct record *b = made(two);
+	_cleanup_free_ char *parsed = compare(a, b, REPORT_JSON, 80);
+	_cleanup_json_ json_t *json = json_loads(parsed, 0, NULL);
+	const json_t *settings = json_object_get(json, "settings");
+	const json_t *first = json_array_get(settings, 0), *second = json_array_get(settings, 1);
+
+	assert_int_equal(json_array_size(settings), 2);
+	assert_string_equal(json_string_value(json_object_get(first, "field")), "profile");
+	assert_string_equal(json_string_value(json_object_get(second, "field")), "delay_us");
+	assert_string_equal(json_string_value(json_object_get(second, "a")), "1000");
+	assert_string_equal(json_string_value(json_object_get(second, "b")), "4000");
+	assert_string_equal(json_string_value(json_object_get(second, "mechanism")), "shmipc");
+	assert_true(json_array_size(json_object_get(second, "experiments")) > 0);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		_cleanup_free_ char *text = compare(a, b, texts[i], 80);
+		_cleanup_free_ char *same = compare(a, a, texts[i], 80);
+
+		assert_non_null(strstr(text, "settings that differ"));
+		assert_non_null(strstr(text, "profile: quick"));
+		assert_non_null(strstr(text, "1000"));
+		assert_non_null(strstr(text, "4000"));
+		assert_null(strstr(same, "settings that differ"));
+	}
+}
+
 /* Where a row is too wide, its name gets a line of its own; no figure is cut. */
 static void test_compare_cuts_no_figure(void **state)
 {
@@ -482,6 +585,8 @@ int main(void)
 		cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_an_altered_record_is_called_so),
 		cmocka_unit_test(test_compare_finds_what_differs),
+		cmocka_unit_test(test_no_interval_is_cut),
+		cmocka_unit_test(test_compare_names_settings_that_differ),
 		cmocka_unit_test(test_compare_cuts_no_figure),
 		cmocka_unit_test(test_compare_has_no_ratio_of_two_tests),
 		cmocka_unit_test(test_compare_with_itself_is_same),

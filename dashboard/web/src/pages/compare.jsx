@@ -92,7 +92,7 @@ function PickHost({ name, value: current, hosts }) {
 }
 
 function Comparison({ data, a, b, list }) {
-	const { hosts = {}, claims = [], metrics = [] } = data;
+	const { hosts = {}, settings = [], claims = [], metrics = [] } = data;
 	const changed = claims.filter((c) => c.a !== c.b);
 	const apart = metrics.filter((m) => m.excludes_one);
 	const both = metrics.filter((m) => m.ratio !== undefined);
@@ -128,6 +128,23 @@ function Comparison({ data, a, b, list }) {
 								<th scope="row">{d.field}</th>
 								<td>{d.a}</td>
 								<td>{d.b}</td>
+							</tr>
+						))}
+					</Table>
+				</section>
+			)}
+			{settings.length > 0 && (
+				<section>
+					<h2>
+						Settings <small>that differ: figures below may differ for that alone</small>
+					</h2>
+					<Table caption="Settings" className="dense" head={['setting', 'A', 'B', 'of']}>
+						{settings.slice(0, 40).map((s, i) => (
+							<tr key={i}>
+								<th scope="row">{s.field}</th>
+								<td>{s.a}</td>
+								<td>{s.b}</td>
+								<td>{s.mechanism ? `${s.mechanism}: ${s.experiments?.join(', ')}` : 'the run'}</td>
 							</tr>
 						))}
 					</Table>
