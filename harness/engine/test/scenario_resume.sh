@@ -29,8 +29,9 @@ check 'it left no record' [ -z "$(ls "$FLEETLAB_RESULTS"/runs/*.json 2>/dev/null
 fl list
 check 'the list tells how to go on' out_has 'fleetlab run --resume=[0-9]'
 before=$(trials_in)
-FLEETLAB_RESULTS=$SCRATCH fl list --results "$FLEETLAB_RESULTS"
-check 'also of a store that is not the usual one' out_has "fleetlab run --resume=[^ ]* --results $FLEETLAB_RESULTS"
+other=$FLEETLAB_RESULTS
+FLEETLAB_RESULTS=$SCRATCH fl list --results "$other"
+check 'also of a store that is not the usual one' out_has "fleetlab run --resume=[^ ]* --results $other"
 fl run --resume
 check 'it goes on' exited 0
 check 'where it was' err_has "goes on: $before of 24 trials are done"
