@@ -24,6 +24,7 @@ struct nightly_words {
 	struct night_options options;
 	struct chosen chosen;
 	char *results_dir, *drill_target, *hook, *summary_dir;
+	const char *end_option; /* --until or --budget; NULL: neither yet */
 	bool json;
 };
 
@@ -153,14 +154,15 @@ static const struct option long_options[] = {
 	{0},
 };
 
-/* A night has one end. */
-static struct error *check_end(const struct night_options *options, const char *option)
+/* A night has one end; of the same option the last one counts, as anywhere. */
+static struct error *choose_end(struct nightly_words *words, const char *option)
 {
-	return options->end_by == 0
-		       ? NULL
-		       : error_hint(error_new(ERROR_USAGE, "%s %s: the night has an end already",
-					    option, optarg),
-				 "either --until or --budget, once");
+	if (words->end_option && strcmp(words->end_option, option) != 0)
+		return error_hint(error_new(ERROR_USAGE, "%s %s: the night has an end already",
+					  option, optarg),
+			"either --until or --budget");
+	words->end_option = option;
+	return NULL;
 }
 
 static struct error *take_option(struct nightly_words *words, int option, int argc, char **argv)
@@ -170,10 +172,10 @@ static struct error *take_option(struct nightly_words *words, int option, int ar
 
 	switch (option) {
 	case OPT_UNTIL:
-		try_(check_end(options, "--until"));
+		try_(choose_end(words, "--until"));
 		return take_until(optarg, &options->end_by);
 	case OPT_BUDGET:
-		try_(check_end(options, "--budget"));
+		try_(choose_end(words, "--budget"));
 		return take_budget(optarg, &options->end_by);
 	case OPT_START_BY:
 		return take_start_by(optarg, &options->start_by);
