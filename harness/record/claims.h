@@ -4,8 +4,8 @@
  * looks at a verdict that is already in a record.
  *
  * Verdicts:
- *   reproduced      the direction holds and the median is near the published value (or none is
- * given) direction-only  the direction holds, the effect is "stronger" or "weaker" than published
+ *   reproduced      the direction holds and the median is near the published value, if there is one
+ *   direction-only  the direction holds, the effect is "stronger" or "weaker" than published
  *   contradicted    the 95 % interval excludes what the paper says; one at 99.5 % where the run
  *                   went on until it was decided (--until-decided), as the reason then says
  *   inconclusive    too few pairs, or the interval leaves it open, if only the size: the median is

@@ -75,6 +75,11 @@ static json_t *run(const char *experiment, const char *variant, json_t *override
 	return result;
 }
 
+static json_t *run_behaving(const char *variant, const char *behaviour)
+{
+	return run("effect", variant, json_pack("{s:s}", "behaviour", behaviour));
+}
+
 static const char *text(const json_t *object, const char *name)
 {
 	const char *value = json_string_value(json_object_get(object, name));
@@ -175,8 +180,7 @@ static void what_no_record_can_hold_fails_its_trial(void **state)
 {
 	skip_without_root();
 	(void)state;
-	_cleanup_json_ json_t *result =
-		run("effect", "delay", json_pack("{s:s}", "behaviour", "unfit"));
+	_cleanup_json_ json_t *result = run_behaving("delay", "unfit");
 	const json_t *parameters = json_object_get(result, "parameters");
 
 	assert_outcome(result, "failed", "its result cannot be recorded: parameters.effect is {}");
@@ -189,8 +193,7 @@ static void a_long_reason_is_cut(void **state)
 {
 	skip_without_root();
 	(void)state;
-	_cleanup_json_ json_t *result =
-		run("effect", "delay", json_pack("{s:s}", "behaviour", "verbose"));
+	_cleanup_json_ json_t *result = run_behaving("delay", "verbose");
 	const char *reason = text(result, "reason");
 
 	assert_outcome(result, "failed", "a guest said 000");
@@ -203,10 +206,8 @@ static void a_baseline_needs_no_proof(void **state)
 {
 	skip_without_root();
 	(void)state;
-	_cleanup_json_ json_t *none =
-		run("effect", "none", json_pack("{s:s}", "behaviour", "no-evidence"));
-	_cleanup_json_ json_t *against =
-		run("effect", "none", json_pack("{s:s}", "behaviour", "false-evidence"));
+	_cleanup_json_ json_t *none = run_behaving("none", "no-evidence");
+	_cleanup_json_ json_t *against = run_behaving("none", "false-evidence");
 
 	assert_string_equal(text(none, "role"), "baseline");
 	assert_outcome(none, "ok", "");
@@ -263,8 +264,7 @@ static void check_readings(void)
 
 static void check_behaviour(void)
 {
-	_cleanup_json_ json_t *result =
-		run("effect", "delay", json_pack("{s:s}", "behaviour", "false-evidence"));
+	_cleanup_json_ json_t *result = run_behaving("delay", "false-evidence");
 
 	assert_outcome(result, "invalid", "did not act");
 }

@@ -292,6 +292,15 @@ static char *compare(
 	return text;
 }
 
+static json_t *compare_json(const struct record *a, const struct record *b)
+{
+	_cleanup_free_ char *text = compare(a, b, REPORT_JSON, 80);
+	json_t *json = json_loads(text, 0, NULL);
+
+	assert_non_null(json);
+	return json;
+}
+
 static void test_compare_finds_what_differs(void **state)
 {
 	json_t *other = synthetic_shmipc(8, 300);
@@ -305,12 +314,10 @@ static void test_compare_finds_what_differs(void **state)
 	json_object_set_new(json_object_get(other, "host"), "zebra", json_true());
 	_cleanup_record_ struct record *b = made(other);
 	_cleanup_free_ char *text = compare(a, b, REPORT_TEXT, 80);
-	_cleanup_free_ char *parsed = compare(a, b, REPORT_JSON, 80);
 
 	assert_non_null(strstr(text, "NOT comparable"));
 	assert_lines_fit(text, 80);
-	json = json_loads(parsed, 0, NULL);
-	assert_non_null(json);
+	json = compare_json(a, b);
 	first = json_array_get(json_object_get(json_object_get(json, "hosts"), "differences"), 0);
 	assert_string_equal(json_string_value(json_object_get(first, "field")), "accelerator.name");
 	first = json_array_get(json_object_get(json, "claims"), 0);
@@ -397,8 +404,7 @@ static void test_compare_names_settings_that_differ(void **state)
 	json_object_set_new(json_object_get(two, "plan"), "profile", json_string("paper"));
 	_cleanup_record_ struct record *a = made(one);
 	_cleanup_record_ struct record *b = made(two);
-	_cleanup_free_ char *parsed = compare(a, b, REPORT_JSON, 80);
-	_cleanup_json_ json_t *json = json_loads(parsed, 0, NULL);
+	_cleanup_json_ json_t *json = compare_json(a, b);
 	const json_t *settings = json_object_get(json, "settings");
 	const json_t *first = json_array_get(settings, 0), *second = json_array_get(settings, 1);
 
@@ -456,10 +462,8 @@ static void test_compare_has_no_ratio_of_two_tests(void **state)
 {
 	_cleanup_record_ struct record *open = made(synthetic_downtimes(1));
 	_cleanup_record_ struct record *decided = made(synthetic_downtimes(1.5));
-	_cleanup_free_ char *parsed = compare(open, decided, REPORT_JSON, 80);
-	_cleanup_free_ char *same = compare(open, open, REPORT_JSON, 80);
-	_cleanup_json_ json_t *json = json_loads(parsed, 0, NULL);
-	_cleanup_json_ json_t *itself = json_loads(same, 0, NULL);
+	_cleanup_json_ json_t *json = compare_json(open, decided);
+	_cleanup_json_ json_t *itself = compare_json(open, open);
 	const json_t *row = row_of(json, "D3b");
 
 	(void)state;
@@ -503,9 +507,8 @@ static void test_growths_are_compared_by_their_difference(void **state)
 {
 	_cleanup_record_ struct record *a = made(growing_downtimes(1.4));
 	_cleanup_record_ struct record *b = made(growing_downtimes(1.8));
-	_cleanup_free_ char *parsed = compare(a, b, REPORT_JSON, 80);
 	_cleanup_free_ char *text = compare(a, b, REPORT_TEXT, 80);
-	_cleanup_json_ json_t *json = json_loads(parsed, 0, NULL);
+	_cleanup_json_ json_t *json = compare_json(a, b);
 	const json_t *row = row_of(json, "D3a");
 	double of_a = json_number(json_object_get(row, "test_a"), "measured", NAN);
 	double of_b = json_number(json_object_get(row, "test_b"), "measured", NAN);
@@ -528,14 +531,13 @@ static void test_compare_with_itself_is_same(void **state)
 	size_t i;
 
 	(void)state;
-	_cleanup_free_ char *parsed = compare(a, a, REPORT_JSON, 80);
 	_cleanup_free_ char *text = compare(a, a, REPORT_TEXT, 100);
 	_cleanup_free_ char *markdown = compare(a, a, REPORT_MARKDOWN, 0);
 
 	assert_lines_fit(text, 100);
 	assert_no_control(text);
 	assert_no_control(markdown);
-	json = json_loads(parsed, 0, NULL);
+	json = compare_json(a, a);
 	assert_true(json_is_true(json_object_get(json_object_get(json, "hosts"), "comparable")));
 	assert_true(json_array_size(json_object_get(json, "metrics")) > 5);
 	json_array_foreach (json_object_get(json, "metrics"), i, row)
